@@ -1,0 +1,342 @@
+"""The configuration: typed, documented, and the one source of the defaults.
+
+``config/default.yaml``, ``workflow/schemas/config.schema.json`` and the table in
+docs/config.md are generated from these models (``make fix``) and tested for
+drift. Every threshold has a default, a meaning and a source. Threads and memory
+are no matter of science and live in profiles/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cartrace.problems import Problem, did_you_mean, raise_if_any
+
+
+class Section(BaseModel):
+    """A part of the configuration. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Trial(Section):
+    """What the report calls the trial."""
+
+    title: str = Field("CAR-T trial", description="Title of the report.")
+    description: str = Field("", description="One or two sentences under the title.")
+
+
+class Sheets(Section):
+    """Where the sheets are, relative to the trial folder."""
+
+    subjects: str | None = Field(
+        "sheets/subjects.tsv", description="Subjects; null with single_infusion: those found in the tables."
+    )
+    products: str | None = Field("sheets/products.tsv", description="Products: construct, target, vector.")
+    infusions: str | None = Field("sheets/infusions.tsv", description="Infusions; null with single_infusion.")
+    samples: str | None = Field(
+        None, description="Samples; null when the laboratory's tables carry matrix and day themselves."
+    )
+    files: str = Field("sheets/files.tsv", description="Laboratory files to read.")
+
+
+class SingleInfusion(Section):
+    """For tables without sheets: every subject had one infusion, on day 0."""
+
+    product: str = Field(description="Name of the product that all subjects received.")
+    target: str = Field("", description="Target of the product.")
+    vector: Literal["lentiviral", "gammaretroviral", "transposon", "mrna", "unknown"] = Field(
+        "unknown", description="How the CAR gene is carried; an mRNA product leaves no transgene DNA."
+    )
+
+
+class Visit(Section):
+    """A nominal visit, and the days that still count as it."""
+
+    name: str = Field(description="Name as the sheets and tables write it.")
+    day: float = Field(description="Nominal day from infusion.")
+    window: float = Field(description="Days on either side that still belong to the visit.", ge=0)
+
+
+class Privacy(Section):
+    """What may appear in outputs and logs."""
+
+    dates_in_file_names: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="File names appear in Snakemake's log; one that holds a calendar date is refused.",
+    )
+
+
+class Plausibility(Section):
+    """Checks over the rows of the laboratory's tables. Findings are reported, never applied."""
+
+    ratio_tolerance: float = Field(
+        0.02,
+        gt=0,
+        description="Relative deviation from the laboratory's own ratio of two units that is reported, "
+        "beyond what rounding of the cell explains. Source: none published; house value.",
+    )
+    power_of_ten_tolerance: float = Field(
+        0.15,
+        gt=0,
+        description="Relative tolerance within which a ratio counts as off by 10, 100 or 1000. House value.",
+    )
+    duplicate_tolerance: float = Field(
+        0.3,
+        gt=0,
+        description="Relative difference (max/min - 1) of two results of one sample above which they disagree. "
+        "House value, above the 25 % CV of the GMO rule (PMC8282960, table 2).",
+    )
+    neighbour_fold: float = Field(
+        20.0,
+        gt=1,
+        description="A value this many times above or below both neighbours in time is reported, with the "
+        "neighbouring visit that it would fit. House value.",
+    )
+    visit_window_default: float = Field(
+        7.0,
+        ge=0,
+        description="Days around a nominal visit that has no window of its own. Source: reference 1.5.",
+    )
+
+
+class Blq(Section):
+    """What happens to results that are not quantifiable, by position in the course.
+
+    ``keep`` uses 0 (PKNCA's leading and trailing rule), ``drop`` leaves the point
+    out, ``half_lloq`` uses half the limit, a number is used as it stands.
+    """
+
+    by: Literal["quantifiable", "tmax"] = Field(
+        "quantifiable",
+        description="Position by the first and last quantifiable result, or before and after Tmax.",
+    )
+    before_first: Literal["keep", "drop", "half_lloq"] | float = Field(
+        "keep", description="Before the first quantifiable result (PKNCA default: keep)."
+    )
+    between: Literal["keep", "drop", "half_lloq"] | float = Field(
+        "drop", description="Between the first and the last quantifiable result (PKNCA default: drop)."
+    )
+    after_last: Literal["keep", "drop", "half_lloq"] | float = Field(
+        "keep", description="After the last quantifiable result (PKNCA default: keep)."
+    )
+    before_tmax: Literal["keep", "drop", "half_lloq"] | float = Field("keep", description="With by: tmax.")
+    after_tmax: Literal["keep", "drop", "half_lloq"] | float = Field("drop", description="With by: tmax.")
+
+
+class HalfLife(Section):
+    """The terminal phase."""
+
+    rule: Literal["pknca", "winnonlin"] = Field(
+        "pknca",
+        description="pknca: most points among the windows within adj_r2_factor of the best adjusted r2 over all "
+        "windows, and lambda_z > 0; winnonlin: the same among declining windows only.",
+    )
+    min_points: int = Field(3, ge=3, description="Fewest points of a window (PKNCA min.hl.points).")
+    allow_tmax: bool = Field(
+        False, description="May the window begin at Tmax (PKNCA allow.tmax.in.half.life)?"
+    )
+    adj_r2_factor: float = Field(
+        1e-4, ge=0, description="Tolerance on adjusted r2 (PKNCA adj.r.squared.factor)."
+    )
+    min_adj_r2: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Below this the half-life is not estimable (aNCA's default R2ADJ flag; PKNCA flags r2 0.9).",
+    )
+    min_span_ratio: float = Field(
+        1.0,
+        ge=0,
+        description="Window length in half-lives below which the half-life is not estimable. PKNCA flags 2; "
+        "CAR-T terminal phases are long against follow-up, so 1 is the house value.",
+    )
+    tobit: bool = Field(
+        True,
+        description="Also fit the terminal phase with results below a limit as left-censored (PKNCA PR 529).",
+    )
+
+
+class Auc(Section):
+    """Areas under the course."""
+
+    method: Literal["linear", "lin_up_log_down", "lin_log"] = Field(
+        "lin_up_log_down", description="Trapezoidal rule (PKNCA's default; TcellNCA for T cells)."
+    )
+    windows: tuple[tuple[float, float], ...] = Field(
+        ((0, 7), (0, 14), (0, 28), (0, 84), (0, 90), (0, 180)), description="Partial areas, in days."
+    )
+    extrapolation: Literal["none", "to_first_blq", "lambda_z"] = Field(
+        "none", description="Beyond the last quantifiable result: nothing, a triangle, or the terminal phase."
+    )
+    start: Literal["zero", "none"] = Field(
+        "zero",
+        description="Value at day 0 where no sample was taken then: 0, or no area before the first sample.",
+    )
+    max_extrapolated_percent: float = Field(
+        20.0,
+        ge=0,
+        le=100,
+        description="Extrapolated share above which AUC to infinity is not estimable (aNCA).",
+    )
+
+    @field_validator("windows")
+    @classmethod
+    def _ordered(cls, windows: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        for start, end in windows:
+            if not 0 <= start < end:
+                raise ValueError(f"a window needs 0 <= start < end, not [{start:g}, {end:g}]")
+        if len(set(windows)) != len(windows):
+            raise ValueError("a window is listed twice")
+        return windows
+
+
+class Landmark(Section):
+    """A day at which persistence is asked for."""
+
+    name: str = Field(description="Name, as M6.", pattern=r"^[A-Za-z0-9]+$")
+    day: float = Field(gt=0, description="Nominal day.")
+    window: float = Field(ge=0, description="Days on either side within which a sample answers for it.")
+
+
+class Persistence(Section):
+    """How long the cells were there."""
+
+    confirm_blq: Literal[1, 2] = Field(
+        1, description="Consecutive unquantifiable results that make a loss (users ask for 2: aNCA #994)."
+    )
+    loss_below: Literal["quantification", "detection"] = Field(
+        "quantification",
+        description="Does a result between detection and quantification count as lost?",
+    )
+    landmarks: tuple[Landmark, ...] = Field(
+        (
+            Landmark(name="M1", day=28, window=7),
+            Landmark(name="M3", day=84, window=14),
+            Landmark(name="M6", day=180, window=30),
+            Landmark(name="M12", day=365, window=45),
+        ),
+        description="Landmarks. M3 = day 84 as in TcellNCA; M6 = 168 there, 180 in the NMOSD trial's words.",
+    )
+
+
+class Stein(Section):
+    """The piecewise model of Stein 2019 (CPT Pharmacometrics Syst Pharmacol)."""
+
+    enabled: bool = Field(True, description="Fit it to each course?")
+    min_points: int = Field(5, ge=4, description="Fewest quantifiable results for a fit.")
+    max_relative_se: float = Field(
+        0.5, gt=0, description="Standard error on the log scale above which a parameter is not identifiable."
+    )
+
+
+class Kinetics(Section):
+    """Non-compartmental analysis, expansion and decline, persistence."""
+
+    blq: Blq = Field(default_factory=Blq)
+    auc: Auc = Field(default_factory=Auc)
+    half_life: HalfLife = Field(default_factory=HalfLife)
+    persistence: Persistence = Field(default_factory=Persistence)
+    stein: Stein = Field(default_factory=Stein)
+    post_infusion_visits: str = Field(
+        r"(?i)\bpost\b",
+        description="Regular expression: a day-0 sample whose visit matches was taken after the infusion; "
+        "every other day-0 sample is a baseline.",
+    )
+
+
+class Cohort(Section):
+    """Summaries over subjects."""
+
+    min_n: int = Field(3, ge=1, description="Fewest estimates for a mean or a median.")
+    by_cohort: bool = Field(True, description="Also summarise each cohort of the subjects sheet.")
+
+
+class Report(Section):
+    """The report page."""
+
+    subject_pages: bool = Field(True, description="One page for each subject?")
+
+
+class Config(Section):
+    """The whole configuration of a trial folder."""
+
+    trial: Trial = Field(default_factory=Trial)
+    data_dir: str = Field(
+        "data", description="Folder of the laboratory files. A file's path may not lead out of it."
+    )
+    sheets: Sheets = Field(default_factory=Sheets)
+    single_infusion: SingleInfusion | None = Field(
+        None, description="For tables without subjects and infusions sheets."
+    )
+    visits: tuple[Visit, ...] = Field((), description="Nominal visits with their windows.")
+    privacy: Privacy = Field(default_factory=Privacy)
+    plausibility: Plausibility = Field(default_factory=Plausibility)
+    kinetics: Kinetics = Field(default_factory=Kinetics)
+    cohort: Cohort = Field(default_factory=Cohort)
+    report: Report = Field(default_factory=Report)
+
+    @model_validator(mode="after")
+    def _sheets_or_single(self) -> Config:
+        missing = [n for n in ("subjects", "infusions", "products") if getattr(self.sheets, n) is None]
+        if missing and self.single_infusion is None:
+            raise ValueError(
+                f"sheets.{missing[0]} is null, which needs single_infusion (one product, one infusion on day 0)"
+            )
+        return self
+
+
+def load(raw: Mapping[str, Any], file: str = "config") -> Config:
+    """Check ``raw`` and fill in the defaults.
+
+    Raises
+    ------
+    ProblemsFound
+        With every unknown key (and the nearest known one) and every bad value.
+    """
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise_if_any([_problem(e, file) for e in error.errors()])
+        raise
+
+
+def _problem(error: Any, file: str) -> Problem:
+    location = [str(part) for part in error["loc"]]
+    dotted = ".".join(location) or "(top)"
+    if error["type"] == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        return Problem(
+            file=file,
+            column=dotted,
+            found=f"unknown key '{location[-1]}'",
+            allowed=", ".join(allowed) or "no keys",
+            suggestion=did_you_mean(location[-1], allowed),
+        )
+    found = "nothing" if error["type"] == "missing" else repr(error.get("input"))
+    return Problem(file=file, column=dotted, found=found[:200], allowed=error["msg"])
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    model: Any = Config
+    for part in location:
+        if part.isdigit():
+            continue
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = _section_in(field.annotation)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _section_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""Laboratory files and sheets in, checked measurements out."""

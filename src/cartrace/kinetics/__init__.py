@@ -1,0 +1,1 @@
+"""Expansion, decline and persistence of CAR-T cells, course by course."""

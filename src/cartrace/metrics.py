@@ -1,0 +1,94 @@
+"""The registry of metrics.
+
+Each metric is registered once, beside the function that computes it, with its
+unit rule, its definition, its source and its CDISC code. docs/metrics.md is
+generated from here, and the report takes its labels from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Literal
+
+UnitRule = Literal["course", "day", "per day", "day*course", "day^2*course", "none", "%"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One registered metric.
+
+    ``name`` may hold fields in braces, as ``auc_{start}_{end}``; ``unit`` says
+    how its unit follows from the unit of the course.
+    """
+
+    name: str
+    label: str
+    unit: UnitRule
+    definition: str
+    source: str
+    group: str
+    cdisc: str = ""
+    event: bool = False
+    """True for a time to an event, which the cohort tables summarise with
+    Kaplan-Meier and Turnbull instead of means."""
+
+
+REGISTRY: dict[str, Metric] = {}
+
+MODULES = (
+    "cartrace.kinetics.nca",
+    "cartrace.kinetics.expansion",
+    "cartrace.kinetics.persistence",
+)
+"""The modules whose import fills the registry."""
+
+
+def register(metric: Metric) -> Metric:
+    """Add ``metric`` to the registry.
+
+    Raises
+    ------
+    ValueError
+        When the name is taken: one metric, one place.
+    """
+    if metric.name in REGISTRY:
+        raise ValueError(f"metric '{metric.name}' is registered twice")
+    REGISTRY[metric.name] = metric
+    return metric
+
+
+def load_all() -> dict[str, Metric]:
+    """Import every module that registers metrics and return the registry."""
+    for module in MODULES:
+        importlib.import_module(module)
+    return REGISTRY
+
+
+def find(name: str) -> Metric:
+    """Return the metric behind a concrete name, such as ``auc_0_28``.
+
+    Raises
+    ------
+    KeyError
+        When no registered metric matches.
+    """
+    if name in REGISTRY:
+        return REGISTRY[name]
+    for metric in REGISTRY.values():
+        if "{" in metric.name and name.startswith(metric.name.split("{", 1)[0]):
+            return metric
+    raise KeyError(name)
+
+
+def unit_of(metric: Metric, course_unit: str) -> str | None:
+    """Return the unit of ``metric`` for a course measured in ``course_unit``."""
+    return {
+        "course": course_unit,
+        "day": "day",
+        "per day": "1/day",
+        "day*course": f"day*{course_unit}",
+        "day^2*course": f"day^2*{course_unit}",
+        "none": None,
+        "%": "%",
+    }[metric.unit]

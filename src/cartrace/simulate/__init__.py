@@ -1,0 +1,1 @@
+"""A whole trial with known truth, written as laboratories write."""

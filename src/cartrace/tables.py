@@ -1,0 +1,407 @@
+"""The tables that everything passes through, and their contracts.
+
+``measurements`` is where every assay ends, ``metrics`` where every metric ends,
+``qc`` where every check ends. Each table is declared once, here: the pandera
+contract checked on writing and on reading, the Parquet file, the TSV and
+docs/tables.md all follow from the declaration.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+Kind = Literal["text", "number", "integer", "flag"]
+_DTYPE: dict[Kind, str] = {"text": "string", "number": "float64", "integer": "Int64", "flag": "boolean"}
+
+MATRICES = (
+    "blood",
+    "pbmc",
+    "plasma",
+    "serum",
+    "csf",
+    "marrow",
+    "marrow_biopsy",
+    "lymph_node",
+    "skin",
+    "infusion_product",
+    "other",
+)
+DETECTIONS = ("quantified", "BLQ", "BLD", "above_uloq")
+CENSORINGS = ("none", "left", "right", "interval")
+MEASUREMENT_STATUSES = ("accepted", "flagged", "rejected")
+METRIC_STATUSES = (
+    "estimated",
+    "left_censored",
+    "right_censored",
+    "interval_censored",
+    "not_estimable",
+)
+VERDICTS = ("pass", "note", "warn", "fail")
+
+
+class TableError(ValueError):
+    """A table does not keep its contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: its kind, its meaning, its allowed values."""
+
+    name: str
+    kind: Kind
+    description: str
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table contract: ordered columns, and the columns that identify a row."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [c.name for c in self.columns]
+
+
+COURSE_KEY = ("subject_id", "infusion", "matrix", "analyte", "assay")
+"""With a unit, these columns identify one course: one patient, one infusion, one
+compartment, one analyte, one assay. Courses are never mixed."""
+
+MEASUREMENTS = Table(
+    "measurements",
+    "One laboratory result: what was measured in which sample, on the clock of its infusion.",
+    (
+        Column("subject_id", "text", "Subject, as the trial writes it.", required=True),
+        Column(
+            "infusion", "integer", "Number of the infusion that the sample belongs to, from 1.", required=True
+        ),
+        Column(
+            "sample_id",
+            "text",
+            "Sample; made from subject, matrix and day where the sheets name none.",
+            required=True,
+        ),
+        Column("day", "number", "Days from that infusion (day 0 is the infusion).", required=True),
+        Column("study_day", "number", "Days from the subject's first infusion.", required=True),
+        Column("visit", "text", "Nominal visit, as the laboratory or the samples sheet names it."),
+        Column(
+            "matrix",
+            "text",
+            "Compartment; matrices are never mixed in one course.",
+            required=True,
+            allowed=MATRICES,
+        ),
+        Column("analyte", "text", "What was measured (cartrace.analytes).", required=True),
+        Column("assay", "text", "How it was measured.", required=True),
+        Column(
+            "value",
+            "number",
+            "The quantified value; empty when it is censored, since a bound is not a value.",
+        ),
+        Column("unit", "text", "Unit of value, lower, upper, lod, lloq, uloq and sd.", required=True),
+        Column(
+            "detection",
+            "text",
+            "quantified; BLQ (below quantification); BLD (below detection); above_uloq.",
+            required=True,
+            allowed=DETECTIONS,
+        ),
+        Column("censoring", "text", "Side on which the value is unknown.", required=True, allowed=CENSORINGS),
+        Column("lower", "number", "Lower bound of a censored value; equal to value when it is known."),
+        Column("upper", "number", "Upper bound of a censored value; empty when no limit is known."),
+        Column("lod", "number", "Limit of detection that held for this result."),
+        Column("lloq", "number", "Lower limit of quantification that held for this result."),
+        Column("uloq", "number", "Upper limit of quantification that held for this result."),
+        Column("sd", "number", "Standard deviation of the replicates."),
+        Column("n_replicates", "integer", "Replicates behind the value."),
+        Column(
+            "status",
+            "text",
+            "accepted, flagged (used, look at qc) or rejected (never used).",
+            required=True,
+            allowed=MEASUREMENT_STATUSES,
+        ),
+        Column("flags", "text", "Names of the checks that flagged it, joined by ';'."),
+        Column("source_file", "text", "file_id of the files sheet.", required=True),
+        Column("source_row", "integer", "Row in that file, as a spreadsheet counts."),
+        Column("source_column", "text", "Column of that file."),
+        Column("source_sha256", "text", "SHA-256 of that file's content.", required=True),
+    ),
+)
+
+METRICS = Table(
+    "metrics",
+    "One metric of one course. What can't be computed is a row with a reason, never a missing row.",
+    (
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("infusion", "integer", "Number of the infusion.", required=True),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("analyte", "text", "Analyte of the course.", required=True),
+        Column("assay", "text", "Assay of the course.", required=True),
+        Column("course_unit", "text", "Unit of the measurements that the metric rests on.", required=True),
+        Column("metric", "text", "Name in the registry (docs/metrics.md).", required=True),
+        Column("value", "number", "Point estimate; empty when censored without one, or not estimable."),
+        Column(
+            "lower",
+            "number",
+            "Lower bound: of the interval of a censored value, or the 95 % confidence limit.",
+        ),
+        Column("upper", "number", "Upper bound, likewise."),
+        Column("unit", "text", "Unit of value, lower and upper."),
+        Column("status", "text", "How far the value is known.", required=True, allowed=METRIC_STATUSES),
+        Column("reason", "text", "Why it is not estimable or censored; a remark otherwise."),
+        Column("n_points", "integer", "Measurements that entered."),
+        Column("window_start", "number", "First day of the window that was used."),
+        Column("window_end", "number", "Last day of the window that was used."),
+        Column("method", "text", "Rules that were applied."),
+    ),
+    key=(*COURSE_KEY, "course_unit", "metric"),
+)
+
+QC = Table(
+    "qc",
+    "One row for each finding of a check, with the evidence.",
+    (
+        Column("check", "text", "Name of the check.", required=True),
+        Column("verdict", "text", "pass, note, warn or fail.", required=True, allowed=VERDICTS),
+        Column("source_file", "text", "file_id of the files sheet, or the sheet's own name."),
+        Column("source_row", "integer", "Row, as a spreadsheet counts."),
+        Column("source_column", "text", "Column."),
+        Column("subject_id", "text", "Subject."),
+        Column("sample_id", "text", "Sample."),
+        Column("analyte", "text", "Analyte."),
+        Column("value", "text", "What was found (dates redacted)."),
+        Column("limit", "text", "What is allowed."),
+        Column("limit_source", "text", "Where the limit comes from."),
+        Column("message", "text", "One sentence with the evidence.", required=True),
+        Column("suggestion", "text", "A suggested reading; never applied by cartrace."),
+    ),
+)
+
+COHORT_SUMMARY = Table(
+    "cohort_summary",
+    "One metric over all subjects of one course type.",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column("infusion", "integer", "Number of the infusion.", required=True),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("analyte", "text", "Analyte.", required=True),
+        Column("assay", "text", "Assay.", required=True),
+        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        Column("metric", "text", "Name in the registry.", required=True),
+        Column("unit", "text", "Unit of the statistics."),
+        Column("n", "integer", "Courses.", required=True),
+        Column("n_estimated", "integer", "Courses with a point estimate.", required=True),
+        Column("n_censored", "integer", "Courses with a censored value.", required=True),
+        Column("n_not_estimable", "integer", "Courses without a value.", required=True),
+        Column("reasons", "text", "Reasons for those without a value, with their counts."),
+        Column("mean", "number", "Arithmetic mean of the estimates."),
+        Column("sd", "number", "Standard deviation (n - 1)."),
+        Column("geometric_mean", "number", "exp(mean(ln x)) when every estimate is above 0."),
+        Column("geometric_cv_percent", "number", "100 sqrt(exp(var(ln x)) - 1)."),
+        Column("median", "number", "Median; Kaplan-Meier or Turnbull median where values are censored."),
+        Column("q1", "number", "First quartile of the estimates."),
+        Column("q3", "number", "Third quartile of the estimates."),
+        Column("minimum", "number", "Smallest estimate."),
+        Column("maximum", "number", "Largest estimate."),
+        Column("median_method", "text", "sample, kaplan_meier or turnbull."),
+    ),
+    key=("cohort", "infusion", "matrix", "analyte", "assay", "course_unit", "metric"),
+)
+
+SURVIVAL = Table(
+    "survival",
+    "Steps of the persistence curves (Kaplan-Meier and Turnbull).",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column("infusion", "integer", "Number of the infusion.", required=True),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("analyte", "text", "Analyte.", required=True),
+        Column("assay", "text", "Assay.", required=True),
+        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        Column("metric", "text", "The time-to-event metric.", required=True),
+        Column(
+            "estimator",
+            "text",
+            "kaplan_meier or turnbull.",
+            required=True,
+            allowed=("kaplan_meier", "turnbull"),
+        ),
+        Column("day", "number", "Day of the step.", required=True),
+        Column("survival", "number", "Share without the event after this day.", required=True),
+        Column("lower", "number", "Lower 95 % confidence limit; for Turnbull the lower edge of the step."),
+        Column("upper", "number", "Upper 95 % confidence limit; for Turnbull the upper edge of the step."),
+        Column("n_at_risk", "integer", "Courses at risk (Kaplan-Meier)."),
+    ),
+)
+
+TABLES: dict[str, Table] = {t.name: t for t in (MEASUREMENTS, METRICS, QC, COHORT_SUMMARY, SURVIVAL)}
+
+
+def empty(table: Table) -> pd.DataFrame:
+    """Return a frame without rows that keeps the contract of ``table``."""
+    return conform(pd.DataFrame({name: [] for name in table.names}), table)
+
+
+def conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Bring ``frame`` into the column order and types of ``table`` and check it.
+
+    Optional columns that are missing are added empty.
+
+    Raises
+    ------
+    TableError
+        With every breach of the contract: unknown or missing columns, text in a
+        number column, empty required cells, values that are not allowed,
+        repeated keys.
+    """
+    problems = [f"unknown column '{c}'" for c in frame.columns if c not in table.names]
+    problems += [
+        f"missing column '{c.name}'" for c in table.columns if c.required and c.name not in frame.columns
+    ]
+    if problems:
+        raise TableError(f"{table.name}: " + "; ".join(problems))
+    data: dict[str, pd.Series[Any]] = {}
+    for column in table.columns:
+        dtype: Any = _DTYPE[column.kind]
+        if column.name in frame.columns:
+            try:
+                data[column.name] = frame[column.name].astype(dtype)
+            except (TypeError, ValueError) as error:
+                problems.append(f"column '{column.name}' is not {column.kind}: {error}")
+        else:
+            data[column.name] = pd.Series(
+                pd.NA if column.kind != "number" else float("nan"), index=frame.index, dtype=dtype
+            )
+    if problems:
+        raise TableError(f"{table.name}: " + "; ".join(problems))
+    out = pd.DataFrame(data, index=frame.index).reset_index(drop=True)
+    _validate(out, table)
+    return out
+
+
+def _validate(frame: pd.DataFrame, table: Table) -> None:
+    from pandera.errors import SchemaErrors
+
+    try:
+        _schema(table.name)(frame)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        lines = [
+            f"{len(group)} rows of column '{column}' break the check {check} (first: {group.failure_case.iloc[0]!r})"
+            for (column, check), group in cases.groupby(["column", "check"], dropna=False, sort=False)
+        ]
+        raise TableError(f"{table.name}: " + "; ".join(lines)) from error
+
+
+@cache
+def _schema(name: str) -> Callable[[pd.DataFrame], Any]:
+    # pandera takes a second to import: only jobs that write or read tables pay it.
+    import pandera.pandas as pa
+
+    table = TABLES[name]
+    schema = pa.DataFrameSchema(
+        {
+            c.name: pa.Column(
+                _DTYPE[c.kind],
+                checks=[pa.Check.isin(c.allowed)] if c.allowed else [],
+                nullable=not c.required,
+            )
+            for c in table.columns
+        },
+        strict=True,
+        ordered=True,
+        unique=list(table.key) or None,
+        name=table.name,
+    )
+
+    def validate(frame: pd.DataFrame) -> Any:
+        return schema.validate(frame, lazy=True)
+
+    return validate
+
+
+def write_table(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
+    """Check ``frame`` and write it as Parquet, whole or not at all."""
+    checked = conform(frame, table)
+    with replacing(path) as temporary:
+        checked.to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path, table: Table) -> pd.DataFrame:
+    """Read a Parquet file and check it against the contract of ``table``."""
+    return conform(pd.read_parquet(path), table)
+
+
+def write_tsv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write ``frame`` as a tab-separated file that no spreadsheet can run.
+
+    Text that begins like a formula gets a leading apostrophe (OWASP, CSV
+    injection); numbers keep their sign.
+    """
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].map(defuse, na_action="ignore")
+    with replacing(path) as temporary:
+        safe.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+
+
+def defuse(cell: object) -> object:
+    """Return ``cell`` so that a spreadsheet shows it as text and runs nothing."""
+    if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+        return "'" + cell
+    return cell
+
+
+class replacing:  # noqa: N801 - reads as a verb in `with replacing(path) as temporary`
+    """Give a path beside ``path`` to write to, and rename it when all went well."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Remember the final path."""
+        self.path = Path(path)
+
+    def __enter__(self) -> Path:
+        """Make the folder and the temporary name."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
+        os.close(handle)
+        self.temporary = Path(name)
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Rename on success; leave nothing behind otherwise."""
+        if kind is None:
+            # mkstemp makes files private; a shared results folder wants the umask.
+            umask = os.umask(0)
+            os.umask(umask)
+            self.temporary.chmod(0o666 & ~umask)
+            self.temporary.replace(self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def concat(frames: Iterable[pd.DataFrame], table: Table) -> pd.DataFrame:
+    """Stack frames that keep the contract of ``table``; none at all gives an empty one."""
+    kept = [f for f in frames if len(f)]
+    return conform(pd.concat(kept, ignore_index=True), table) if kept else empty(table)
+
+
+def rows(records: Iterable[Mapping[str, object]], table: Table) -> pd.DataFrame:
+    """Make a checked frame from records."""
+    listed = list(records)
+    return conform(pd.DataFrame(listed), table) if listed else empty(table)
