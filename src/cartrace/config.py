@@ -294,7 +294,7 @@ def load(raw: Mapping[str, Any], file: str = "config") -> Config:
 
     Raises
     ------
-    ProblemsFound
+    InputError
         With every unknown key (and the nearest known one) and every bad value.
     """
     try:

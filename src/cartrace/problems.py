@@ -1,7 +1,7 @@
 """Errors for the person in the laboratory.
 
 A check never stops at the first fault: it collects :class:`Problem` objects and
-raises one :class:`ProblemsFound` with all of them. Every problem says where it
+raises one :class:`InputError` with all of them. Every problem says where it
 is, what was found, and what is allowed.
 """
 
@@ -73,7 +73,7 @@ class Problem:
         return redact_dates(" ".join(line.split()))
 
 
-class ProblemsFound(ValueError):
+class InputError(ValueError):
     """Raised once, with every problem of an input."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -86,6 +86,6 @@ class ProblemsFound(ValueError):
 
 
 def raise_if_any(problems: Sequence[Problem]) -> None:
-    """Raise :class:`ProblemsFound` when there is at least one problem."""
+    """Raise :class:`InputError` when there is at least one problem."""
     if problems:
-        raise ProblemsFound(problems)
+        raise InputError(problems)

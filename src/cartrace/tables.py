@@ -44,6 +44,7 @@ METRIC_STATUSES = (
     "interval_censored",
     "not_estimable",
 )
+VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
 VERDICTS = ("pass", "note", "warn", "fail")
 
 
@@ -249,7 +250,64 @@ SURVIVAL = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {t.name: t for t in (MEASUREMENTS, METRICS, QC, COHORT_SUMMARY, SURVIVAL)}
+SUBJECTS = Table(
+    "subjects",
+    "The subjects sheet after the checks.",
+    (
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("cohort", "text", "Dose level or disease group."),
+        Column("sex", "text", "As the sheet writes it."),
+        Column("age", "number", "Years at the first infusion."),
+        Column("weight_kg", "number", "Body weight at the first infusion."),
+        Column("follow_up_study_day", "number", "Study day of the last contact."),
+    ),
+    key=("subject_id",),
+)
+
+INFUSIONS = Table(
+    "infusions",
+    "The infusions sheet, joined with products, on the study clock; calendar dates are gone.",
+    (
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("infusion", "integer", "Number of the infusion, from 1.", required=True),
+        Column("study_day", "number", "Days from the subject's first infusion.", required=True),
+        Column("product", "text", "Product.", required=True),
+        Column("target", "text", "Target of the product."),
+        Column("construct", "text", "Construct of the product."),
+        Column(
+            "vector",
+            "text",
+            "How the CAR gene is carried; mrna does not integrate.",
+            required=True,
+            allowed=VECTORS,
+        ),
+        Column("dose", "number", "Dose as given."),
+        Column("dose_unit", "text", "Unit of the dose."),
+        Column(
+            "lymphodepletion_day", "number", "First day of lymphodepletion, from this infusion (negative)."
+        ),
+    ),
+    key=("subject_id", "infusion"),
+)
+
+SAMPLES = Table(
+    "samples",
+    "The samples sheet on the clock of its infusion.",
+    (
+        Column("sample_id", "text", "Sample.", required=True),
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("infusion", "integer", "Infusion that it belongs to.", required=True),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("visit", "text", "Nominal visit."),
+        Column("day", "number", "Days from that infusion.", required=True),
+        Column("study_day", "number", "Days from the first infusion.", required=True),
+    ),
+    key=("sample_id",),
+)
+
+TABLES: dict[str, Table] = {
+    t.name: t for t in (MEASUREMENTS, METRICS, QC, COHORT_SUMMARY, SURVIVAL, SUBJECTS, INFUSIONS, SAMPLES)
+}
 
 
 def empty(table: Table) -> pd.DataFrame:
