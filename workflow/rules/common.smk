@@ -1,0 +1,54 @@
+"""What every rule file uses: the checked plan of the trial folder, and names for code.
+
+INPUTS:
+    config.yaml, sheets/, mappings/ and the laboratory files, all checked here, so
+    that a dry-run already tells every problem.
+
+GIVES:
+    PLAN              the files to read, with their content hashes
+    script(name)      a program of scripts/, as an input of its rule
+    sources(module)   the package files that a module rests on, as inputs, since
+                      Snakemake does not see the package (docs/adr/0002)
+    settings(section) a part of the configuration with its defaults, as a plain param
+"""
+
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from cartrace import provenance
+from cartrace.intake.plan import load_plan
+from cartrace.problems import InputError
+
+REPOSITORY = Path(workflow.current_basedir).parents[1]
+
+if not config:
+    raise WorkflowError(
+        "cartrace needs the configuration of a trial folder: "
+        "make run CONFIG=trial/config.yaml, or make demo for a simulated trial."
+    )
+
+try:
+    PLAN = load_plan(config, Path.cwd())
+except InputError as error:
+    raise WorkflowError(str(error))
+
+
+def script(name):
+    """Path of a program in scripts/, relative to the trial folder."""
+    return os.path.relpath(REPOSITORY / "scripts" / name)
+
+
+def sources(*modules):
+    """Package files that ``modules`` rest on, relative to the trial folder."""
+    return [os.path.relpath(path) for path in provenance.sources(*modules)]
+
+
+def settings(*sections):
+    """JSON of the named sections of the configuration; of the whole without a name."""
+    return PLAN.settings(*sections)
+
+
+wildcard_constraints:
+    file_id="|".join(PLAN.files) or "none",

@@ -1,0 +1,118 @@
+"""Laboratory files and sheets -> checked measurements on the clock of the infusion.
+
+INPUTS:
+    sheets/*.tsv, mappings/*.yaml, data/...
+
+OUTPUTS:
+    <results>/intake/{subjects,infusions,samples}.parquet   sheets without dates
+    <results>/intake/laboratory_table/{file_id}.parquet     one file, read
+    <results>/intake/measurements.parquet                   where every assay ends
+    <results>/intake/qc.parquet                             every finding
+
+One job reads one file. Raw files and sheets are `ancient` and known by content:
+their hash is a param, so that a touched file does nothing and a changed file
+with an old date is noticed.
+"""
+
+
+rule check_sheets:
+    """Sheets -> subjects, infusions and samples in days; calendar dates end here."""
+    input:
+        script=script("intake/check_sheets.py"),
+        code=sources("cartrace.intake.assemble"),
+        sheets=ancient(list(PLAN.sheet_paths.values())),
+    output:
+        subjects="<results>/intake/subjects.parquet",
+        infusions="<results>/intake/infusions.parquet",
+        samples="<results>/intake/samples.parquet",
+    log:
+        "<logs>/intake/check_sheets.log",
+    benchmark:
+        "<benchmarks>/intake/check_sheets.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        digest=PLAN.sheets_digest,
+        settings=settings(),
+    shell:
+        r"""
+        exec &> {log:q}
+        python {input.script:q} \
+          --settings {params.settings:q} \
+          --subjects {output.subjects:q} \
+          --infusions {output.infusions:q} \
+          --samples {output.samples:q}
+        """
+
+
+rule read_laboratory_table:
+    """One laboratory table -> its results, cell by cell, and what was odd in it."""
+    input:
+        script=script("intake/read_laboratory_table.py"),
+        code=sources("cartrace.intake.laboratory_table"),
+        raw=lambda wildcards: ancient(PLAN.files[wildcards.file_id].path),
+        mapping=lambda wildcards: PLAN.files[wildcards.file_id].mapping,
+    output:
+        results="<results>/intake/laboratory_table/{file_id}.parquet",
+        qc="<results>/intake/laboratory_table/{file_id}.qc.parquet",
+    log:
+        "<logs>/intake/read_laboratory_table/{file_id}.log",
+    benchmark:
+        "<benchmarks>/intake/read_laboratory_table/{file_id}.tsv"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int(max(1000, 60 * input.size_mb)) * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        sha256=lambda wildcards: PLAN.files[wildcards.file_id].sha256,
+        clock=lambda wildcards: PLAN.files[wildcards.file_id].clock_digest,
+        settings=settings("visits", "sheets", "single_infusion", "data_dir", "privacy"),
+    shell:
+        r"""
+        exec &> {log:q}
+        python {input.script:q} \
+          --file-id {wildcards.file_id:q} \
+          --path {input.raw:q} \
+          --mapping {input.mapping:q} \
+          --sha256 {params.sha256:q} \
+          --settings {params.settings:q} \
+          --output {output.results:q} \
+          --qc {output.qc:q}
+        """
+
+
+rule assemble_measurements:
+    """All results -> measurements, each on the clock of its infusion, and the checks across files."""
+    input:
+        script=script("intake/assemble_measurements.py"),
+        code=sources("cartrace.intake.assemble", "cartrace.intake.plausibility"),
+        subjects="<results>/intake/subjects.parquet",
+        infusions="<results>/intake/infusions.parquet",
+        samples="<results>/intake/samples.parquet",
+        results=collect("<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.files),
+        qc=collect("<results>/intake/laboratory_table/{file_id}.qc.parquet", file_id=PLAN.files),
+    output:
+        measurements="<results>/intake/measurements.parquet",
+        qc="<results>/intake/qc.parquet",
+    log:
+        "<logs>/intake/assemble_measurements.log",
+    benchmark:
+        "<benchmarks>/intake/assemble_measurements.tsv"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
+    params:
+        settings=settings("visits", "plausibility", "single_infusion", "sheets"),
+    shell:
+        r"""
+        exec &> {log:q}
+        python {input.script:q} \
+          --subjects {input.subjects:q} \
+          --infusions {input.infusions:q} \
+          --samples {input.samples:q} \
+          --results {input.results:q} \
+          --results-qc {input.qc:q} \
+          --settings {params.settings:q} \
+          --output {output.measurements:q} \
+          --qc {output.qc:q}
+        """

@@ -1,0 +1,40 @@
+"""Measurements -> expansion, decline and persistence of the CAR-T cells.
+
+INPUTS:
+    <results>/intake/measurements.parquet
+    <results>/intake/infusions.parquet
+
+OUTPUTS:
+    <results>/kinetics/metrics.parquet
+
+All courses of all subjects run in one vectorised job.
+"""
+
+
+rule compute_kinetics:
+    """Every registered kinetic metric of every course, or the reason why there is none."""
+    input:
+        script=script("kinetics/compute_kinetics.py"),
+        code=sources("cartrace.kinetics.course"),
+        measurements="<results>/intake/measurements.parquet",
+        infusions="<results>/intake/infusions.parquet",
+    output:
+        metrics="<results>/kinetics/metrics.parquet",
+    log:
+        "<logs>/kinetics/compute_kinetics.log",
+    benchmark:
+        "<benchmarks>/kinetics/compute_kinetics.tsv"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        settings=settings("kinetics"),
+    shell:
+        r"""
+        exec &> {log:q}
+        python {input.script:q} \
+          --measurements {input.measurements:q} \
+          --infusions {input.infusions:q} \
+          --settings {params.settings:q} \
+          --output {output.metrics:q}
+        """

@@ -1,0 +1,96 @@
+"""Tables -> the page that people read, and the files that other programs read.
+
+INPUTS:
+    <results>/intake/*.parquet, <results>/kinetics/metrics.parquet, <results>/cohort/*.parquet
+
+OUTPUTS:
+    <results>/tables/*.parquet, *.tsv   the final tables
+    <results>/cartrace.duckdb           all of them in one database
+    <results>/report.html               one page that opens without a network
+"""
+
+TABLES = ["measurements", "metrics", "qc", "cohort_summary", "survival"]
+
+
+rule export_tables:
+    """The final tables as Parquet, TSV and one DuckDB file."""
+    input:
+        script=script("report/export_tables.py"),
+        code=sources("cartrace.report.export"),
+        measurements="<results>/intake/measurements.parquet",
+        metrics="<results>/kinetics/metrics.parquet",
+        qc="<results>/intake/qc.parquet",
+        cohort_summary="<results>/cohort/summary.parquet",
+        survival="<results>/cohort/survival.parquet",
+    output:
+        tables=collect(
+            "<results>/tables/{table}.{extension}",
+            table=TABLES,
+            extension=["parquet", "tsv"],
+        ),
+        duckdb="<results>/cartrace.duckdb",
+    log:
+        "<logs>/report/export_tables.log",
+    benchmark:
+        "<benchmarks>/report/export_tables.tsv"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
+    params:
+        folder=lambda wildcards, output: os.path.dirname(output.tables[0]),
+    shell:
+        r"""
+        exec &> {log:q}
+        python {input.script:q} \
+          --measurements {input.measurements:q} \
+          --metrics {input.metrics:q} \
+          --qc {input.qc:q} \
+          --cohort-summary {input.cohort_summary:q} \
+          --survival {input.survival:q} \
+          --folder {params.folder:q} \
+          --duckdb {output.duckdb:q}
+        """
+
+
+rule render_report:
+    """One self-contained page: cohort, a page for each subject, findings, methods."""
+    input:
+        script=script("report/render_report.py"),
+        code=sources("cartrace.report.page"),
+        measurements="<results>/intake/measurements.parquet",
+        metrics="<results>/kinetics/metrics.parquet",
+        qc="<results>/intake/qc.parquet",
+        cohort_summary="<results>/cohort/summary.parquet",
+        survival="<results>/cohort/survival.parquet",
+        subjects="<results>/intake/subjects.parquet",
+        infusions="<results>/intake/infusions.parquet",
+    output:
+        report(
+            "<results>/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"page": "Timeline per patient"},
+        ),
+    log:
+        "<logs>/report/render_report.log",
+    benchmark:
+        "<benchmarks>/report/render_report.tsv"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
+    params:
+        settings=settings(),
+    shell:
+        r"""
+        exec &> {log:q}
+        python {input.script:q} \
+          --measurements {input.measurements:q} \
+          --metrics {input.metrics:q} \
+          --qc {input.qc:q} \
+          --cohort-summary {input.cohort_summary:q} \
+          --survival {input.survival:q} \
+          --subjects {input.subjects:q} \
+          --infusions {input.infusions:q} \
+          --settings {params.settings:q} \
+          --output {output:q}
+        """
