@@ -1,0 +1,238 @@
+"""Where a result comes from: the source files, versions and hashes behind it.
+
+Snakemake tracks scripts but not the package that they import. Each rule
+therefore lists ``code=sources("cartrace.kinetics.nca")`` as an input, and a
+changed function reruns exactly the rules that rest on it. This module is read
+while the Snakefile is parsed, so it uses the standard library alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+DISTRIBUTIONS = ("cartrace", "snakemake", "pandas", "numpy", "scipy", "lifelines", "pyarrow", "duckdb")
+
+
+class SourceError(ValueError):
+    """A first-party module is missing or cannot be parsed."""
+
+
+def sources(*modules: str, package: Path = PACKAGE) -> list[str]:
+    """List the first-party files that ``modules`` rest on, without importing any.
+
+    Followed are ``import`` and ``from ... import`` anywhere in a file (also
+    inside functions), relative imports, ``import_module`` with a literal name,
+    and the ``__init__.py`` files that Python runs on the way. Imports under
+    ``if TYPE_CHECKING`` never run and are left out. Two module-level constants
+    count as well, since no import statement shows them:
+
+    - ``MODULES = ("cartrace.kinetics.nca", ...)``: modules imported by name;
+    - ``DATA_FILES = ("templates/*.j2", ...)``: files that the module reads, as
+      glob patterns relative to its folder.
+
+    Parameters
+    ----------
+    *modules
+        Dotted names, such as ``cartrace.kinetics.nca``.
+    package
+        Folder of the top-level package. Its name is the first part of every
+        first-party module.
+
+    Returns
+    -------
+    list of str
+        Absolute paths, sorted.
+
+    Raises
+    ------
+    SourceError
+        When a module asked for, or one imported on the way, does not exist,
+        when a file cannot be parsed, or when a data pattern finds no file.
+    """
+    return list(_closure(modules, package.resolve()))
+
+
+@cache
+def _closure(modules: tuple[str, ...], package: Path) -> tuple[str, ...]:
+    files: set[Path] = set()
+    seen: set[str] = set()
+    waiting = [(module, "asked for") for module in modules]
+    while waiting:
+        module, asked_by = waiting.pop()
+        parts = module.split(".")
+        # Python runs each package on the way: a.b.c needs a, then a.b.
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            if name in seen:
+                continue
+            path = _file_of(name, package)
+            if path is None:
+                raise SourceError(f"no module '{name}' in {package.name} ({asked_by})")
+            seen.add(name)
+            imported, data = _needs(path, name, package)
+            files.add(path)
+            files.update(data)
+            waiting += [(other, f"imported by '{name}'") for other in imported]
+    return tuple(sorted(map(str, files)))
+
+
+def _file_of(module: str, package: Path) -> Path | None:
+    top, *rest = module.split(".")
+    if top != package.name:
+        return None
+    base = package.joinpath(*rest)
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+@cache
+def _needs(path: Path, module: str, package: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Return the first-party modules and the data files that one file names."""
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise SourceError(f"{path.name}, line {error.lineno}: {error.msg}") from error
+    home = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names: list[str] = []
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = _absolute(node, home)
+            names.append(origin)
+            # `from package import name` runs package.name only where that is a module.
+            names += [
+                f"{origin}.{alias.name}"
+                for alias in node.names
+                if _file_of(f"{origin}.{alias.name}", package)
+            ]
+        elif isinstance(node, ast.Call):
+            names += _literal_import(node)
+    names += _constant(tree, "MODULES")
+    return (
+        tuple(dict.fromkeys(n for n in names if n.split(".")[0] == package.name)),
+        tuple(_data_files(_constant(tree, "DATA_FILES"), path)),
+    )
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk the tree without the branches that only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and _is_type_checking(child.test):
+            for statement in child.orelse:
+                yield statement
+                yield from _running(statement)
+            continue
+        yield child
+        yield from _running(child)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
+
+
+def _absolute(node: ast.ImportFrom, home: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = home.split(".")
+    base = parts[: len(parts) - node.level + 1]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _literal_import(call: ast.Call) -> list[str]:
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name == "import_module" and call.args and isinstance(call.args[0], ast.Constant):
+        return [str(call.args[0].value)]
+    return []
+
+
+def _constant(tree: ast.Module, name: str) -> list[str]:
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            targets: list[ast.expr] = statement.targets
+            value: ast.expr | None = statement.value
+        elif isinstance(statement, ast.AnnAssign):
+            targets, value = [statement.target], statement.value
+        else:
+            continue
+        if value is not None and any(isinstance(t, ast.Name) and t.id == name for t in targets):
+            return [str(item) for item in ast.literal_eval(value)]
+    return []
+
+
+def _data_files(patterns: list[str], path: Path) -> Iterator[Path]:
+    for pattern in patterns:
+        found = sorted(p for p in path.parent.glob(pattern) if p.is_file())
+        if not found:
+            raise SourceError(f"{path.name}: DATA_FILES names '{pattern}', but there is no such file")
+        yield from found
+
+
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_version() -> str:
+    """Return the version of cartrace, with the commit when it runs from a clone.
+
+    ``0.1.0``, ``0.1.0 (a1b2c3d4e5f6)``, or ``0.1.0 (a1b2c3d4e5f6+dirty)`` when
+    tracked files differ from that commit.
+    """
+    version = _version_of("cartrace") or "unknown"
+    # A package installed inside someone's clone is no part of it: ask for the file itself.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return version
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return version
+    dirty = "+dirty" if _git("status", "--porcelain", "--untracked-files=no", "--", ":/") else ""
+    return f"{version} ({commit}{dirty})"
+
+
+def _git(*arguments: str) -> str | None:
+    # Inside a git hook these variables would point git at another repository.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=PACKAGE,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, cartrace and the libraries behind the numbers.
+
+    A library that is not installed is left out.
+    """
+    found = {name: _version_of(name) for name in DISTRIBUTIONS}
+    return {"python": platform.python_version(), **{k: v for k, v in found.items() if v}}
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
