@@ -1,0 +1,449 @@
+"""The mapping file: how one laboratory lays out its table.
+
+A mapping says which column is the subject, the day and the matrix, and what
+each value column (wide) or each test name (long) means. It is checked as a
+whole: every unknown key and every bad value is reported at once.
+
+This module is read while the Snakefile is parsed, so it imports pydantic and
+nothing heavier.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping as MappingABC
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from cartrace.analytes import ANALYTES
+from cartrace.problems import InputError, Problem, did_you_mean
+from cartrace.units import canonical
+
+# cartrace.tables imports pandas; a test keeps this copy equal to tables.MATRICES.
+MATRICES = (
+    "blood",
+    "pbmc",
+    "plasma",
+    "serum",
+    "csf",
+    "marrow",
+    "marrow_biopsy",
+    "lymph_node",
+    "skin",
+    "infusion_product",
+    "other",
+)
+
+Meaning = Literal["missing", "not_done", "BLD", "BLQ", "unreadable"]
+ZeroMeaning = Literal["quantified", "BLD", "BLQ"]
+
+
+def _matrix(value: str) -> str:
+    if value not in MATRICES:
+        near = did_you_mean(value, MATRICES)
+        raise ValueError(f"one of {', '.join(MATRICES)}" + (f" (did you mean '{near}'?)" if near else ""))
+    return value
+
+
+def _regex(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"'{value}' is no regular expression: {error}") from error
+    return value
+
+
+def _number_to_text(value: object) -> object:
+    # YAML reads `values: [0]` and `7: day7` as numbers; a cell is always text.
+    if isinstance(value, bool):
+        raise ValueError("YAML read a bare yes, no, on or off as a truth value; put it in quotes")
+    if isinstance(value, date):
+        raise ValueError("YAML read a calendar date; put the text in quotes")
+    return f"{value:g}" if isinstance(value, (int, float)) else value
+
+
+def _text_keys(value: object) -> object:
+    if not isinstance(value, MappingABC):
+        return value
+    return {_number_to_text(k): v for k, v in value.items()}
+
+
+Text = Annotated[str, BeforeValidator(_number_to_text)]
+Regex = Annotated[str, BeforeValidator(_regex)]
+Matrix = Annotated[str, BeforeValidator(_matrix)]
+
+
+class Part(BaseModel):
+    """A part of a mapping. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ColumnRef(Part):
+    """One column, by its header (joined with " / " over several header rows)."""
+
+    column: Text = Field(min_length=1, description="Header of the column.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, raw: Any) -> Any:
+        return {"column": raw} if isinstance(raw, (str, int, float)) else raw
+
+
+class SubjectColumn(ColumnRef):
+    """The column with the subject."""
+
+    pattern: Regex | None = Field(
+        None, description="Regular expression with a group named subject; the rest is cut away."
+    )
+    prefix: str = Field(
+        "", description="Put before the id: for tables that each number their patients from 1."
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _names_subject(cls, value: str | None) -> str | None:
+        if value is not None and "subject" not in re.compile(value).groupindex:
+            raise ValueError("the pattern needs a group named subject: (?P<subject>...)")
+        return value
+
+
+class MatrixColumn(ColumnRef):
+    """The column with the specimen."""
+
+    values: Annotated[dict[str, Matrix], BeforeValidator(_text_keys)] = Field(
+        description="Specimen text -> matrix. A text that is not listed rejects its row, with a warning."
+    )
+
+
+class DateColumn(ColumnRef):
+    """A column of calendar dates. They become days and are forgotten."""
+
+    format: str | None = Field(None, description="strptime format; ISO (year-month-day) without one.")
+
+
+class IgnoreRows(ColumnRef):
+    """Rows to leave out: those with one of ``values`` in ``column``."""
+
+    values: tuple[Text, ...] = Field(description="Cell texts.", min_length=1)
+
+
+class Test(Part):
+    """What one value column, or one test name, measures."""
+
+    __test__ = False  # not a pytest class
+
+    analyte: str = Field(description="Analyte (cartrace.analytes).")
+    assay: str = Field(description="Assay: qpcr, ddpcr, flow, elisa, ...", pattern=r"^[a-z][a-z0-9_]*$")
+    unit: str = Field(description="Unit in which the limits are given and results are stored.")
+    lod: float | None = Field(None, ge=0, description="Limit of detection.")
+    lloq: float | None = Field(None, ge=0, description="Lower limit of quantification.")
+    uloq: float | None = Field(None, gt=0, description="Upper limit of quantification.")
+    zero: ZeroMeaning | None = Field(
+        None, description="What the number 0 means. Without it: BLD for expansion analytes, else quantified."
+    )
+    scale: float = Field(1.0, gt=0, description="Multiplier that turns the column's numbers into `unit`.")
+
+    @field_validator("analyte")
+    @classmethod
+    def _known_analyte(cls, value: str) -> str:
+        if value not in ANALYTES:
+            near = did_you_mean(value, ANALYTES)
+            raise ValueError(f"one of {', '.join(ANALYTES)}" + (f" (did you mean '{near}'?)" if near else ""))
+        return value
+
+    @field_validator("unit")
+    @classmethod
+    def _known_unit(cls, value: str) -> str:
+        return canonical(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Test:
+        allowed = ANALYTES[self.analyte].units
+        if self.unit not in allowed:
+            raise ValueError(f"unit '{self.unit}' does not fit {self.analyte}; allowed: {', '.join(allowed)}")
+        limits = [("lod", self.lod), ("lloq", self.lloq), ("uloq", self.uloq)]
+        given = [(n, v) for n, v in limits if v is not None]
+        for (n1, v1), (n2, v2) in itertools.pairwise(given):
+            if v1 > v2 or (n2 == "uloq" and v1 == v2):
+                raise ValueError(f"{n1} {v1:g} lies above {n2} {v2:g}")
+        return self
+
+    @property
+    def zero_means(self) -> ZeroMeaning:
+        """What the number 0 means in this column."""
+        if self.zero is not None:
+            return self.zero
+        return "BLD" if ANALYTES[self.analyte].family == "expansion" else "quantified"
+
+
+class ValueColumn(Test):
+    """One value column of a wide table, or several by a pattern."""
+
+    column: Text | None = Field(None, description="Exact header.")
+    pattern: Regex | None = Field(
+        None, description="Regular expression over whole headers, with groups named day or visit."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ValueColumn:
+        if (self.column is None) == (self.pattern is None):
+            raise ValueError("give either column or pattern")
+        if self.pattern is not None:
+            groups = set(re.compile(self.pattern).groupindex)
+            if groups - {"day", "visit"}:
+                raise ValueError(
+                    f"the groups may be named day and visit, not {', '.join(sorted(groups - {'day', 'visit'}))}"
+                )
+        return self
+
+    @property
+    def gives_day(self) -> bool:
+        """Whether the header itself says the day."""
+        return self.pattern is not None and "day" in re.compile(self.pattern).groupindex
+
+    @property
+    def gives_visit(self) -> bool:
+        """Whether the header itself says the visit."""
+        return self.pattern is not None and "visit" in re.compile(self.pattern).groupindex
+
+
+class Long(Part):
+    """A long table: one row per result."""
+
+    analyte: ColumnRef = Field(description="Column with the name of the test.")
+    value: ColumnRef = Field(description="Column with the result.")
+    unit: ColumnRef | None = Field(None, description="Column with the unit of the result.")
+    tests: Annotated[dict[str, Test], BeforeValidator(_text_keys)] = Field(
+        description="Text in the analyte column -> what it is. Rows of other tests are left out, with a note.",
+        min_length=1,
+    )
+
+
+class Ratio(Part):
+    """The laboratory's own ratio between two units of the same result."""
+
+    analyte: str = Field(description="Analyte that is given in both units.")
+    numerator: str = Field(description="Unit of the numerator.")
+    denominator: str = Field(description="Unit of the denominator.")
+    expected: float | None = Field(
+        None, gt=0, description="numerator / denominator; null: the median of the file."
+    )
+
+    @field_validator("numerator", "denominator")
+    @classmethod
+    def _known_unit(cls, value: str) -> str:
+        return canonical(value)
+
+    @field_validator("analyte")
+    @classmethod
+    def _known_analyte(cls, value: str) -> str:
+        if value not in ANALYTES:
+            raise ValueError(f"one of {', '.join(ANALYTES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _differ(self) -> Ratio:
+        if self.numerator == self.denominator:
+            raise ValueError("numerator and denominator are the same unit")
+        return self
+
+
+class Mapping(Part):
+    """How one laboratory table is laid out."""
+
+    sheet: str | None = Field(None, description="Sheet of a workbook; needed when it has several.")
+    header_rows: int = Field(
+        1, ge=1, le=10, description="Header rows; the upper ones are filled to the right."
+    )
+    skip_rows: int = Field(0, ge=0, le=1000, description="Rows above the header.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Default: tab for .tsv and .txt, comma for .csv."
+    )
+    encoding: str = Field("utf-8-sig", description="Text encoding of csv and tsv files.")
+    decimal: Literal[".", ","] = Field(".", description="Decimal mark.")
+    thousands: Literal["", ",", ".", " ", "'"] = Field("", description="Thousands mark.")
+    subject: SubjectColumn | None = Field(None, description="Column with the subject.")
+    matrix: Matrix | MatrixColumn | None = Field(None, description="The matrix, or the column that says it.")
+    day: ColumnRef | None = Field(None, description="Column with the study day (number).")
+    date: DateColumn | None = Field(None, description="Column with the calendar date of the sample.")
+    visit: ColumnRef | None = Field(None, description="Column with the nominal visit.")
+    infusion: ColumnRef | None = Field(
+        None, description="Column with the infusion number; days then count from it."
+    )
+    sample: ColumnRef | None = Field(None, description="Column with the sample of samples.tsv.")
+    ignore_rows: tuple[IgnoreRows, ...] = Field((), description="Rows to leave out.")
+    values: tuple[ValueColumn, ...] = Field((), description="Wide table: the value columns.")
+    long: Long | None = Field(None, description="Long table: test, value and unit columns.")
+    text: Annotated[dict[str, Meaning], BeforeValidator(_text_keys)] = Field(
+        default_factory=dict, description="What words in value cells mean, beyond the built-in ones."
+    )
+    ratios: tuple[Ratio, ...] = Field((), description="Ratios between two units of the same result.")
+
+    @field_validator("matrix", mode="before")
+    @classmethod
+    def _constant_or_column(cls, raw: Any) -> Any:
+        # Validated here, so that a union does not report every fault twice.
+        if isinstance(raw, str):
+            return _matrix(raw)
+        if isinstance(raw, MappingABC):
+            return MatrixColumn.model_validate(dict(raw))
+        return raw
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        import codecs
+
+        try:
+            codecs.lookup(value)
+        except LookupError as error:
+            raise ValueError(f"'{value}' is no text encoding") from error
+        return value
+
+    @field_validator("text")
+    @classmethod
+    def _fold(cls, value: dict[str, Meaning]) -> dict[str, Meaning]:
+        return {fold(k): v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Mapping:
+        faults: list[str] = []
+        if bool(self.values) == (self.long is not None):
+            faults.append("give either values (wide table) or long (long table)")
+        if self.decimal == self.thousands:
+            faults.append("decimal and thousands are the same mark")
+        if self.sample is None:
+            if self.subject is None:
+                faults.append("subject is missing (only a sample column could stand in for it)")
+            if self.matrix is None:
+                faults.append("matrix is missing (a matrix, or {column, values})")
+            in_header = self.long is None and all(v.gives_day or v.gives_visit for v in self.values)
+            if self.day is None and self.date is None and self.visit is None and not in_header:
+                faults.append("no day: give day, date or visit, or a value pattern with a group named day")
+        if self.day is not None and self.date is not None:
+            faults.append("give day or date, not both")
+        names = [v.column for v in self.values if v.column is not None]
+        faults += [f"column '{n}' is listed twice" for n in sorted({n for n in names if names.count(n) > 1})]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        """Every test of the table, wide or long."""
+        return tuple(self.long.tests.values()) if self.long is not None else self.values
+
+    @property
+    def uses_clock(self) -> bool:
+        """Whether the rows can be read only with the infusions or samples sheet."""
+        return any(c is not None for c in (self.date, self.sample, self.infusion))
+
+
+def fold(text: str) -> str:
+    """Return ``text`` as words are compared: outer spaces off, one space inside, no case."""
+    return " ".join(text.split()).casefold()
+
+
+def load_mapping(raw: MappingABC[str, Any] | Any, file: str) -> Mapping:
+    """Check ``raw`` and return the mapping.
+
+    Raises
+    ------
+    InputError
+        With every unknown key (and the nearest known one) and every bad value.
+    """
+    if not isinstance(raw, MappingABC):
+        raise InputError([Problem(file, "no keys", "a YAML mapping with subject, matrix, day, values")])
+    try:
+        return Mapping.model_validate(dict(raw))
+    except ValidationError as error:
+        raise InputError([_problem(e, file) for e in error.errors()]) from None
+
+
+def read_mapping(path: Path, file: str) -> Mapping:
+    """Read and check a mapping file.
+
+    Raises
+    ------
+    InputError
+        When it is missing, no YAML, or no valid mapping.
+    """
+    import yaml
+
+    try:
+        raw = yaml.load(path.read_text("utf-8-sig"), Loader=yaml.CSafeLoader)
+    except FileNotFoundError:
+        raise InputError([Problem(file, "no such file", "an existing mapping file")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            [Problem(file, f"a file that can't be read ({type(error).__name__})", "UTF-8 text")]
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            [
+                Problem(
+                    file,
+                    f"no YAML ({getattr(error, 'problem', None) or 'syntax error'})",
+                    "a YAML mapping",
+                    row=None if mark is None else mark.line + 1,
+                )
+            ]
+        ) from None
+    return load_mapping(raw, file)
+
+
+def _problem(error: Any, file: str) -> Problem:
+    location = [str(part) for part in error["loc"]]
+    dotted = ".".join(location) or "(top)"
+    if error["type"] == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        return Problem(
+            file=file,
+            column=dotted,
+            found=f"unknown key '{location[-1]}'",
+            allowed=", ".join(allowed) or "no keys",
+            suggestion=did_you_mean(location[-1], allowed),
+        )
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        found = "nothing"
+    elif isinstance(error.get("input"), MappingABC):
+        found = "a mapping that does not fit together" if error["type"] == "value_error" else "a mapping"
+    else:
+        found = repr(error.get("input"))[:200]
+    return Problem(file=file, column=dotted, found=found, allowed=message)
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    model: Any = Mapping
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is not None:
+            model = _part_in(field.annotation)
+        elif part.isdigit() or model is not Mapping:
+            continue  # an index, or a free key such as a test's name
+    return list(getattr(model, "model_fields", {}))
+
+
+def _part_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _part_in(inner)
+        if found is not None:
+            return found
+    return None
