@@ -3,35 +3,70 @@
 
 # Byte-compiled packages start in a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
-# uv would otherwise write the addresses of indexes into warnings and locks.
-export UV_NO_PROGRESS := 1
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(abspath $(VENV))/bin
 CORES ?= 2
 DEMO ?= demo
-# shfmt (for snakefmt) and python (for rules) are looked up on PATH.
+PROFILE ?= profiles/default
+BIN := $(abspath $(VENV))/bin
+CODE := src scripts tests benchmarks
+# Rules look up python, and snakefmt looks up shfmt, on PATH.
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast run check fix lock bench clean
+.PHONY: help setup demo run test test-fast check fix lock bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cartrace needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cartrace needs Python 3.11 or newer, this is %d.%d; try make PYTHON=python3.12" % sys.version_info[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[^ ]+' requirements.lock)"
-	@echo "setting up $(VENV) from requirements.lock"
+	@echo "setting up $(VENV) from requirements.lock (half a minute the first time)"
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(VENV)/.ready  ## make .venv from the lock
 
-lock:  ## resolve requirements.lock anew (needs .venv)
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+demo: setup  ## simulate a trial, run the workflow on it, say where the report is
+	@python scripts/simulate/simulate_trial.py --output $(DEMO)
+	@python scripts/run_scheduled.py --config $(DEMO)/config.yaml --cores $(CORES) --profile $(PROFILE)
+	@echo "report: $(abspath $(DEMO))/results/report.html"
+
+run: setup  ## run a trial folder: make run CONFIG=trial/config.yaml
+	@test -n "$(CONFIG)" || { echo "which trial? make run CONFIG=trial/config.yaml" >&2; exit 2; }
+	@python scripts/run_scheduled.py --config $(CONFIG) --cores $(CORES) --profile $(PROFILE)
+
+test: setup  ## the whole test suite
+	@pytest -n $(CORES) --dist worksteal
+
+test-fast: setup  ## without the slow tests
+	@pytest -n $(CORES) --dist worksteal -m "not slow"
+
+check: setup  ## formatting, lint, types, workflow lint, generated files
+	ruff check $(CODE)
+	ruff format --check $(CODE)
+	snakefmt --check Snakefile workflow
+	mypy src scripts
+	python scripts/update_generated.py --check
+	python scripts/lint_workflow.py
+
+fix: setup  ## write generated files anew, format everything
+	python scripts/update_generated.py
+	ruff check --fix --quiet $(CODE)
+	ruff format --quiet $(CODE)
+	snakefmt Snakefile workflow
+
+bench: setup  ## speed of the kinetics against a plain implementation
+	python benchmarks/nca.py
+
+lock: setup  ## resolve requirements.lock anew
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra dev --upgrade pyproject.toml -o requirements.lock >/dev/null
 	@! grep -nE 'https?:|file:' requirements.lock
+
+clean:  ## remove the environment and the demo trial
+	rm -rf $(VENV) $(DEMO)

@@ -25,17 +25,17 @@ rule summarise_cohort:
     benchmark:
         "<benchmarks>/cohort/summarise_cohort.tsv"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
-        runtime=lambda wildcards, attempt: 15 * attempt,
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(15),
     params:
         settings=settings("cohort"),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --metrics {input.metrics:q} \
-          --subjects {input.subjects:q} \
-          --settings {params.settings:q} \
-          --summary {output.summary:q} \
-          --survival {output.survival:q}
+            --metrics {input.metrics:q} \
+            --subjects {input.subjects:q} \
+            --settings {params.settings:q} \
+            --summary {output.summary:q} \
+            --survival {output.survival:q}
         """

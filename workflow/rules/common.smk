@@ -10,6 +10,7 @@ GIVES:
     sources(module)   the package files that a module rests on, as inputs, since
                       Snakemake does not see the package (docs/adr/0002)
     settings(section) a part of the configuration with its defaults, as a plain param
+    memory, minutes   resources that grow with the input and with each attempt
 """
 
 import os
@@ -48,6 +49,18 @@ def sources(*modules):
 def settings(*sections):
     """JSON of the named sections of the configuration; of the whole without a name."""
     return PLAN.settings(*sections)
+
+
+def memory(floor_mb, per_input_mb=0):
+    """Megabytes that grow with the input and with each attempt."""
+    return lambda wildcards, input, attempt: attempt * max(
+        floor_mb, int(per_input_mb * input.size_mb)
+    )
+
+
+def minutes(limit):
+    """Run time that grows with each attempt."""
+    return lambda wildcards, attempt: attempt * limit
 
 
 wildcard_constraints:

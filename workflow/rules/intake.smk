@@ -30,19 +30,19 @@ rule check_sheets:
     benchmark:
         "<benchmarks>/intake/check_sheets.tsv"
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         digest=PLAN.sheets_digest,
         settings=settings(),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --settings {params.settings:q} \
-          --subjects {output.subjects:q} \
-          --infusions {output.infusions:q} \
-          --samples {output.samples:q}
+            --settings {params.settings:q} \
+            --subjects {output.subjects:q} \
+            --infusions {output.infusions:q} \
+            --samples {output.samples:q}
         """
 
 
@@ -61,23 +61,23 @@ rule read_laboratory_table:
     benchmark:
         "<benchmarks>/intake/read_laboratory_table/{file_id}.tsv"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int(max(1000, 60 * input.size_mb)) * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=memory(1000, per_input_mb=60),
+        runtime=minutes(10),
     params:
         sha256=lambda wildcards: PLAN.files[wildcards.file_id].sha256,
         clock=lambda wildcards: PLAN.files[wildcards.file_id].clock_digest,
         settings=settings("visits", "sheets", "single_infusion", "data_dir", "privacy"),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --file-id {wildcards.file_id:q} \
-          --path {input.raw:q} \
-          --mapping {input.mapping:q} \
-          --sha256 {params.sha256:q} \
-          --settings {params.settings:q} \
-          --output {output.results:q} \
-          --qc {output.qc:q}
+            --file-id {wildcards.file_id:q} \
+            --path {input.raw:q} \
+            --mapping {input.mapping:q} \
+            --sha256 {params.sha256:q} \
+            --settings {params.settings:q} \
+            --output {output.results:q} \
+            --qc {output.qc:q}
         """
 
 
@@ -89,8 +89,13 @@ rule assemble_measurements:
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
         samples="<results>/intake/samples.parquet",
-        results=collect("<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.files),
-        qc=collect("<results>/intake/laboratory_table/{file_id}.qc.parquet", file_id=PLAN.files),
+        results=collect(
+            "<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.files
+        ),
+        qc=collect(
+            "<results>/intake/laboratory_table/{file_id}.qc.parquet",
+            file_id=PLAN.files,
+        ),
     output:
         measurements="<results>/intake/measurements.parquet",
         qc="<results>/intake/qc.parquet",
@@ -99,20 +104,20 @@ rule assemble_measurements:
     benchmark:
         "<benchmarks>/intake/assemble_measurements.tsv"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
-        runtime=lambda wildcards, attempt: 15 * attempt,
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(15),
     params:
         settings=settings("visits", "plausibility", "single_infusion", "sheets"),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --subjects {input.subjects:q} \
-          --infusions {input.infusions:q} \
-          --samples {input.samples:q} \
-          --results {input.results:q} \
-          --results-qc {input.qc:q} \
-          --settings {params.settings:q} \
-          --output {output.measurements:q} \
-          --qc {output.qc:q}
+            --subjects {input.subjects:q} \
+            --infusions {input.infusions:q} \
+            --samples {input.samples:q} \
+            --results {input.results:q} \
+            --results-qc {input.qc:q} \
+            --settings {params.settings:q} \
+            --output {output.measurements:q} \
+            --qc {output.qc:q}
         """

@@ -25,16 +25,16 @@ rule compute_kinetics:
     benchmark:
         "<benchmarks>/kinetics/compute_kinetics.tsv"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(30),
     params:
         settings=settings("kinetics"),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --measurements {input.measurements:q} \
-          --infusions {input.infusions:q} \
-          --settings {params.settings:q} \
-          --output {output.metrics:q}
+            --measurements {input.measurements:q} \
+            --infusions {input.infusions:q} \
+            --settings {params.settings:q} \
+            --output {output.metrics:q}
         """

@@ -34,21 +34,21 @@ rule export_tables:
     benchmark:
         "<benchmarks>/report/export_tables.tsv"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
-        runtime=lambda wildcards, attempt: 15 * attempt,
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(15),
     params:
         folder=lambda wildcards, output: os.path.dirname(output.tables[0]),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --measurements {input.measurements:q} \
-          --metrics {input.metrics:q} \
-          --qc {input.qc:q} \
-          --cohort-summary {input.cohort_summary:q} \
-          --survival {input.survival:q} \
-          --folder {params.folder:q} \
-          --duckdb {output.duckdb:q}
+            --measurements {input.measurements:q} \
+            --metrics {input.metrics:q} \
+            --qc {input.qc:q} \
+            --cohort-summary {input.cohort_summary:q} \
+            --survival {input.survival:q} \
+            --folder {params.folder:q} \
+            --duckdb {output.duckdb:q}
         """
 
 
@@ -76,21 +76,21 @@ rule render_report:
     benchmark:
         "<benchmarks>/report/render_report.tsv"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int(max(1500, 100 * input.size_mb)) * attempt,
-        runtime=lambda wildcards, attempt: 15 * attempt,
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(15),
     params:
         settings=settings(),
     shell:
         r"""
-        exec &> {log:q}
+        exec &>{log:q}
         python {input.script:q} \
-          --measurements {input.measurements:q} \
-          --metrics {input.metrics:q} \
-          --qc {input.qc:q} \
-          --cohort-summary {input.cohort_summary:q} \
-          --survival {input.survival:q} \
-          --subjects {input.subjects:q} \
-          --infusions {input.infusions:q} \
-          --settings {params.settings:q} \
-          --output {output:q}
+            --measurements {input.measurements:q} \
+            --metrics {input.metrics:q} \
+            --qc {input.qc:q} \
+            --cohort-summary {input.cohort_summary:q} \
+            --survival {input.survival:q} \
+            --subjects {input.subjects:q} \
+            --infusions {input.infusions:q} \
+            --settings {params.settings:q} \
+            --output {output:q}
         """
