@@ -13,7 +13,9 @@ GIVES:
     memory, minutes   resources that grow with the input and with each attempt
 """
 
+import json
 import os
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -47,8 +49,11 @@ def sources(*modules):
 
 
 def settings(*sections):
-    """JSON of the named sections of the configuration; of the whole without a name."""
-    return PLAN.settings(*sections)
+    """JSON of one section of the configuration, of several by name, or of the whole."""
+    whole = PLAN.config.model_dump(mode="json")
+    if len(sections) == 1:
+        return json.dumps(whole[sections[0]])
+    return json.dumps({name: whole[name] for name in sections or whole})
 
 
 def memory(floor_mb, per_input_mb=0):
@@ -64,4 +69,4 @@ def minutes(limit):
 
 
 wildcard_constraints:
-    file_id="|".join(PLAN.files) or "none",
+    file_id="|".join(map(re.escape, PLAN.files)) or "none",
