@@ -18,34 +18,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from cartrace.vocabulary import (
+    CENSORINGS,
+    DETECTIONS,
+    MATRICES,
+    MEASUREMENT_STATUSES,
+    METRIC_STATUSES,
+    VECTORS,
+    VERDICTS,
+)
+
 Kind = Literal["text", "number", "integer", "flag"]
 _DTYPE: dict[Kind, str] = {"text": "string", "number": "float64", "integer": "Int64", "flag": "boolean"}
-
-MATRICES = (
-    "blood",
-    "pbmc",
-    "plasma",
-    "serum",
-    "csf",
-    "marrow",
-    "marrow_biopsy",
-    "lymph_node",
-    "skin",
-    "infusion_product",
-    "other",
-)
-DETECTIONS = ("quantified", "BLQ", "BLD", "above_uloq")
-CENSORINGS = ("none", "left", "right", "interval")
-MEASUREMENT_STATUSES = ("accepted", "flagged", "rejected")
-METRIC_STATUSES = (
-    "estimated",
-    "left_censored",
-    "right_censored",
-    "interval_censored",
-    "not_estimable",
-)
-VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
-VERDICTS = ("pass", "note", "warn", "fail")
 
 
 class TableError(ValueError):

@@ -1,0 +1,27 @@
+"""Words that the tables allow. No imports: the Snakefile reads them while it is parsed."""
+
+MATRICES = (
+    "blood",
+    "pbmc",
+    "plasma",
+    "serum",
+    "csf",
+    "marrow",
+    "marrow_biopsy",
+    "lymph_node",
+    "skin",
+    "infusion_product",
+    "other",
+)
+DETECTIONS = ("quantified", "BLQ", "BLD", "above_uloq")
+CENSORINGS = ("none", "left", "right", "interval")
+MEASUREMENT_STATUSES = ("accepted", "flagged", "rejected")
+METRIC_STATUSES = (
+    "estimated",
+    "left_censored",
+    "right_censored",
+    "interval_censored",
+    "not_estimable",
+)
+VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
+VERDICTS = ("pass", "note", "warn", "fail")

@@ -1,0 +1,42 @@
+"""Generated files equal what the code says now; `make fix` writes them anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cartrace import config, generated, metrics, tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", list(generated.files()))
+def test_a_generated_file_is_up_to_date(name: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == generated.files()[name], "run `make fix`"
+
+
+def test_the_default_yaml_holds_exactly_the_defaults() -> None:
+    assert config.load(yaml.safe_load(generated.default_yaml())) == config.Config()
+
+
+def test_the_schema_refuses_unknown_keys_at_every_level() -> None:
+    schema = json.loads(generated.files()["workflow/schemas/config.schema.json"])
+    assert schema["additionalProperties"] is False
+    assert all(part["additionalProperties"] is False for part in schema["$defs"].values())
+
+
+def test_every_table_and_every_metric_has_its_row() -> None:
+    page = generated.tables_page()
+    assert all(f"`{c.name}`" in page for t in tables.TABLES.values() for c in t.columns)
+    page = generated.metrics_page()
+    assert all(f"`{name}`" in page for name in metrics.load_all())
+
+
+def test_every_metric_says_what_it_is_and_where_that_comes_from() -> None:
+    for metric in metrics.load_all().values():
+        assert metric.definition.endswith("."), metric.name
+        assert metric.source, metric.name
+        assert metric.label, metric.name

@@ -1,0 +1,191 @@
+"""The rerun contract of docs/architecture.md: exactly the right jobs run, and no others."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.workflow.conftest import Workplace
+
+pytestmark = pytest.mark.slow
+
+COHORT = {
+    "assemble_measurements": 1,
+    "compute_kinetics": 1,
+    "summarise_cohort": 1,
+    "export_tables": 1,
+    "render_report": 1,
+}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def write_rows(path: Path, records: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(records[0]), delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def set_option(trial: Path, section: list[str], value: object) -> None:
+    path = trial / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    place = config
+    for key in section[:-1]:
+        place = place.setdefault(key, {})
+    place[section[-1]] = value
+    path.write_text(yaml.safe_dump(config))
+
+
+def later(path: Path) -> None:
+    """Give a file the date of a moment after everything else."""
+    stat = path.stat()
+    os.utime(path, (stat.st_atime + 7200, stat.st_mtime + 7200))
+
+
+def test_a_finished_trial_has_nothing_to_do(workplace: Workplace) -> None:
+    assert workplace.planned() == {}
+
+
+def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
+    files = rows(workplace.trial / "sheets/files.tsv")
+    assert workplace.planned("--forceall") == {
+        "check_sheets": 1,
+        "read_laboratory_table": len(files),
+        **COHORT,
+    }
+
+
+def test_the_catalog_entry_asks_for_the_same_jobs(workplace: Workplace) -> None:
+    assert workplace.planned("--forceall", snakefile="workflow/Snakefile") == workplace.planned("--forceall")
+
+
+def test_touched_files_do_nothing(workplace: Workplace) -> None:
+    for folder, pattern in (("trial/data", "*"), ("trial/sheets", "*"), ("trial/mappings", "*")):
+        for path in (workplace.folder / folder).rglob(pattern):
+            later(path)
+    for path in [*(workplace.repo / "scripts").rglob("*.py"), *(workplace.repo / "src").rglob("*.py")]:
+        later(path)
+    assert workplace.planned() == {}
+
+
+def test_a_new_file_is_one_job_and_the_cohort(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/files.tsv"
+    records = rows(sheet)
+    source = workplace.trial / "data" / records[0]["path"]
+    copy = source.with_name("one_more" + source.suffix)
+    shutil.copy2(source, copy)
+    new_path = str(copy.relative_to(workplace.trial / "data"))
+    # The same bytes twice are a fault of their own: make it another file.
+    change_content(copy)
+    write_rows(sheet, [*records, {**records[0], "file_id": "one_more", "path": new_path}])
+    assert workplace.planned() == {"read_laboratory_table": 1, **COHORT}
+
+
+def change_content(path: Path) -> None:
+    """Change a file's bytes but not what a reader makes of them."""
+    if path.suffix == ".xlsx":
+        import openpyxl
+
+        book = openpyxl.load_workbook(path)
+        book.create_sheet("remarks")
+        book.save(path)
+    else:
+        path.write_bytes(path.read_bytes() + b"\n")
+
+
+def test_a_removed_file_is_the_cohort_alone(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/files.tsv"
+    write_rows(sheet, rows(sheet)[:-1])
+    assert workplace.planned() == COHORT
+
+
+def test_a_changed_file_with_an_old_date_is_noticed(workplace: Workplace) -> None:
+    path = workplace.trial / "data" / rows(workplace.trial / "sheets/files.tsv")[-1]["path"]
+    stat = path.stat()
+    change_content(path)
+    os.utime(path, (stat.st_atime, stat.st_mtime - 86400))
+    assert workplace.planned() == {"read_laboratory_table": 1, **COHORT}
+
+
+def test_a_changed_threshold_reruns_the_rules_that_take_it(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["kinetics", "half_life", "min_adj_r2"], 0.9)
+    expected = {k: v for k, v in COHORT.items() if k != "assemble_measurements"}
+    assert workplace.planned() == expected
+
+
+def test_a_changed_title_is_the_report_alone(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["trial", "title"], "Another title")
+    assert workplace.planned() == {"render_report": 1}
+
+
+def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["kinetics", "half_life", "min_points"], 3)
+    assert workplace.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("kinetics/nca.py", {k: v for k, v in COHORT.items() if k != "assemble_measurements"}),
+        ("report/page.py", {"render_report": 1}),
+        ("report/export.py", {"export_tables": 1}),
+        ("intake/plausibility.py", COHORT),
+    ],
+)
+def test_an_edited_module_reruns_the_rules_that_rest_on_it(
+    workplace: Workplace, module: str, expected: dict[str, int]
+) -> None:
+    path = workplace.repo / "src/cartrace" / module
+    path.write_text(path.read_text() + "\n# one more line\n")
+    assert workplace.planned() == expected
+
+
+def test_a_new_subject_reruns_only_what_needs_the_clock(workplace: Workplace) -> None:
+    subjects = workplace.trial / "sheets/subjects.tsv"
+    infusions = workplace.trial / "sheets/infusions.tsv"
+    write_rows(subjects, [*rows(subjects), {**rows(subjects)[0], "subject_id": "NEW-001"}])
+    write_rows(infusions, [*rows(infusions), {**rows(infusions)[0], "subject_id": "NEW-001"}])
+    planned = workplace.planned()
+    assert planned.pop("read_laboratory_table", 0) < len(rows(workplace.trial / "sheets/files.tsv"))
+    assert planned == {"check_sheets": 1, **COHORT}
+
+
+def test_a_sheet_written_in_another_order_of_columns_is_no_change(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/infusions.tsv"
+    write_rows(sheet, [dict(reversed(list(r.items()))) for r in rows(sheet)])
+    assert workplace.planned() == {}
+
+
+def test_a_fault_in_a_sheet_stops_the_dry_run_with_every_problem(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/infusions.tsv"
+    records = rows(sheet)
+    records[0]["subject_id"] = "NOBODY"
+    records[1]["infusion"] = "first"
+    write_rows(sheet, records)
+    set_option(workplace.trial, ["kinetcs"], {})
+    done = workplace.snakemake("--dry-run")
+    assert done.returncode == 1
+    assert "NOBODY" in done.stdout
+    assert "first" in done.stdout
+    assert "did you mean 'kinetics'" in done.stdout
+
+
+def test_a_broken_file_stops_with_an_error_and_leaves_no_half_written_output(workplace: Workplace) -> None:
+    record = next(r for r in rows(workplace.trial / "sheets/files.tsv") if r["path"].endswith(".xlsx"))
+    (workplace.trial / "data" / record["path"]).write_bytes(b"PK\x03\x04 not a workbook")
+    done = workplace.snakemake("--cores", "2")
+    assert done.returncode == 1
+    assert record["file_id"] in done.stdout
+    assert (
+        "Traceback"
+        not in (workplace.trial / f"logs/intake/read_laboratory_table/{record['file_id']}.log").read_text()
+    )
+    assert not list((workplace.trial / "results").rglob("*.part"))
