@@ -1,0 +1,695 @@
+"""The sheets of a trial folder: subjects, products, infusions, samples, files.
+
+Sheets are read as text and checked cell by cell, row by row and across rows.
+Nothing stops at the first fault: :func:`read_sheets` returns what could be read
+together with every problem. Dates become days here and are kept only in memory,
+for laboratory tables that are dated themselves.
+
+Read while the Snakefile is parsed: standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartrace.intake.clock import EARLIEST, days_between, infusion_at, parse_date
+from cartrace.intake.mapping import MATRICES
+from cartrace.problems import Problem, did_you_mean, holds_date
+
+if TYPE_CHECKING:
+    from cartrace.config import Config
+
+VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
+READERS = ("laboratory_table",)
+MAX_SHEET_BYTES = 50_000_000
+MAX_AGE = 120.0
+MAX_WEIGHT_KG = 400.0
+
+IDENTIFYING = frozenset(
+    {
+        "name",
+        "first_name",
+        "last_name",
+        "surname",
+        "forename",
+        "given_name",
+        "family_name",
+        "patient_name",
+        "initials",
+        "date_of_birth",
+        "birth_date",
+        "birthdate",
+        "birthday",
+        "dob",
+        "address",
+        "street",
+        "postcode",
+        "zip",
+        "phone",
+        "email",
+        "mrn",
+        "medical_record_number",
+        "ssn",
+        "insurance_number",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One row of the subjects sheet."""
+
+    subject_id: str
+    cohort: str | None
+    sex: str | None
+    age: float | None
+    weight_kg: float | None
+    follow_up_study_day: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One row of the products sheet."""
+
+    product: str
+    construct: str | None
+    target: str | None
+    vector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Infusion:
+    """One row of the infusions sheet, on the study clock."""
+
+    subject_id: str
+    infusion: int
+    product: str
+    study_day: float
+    dose: float | None
+    dose_unit: str | None
+    lymphodepletion_day: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of the samples sheet, on the clock of its infusion."""
+
+    sample_id: str
+    subject_id: str
+    matrix: str
+    visit: str | None
+    infusion: int
+    day: float
+    study_day: float
+
+
+@dataclass(frozen=True, slots=True)
+class LaboratoryFile:
+    """One row of the files sheet. ``path`` is relative to the data folder."""
+
+    file_id: str
+    path: str
+    reader: str
+    mapping: str
+    subjects: tuple[str, ...]
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sheets:
+    """All sheets. ``first_dates`` never leaves memory and is not shown."""
+
+    subjects: tuple[Subject, ...] = ()
+    products: tuple[Product, ...] = ()
+    infusions: tuple[Infusion, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    files: tuple[LaboratoryFile, ...] = ()
+    first_dates: dict[str, date] = field(default_factory=dict, repr=False)
+
+    def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
+        """``(infusion, study_day)`` of each subject, in order."""
+        days: dict[str, list[tuple[int, float]]] = {}
+        for i in sorted(self.infusions, key=lambda i: (i.subject_id, i.infusion)):
+            days.setdefault(i.subject_id, []).append((i.infusion, i.study_day))
+        return days
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    columns: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+SPECS: dict[str, _Spec] = {
+    "subjects": _Spec(
+        ("subject_id", "cohort", "sex", "age", "weight_kg", "follow_up_day", "follow_up_date"),
+        ("subject_id",),
+    ),
+    "products": _Spec(("product", "construct", "target", "vector"), ("product", "vector")),
+    "infusions": _Spec(
+        (
+            "subject_id",
+            "infusion",
+            "product",
+            "day",
+            "date",
+            "dose",
+            "dose_unit",
+            "lymphodepletion_day",
+            "lymphodepletion_date",
+        ),
+        ("subject_id", "infusion", "product"),
+    ),
+    "samples": _Spec(
+        ("sample_id", "subject_id", "matrix", "visit", "day", "date", "infusion"),
+        ("sample_id", "subject_id", "matrix"),
+    ),
+    "files": _Spec(("file_id", "path", "reader", "mapping", "subjects"), ("file_id", "path", "reader")),
+}
+
+
+@dataclass(slots=True)
+class _Row:
+    """One row as text, with the means to complain about it."""
+
+    file: str
+    row: int
+    cells: dict[str, str]
+    problems: list[Problem]
+
+    def text(self, column: str) -> str:
+        return self.cells.get(column, "")
+
+    def optional(self, column: str) -> str | None:
+        return self.text(column) or None
+
+    def problem(self, column: str | None, found: str, allowed: str, suggestion: str = "") -> None:
+        self.problems.append(Problem(self.file, found, allowed, self.row, column, suggestion))
+
+    def required(self, column: str) -> str:
+        value = self.text(column)
+        if not value:
+            self.problem(column, "nothing", "a value")
+        return value
+
+    def identifier(self, column: str) -> str:
+        value = self.required(column)
+        if value:
+            allowed = id_fault(value)
+            if allowed:
+                self.problem(column, quote(value), allowed)
+        return value
+
+    def number(self, column: str, low: float, high: float, meaning: str) -> float | None:
+        text = self.text(column)
+        if not text:
+            return None
+        value = to_number(text)
+        if value is None or not low <= value <= high:
+            self.problem(column, quote(text), meaning)
+            return None
+        return value
+
+    def integer(self, column: str, meaning: str) -> int | None:
+        text = self.text(column)
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 3 and int(text) >= 1):
+            self.problem(column, quote(text), meaning)
+            return None
+        return int(text)
+
+    def date(self, column: str) -> date | None:
+        text = self.text(column)
+        if not text:
+            return None
+        value = parse_date(text)
+        if value is None or value < EARLIEST:
+            self.problem(
+                column,
+                "text that is no ISO date" if value is None else "a date that is too old",
+                "YYYY-MM-DD, as 2001-02-03 stands for 3 February"
+                if value is None
+                else "the date of a sample or an infusion",
+            )
+            return None
+        return value
+
+
+_ID = re.compile(r"[^\W_](?:[\w .:/#+-]*[\w#+])?")
+_FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+def id_fault(value: str) -> str:
+    """Say what an id must be when ``value`` can't be one; an empty string when it can."""
+    if holds_date(value):
+        return "an id without a calendar date in it"
+    if len(value) > 64 or not _ID.fullmatch(value):
+        return (
+            "an id of at most 64 letters, digits, spaces or . _ : / # + - that begins with a letter or digit"
+        )
+    return ""
+
+
+def to_number(text: str) -> float | None:
+    """Read a plain finite number, or return None."""
+    if not (text.isascii() and _NUMBER.fullmatch(text)):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def quote(text: str) -> str:
+    """Show hostile text: quoted, without control characters, at most 60 characters."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return f"'{shown[:60]}...'" if len(shown) > 60 else f"'{shown}'"
+
+
+def look_alike(text: str) -> str:
+    """Return the form in which ids are compared: letters and numbers, no case, no leading zeros.
+
+    Punctuation only divides: ``S-1-12`` and ``S-11-2`` stay different.
+    """
+    parts = re.findall(r"[^\W\d_]+|\d+", text.casefold())
+    return "-".join(p.lstrip("0") or "0" if p.isdigit() else p for p in parts)
+
+
+def _read_rows(folder: Path, file: str, kind: str, problems: list[Problem]) -> list[_Row]:
+    spec = SPECS[kind]
+    path = folder / file
+    try:
+        if path.stat().st_size > MAX_SHEET_BYTES:
+            problems.append(Problem(file, "more than 50 MB", f"a {kind} sheet"))
+            return []
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        problems.append(
+            Problem(file, "no such file", f"the {kind} sheet (sheets.{kind} in the configuration)")
+        )
+        return []
+    except UnicodeDecodeError:
+        problems.append(Problem(file, "bytes that are not UTF-8", "a text file in UTF-8"))
+        return []
+    except OSError as error:
+        problems.append(Problem(file, f"a file that can't be read ({type(error).__name__})", "a text file"))
+        return []
+    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    lines: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        lines.extend((number, cells) for number, cells in enumerate(reader, 1))
+    except csv.Error as error:
+        problems.append(Problem(file, f"broken text ({error})", "a table", row=reader.line_num))
+        return []
+    while lines and not any(c.strip() for c in lines[-1][1]):
+        lines.pop()
+    if not lines:
+        problems.append(Problem(file, "an empty file", f"a header row: {', '.join(spec.columns)}"))
+        return []
+    header = [c.strip() for c in lines[0][1]]
+    if len(header) == 1 and len(spec.required) > 1:
+        other = "\t" if delimiter == "," else ","
+        if other in header[0] or ";" in header[0]:
+            problems.append(
+                Problem(
+                    file,
+                    "a header that is one single cell",
+                    f"cells divided by {'commas' if delimiter == ',' else 'tabs'} ({path.suffix})",
+                    row=1,
+                )
+            )
+            return []
+    before = len(problems)
+    for n, name in enumerate(header):
+        if name in spec.columns:
+            if header.index(name) != n:
+                problems.append(Problem(file, "the column twice", "each column once", 1, name))
+        elif name.casefold().replace(" ", "_").replace("-", "_") in IDENTIFYING:
+            problems.append(
+                Problem(
+                    file,
+                    f"the identifying column {quote(name)}",
+                    "pseudonyms only; take the column out of the sheet",
+                    1,
+                    name,
+                )
+            )
+        elif name or any(len(c) > n and c[n].strip() for _, c in lines[1:]):
+            problems.append(
+                Problem(
+                    file,
+                    f"unknown column {quote(name)}",
+                    ", ".join(spec.columns),
+                    1,
+                    name[:60] or f"number {n + 1}",
+                    did_you_mean(name, spec.columns),
+                )
+            )
+    problems.extend(
+        Problem(file, "no such column", f"a column '{name}'", 1, name)
+        for name in spec.required
+        if name not in header
+    )
+    rows: list[_Row] = []
+    missing_required = any(name not in header for name in spec.required)
+    for number, cells in lines[1:]:
+        if not any(c.strip() for c in cells):
+            continue
+        if len(cells) > len(header) and any(c.strip() for c in cells[len(header) :]):
+            problems.append(Problem(file, f"{len(cells)} cells", f"{len(header)} cells", number))
+        named = {
+            name: cell.strip() for name, cell in zip(header, cells, strict=False) if name in spec.columns
+        }
+        row = _Row(file, number, named, problems)
+        for name, cell in named.items():
+            if any(not c.isprintable() for c in cell):
+                row.problem(name, "a control character", "printable text")
+            elif len(cell) > 1000:
+                row.problem(name, f"{len(cell)} characters", "at most 1000")
+        rows.append(row)
+    # Rows are still checked when a column is unknown, so that all problems come at once.
+    return [] if missing_required and len(problems) > before else rows
+
+
+def _no_duplicates(rows: Sequence[tuple[_Row, str]], column: str) -> None:
+    seen: dict[str, tuple[str, int]] = {}
+    for row, value in rows:
+        if not value:
+            continue
+        key = look_alike(value) or value
+        if key in seen:
+            first, number = seen[key]
+            if first == value:
+                row.problem(column, f"{quote(value)} again", f"each once; it is in row {number}")
+            else:
+                row.problem(
+                    column,
+                    f"{quote(value)}, which reads like {quote(first)} in row {number}",
+                    "ids that differ by more than case, punctuation, spaces or leading zeros",
+                )
+        else:
+            seen[key] = (value, row.row)
+
+
+def _known(row: _Row, column: str, value: str, known: Iterable[str], where: str) -> bool:
+    names = list(known)
+    if not value or value in names:
+        return bool(value)
+    alike = [n for n in names if look_alike(n) == look_alike(value)]
+    row.problem(
+        column,
+        f"unknown {quote(value)}",
+        f"one of {where}",
+        alike[0] if alike else did_you_mean(value, names),
+    )
+    return False
+
+
+def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
+    """Read and check every sheet that the configuration names.
+
+    Parameters
+    ----------
+    folder
+        Trial folder.
+    config
+        Its configuration.
+
+    Returns
+    -------
+    Sheets
+        What could be read.
+    list of Problem
+        Every problem found; the sheets count only when there is none.
+    """
+    problems: list[Problem] = []
+    names = config.sheets
+    subject_rows = _read_rows(folder, names.subjects, "subjects", problems) if names.subjects else []
+    product_rows = _read_rows(folder, names.products, "products", problems) if names.products else []
+    infusion_rows = _read_rows(folder, names.infusions, "infusions", problems) if names.infusions else []
+    sample_rows = _read_rows(folder, names.samples, "samples", problems) if names.samples else []
+    file_rows = _read_rows(folder, names.files, "files", problems)
+
+    products = _products(product_rows)
+    known_subjects = {r.text("subject_id") for r in subject_rows}
+    known_products = {p.product for p in products}
+    if config.single_infusion is not None and names.products is None:
+        known_products.add(config.single_infusion.product)
+    infusions, dates = _infusions(
+        infusion_rows,
+        known_subjects if names.subjects else None,
+        known_products,
+    )
+    first_dates = {s: d for (s, n), d in dates.items() if n == 1}
+    subjects = _subjects(subject_rows, first_dates)
+    if names.subjects and names.infusions and infusion_rows:
+        treated = {i.text("subject_id") for i in infusion_rows}
+        for row in subject_rows:
+            if row.text("subject_id") and row.text("subject_id") not in treated:
+                row.problem(
+                    "subject_id",
+                    f"{quote(row.text('subject_id'))} without an infusion",
+                    f"at least one row in {names.infusions}",
+                )
+    sheets = Sheets(subjects, products, infusions, (), (), first_dates)
+    samples = _samples(sample_rows, sheets, known_subjects if names.subjects else None, config)
+    files = _files(file_rows, known_subjects if names.subjects else None)
+    return Sheets(subjects, products, infusions, samples, files, first_dates), problems
+
+
+def _products(rows: list[_Row]) -> tuple[Product, ...]:
+    _no_duplicates([(r, r.text("product")) for r in rows], "product")
+    out = []
+    for row in rows:
+        vector = row.required("vector")
+        if vector and vector not in VECTORS:
+            row.problem("vector", quote(vector), ", ".join(VECTORS), did_you_mean(vector, VECTORS))
+        out.append(
+            Product(row.identifier("product"), row.optional("construct"), row.optional("target"), vector)
+        )
+    return tuple(out)
+
+
+def _subjects(rows: list[_Row], first_dates: dict[str, date]) -> tuple[Subject, ...]:
+    _no_duplicates([(r, r.text("subject_id")) for r in rows], "subject_id")
+    out = []
+    for row in rows:
+        subject = row.identifier("subject_id")
+        follow_up = row.number("follow_up_day", 0, 36_525, "days from the first infusion, 0 or more")
+        when = row.date("follow_up_date")
+        if row.text("follow_up_day") and row.text("follow_up_date"):
+            row.problem("follow_up_date", "a day and a date", "either follow_up_day or follow_up_date")
+        elif when is not None:
+            if subject not in first_dates:
+                row.problem("follow_up_date", "a date", "follow_up_day, since the first infusion has no date")
+            else:
+                follow_up = days_between(first_dates[subject], when)
+                if follow_up < 0:
+                    row.problem("follow_up_date", "a date before the first infusion", "a later date")
+        for column in ("cohort", "sex"):
+            if holds_date(row.text(column)):
+                row.problem(column, "a calendar date", "text without a date")
+        out.append(
+            Subject(
+                subject,
+                row.optional("cohort"),
+                row.optional("sex"),
+                row.number("age", 0, MAX_AGE, "years at the first infusion, 0 to 120"),
+                row.number("weight_kg", 0.5, MAX_WEIGHT_KG, "kilograms, 0.5 to 400"),
+                follow_up,
+            )
+        )
+    return tuple(out)
+
+
+def _infusions(
+    rows: list[_Row], known_subjects: set[str] | None, known_products: set[str]
+) -> tuple[tuple[Infusion, ...], dict[tuple[str, int], date]]:
+    dates: dict[tuple[str, int], date] = {}
+    by_subject: dict[str, list[tuple[int, _Row]]] = {}
+    for row in rows:
+        subject = row.identifier("subject_id")
+        if known_subjects is not None:
+            _known(row, "subject_id", subject, known_subjects, "the subjects sheet")
+        _known(row, "product", row.identifier("product"), known_products, "the products sheet")
+        row.required("infusion")
+        number = row.integer("infusion", "a whole number from 1")
+        if number is not None and subject:
+            by_subject.setdefault(subject, []).append((number, row))
+    out: list[Infusion] = []
+    for subject, numbered in by_subject.items():
+        numbered.sort(key=lambda pair: (pair[0], pair[1].row))
+        numbers = [n for n, _ in numbered]
+        for expected, (number, row) in enumerate(numbered, 1):
+            if number != expected:
+                found = f"{number} twice" if numbers.count(number) > 1 else str(number)
+                row.problem("infusion", found, f"1, 2, ... without gaps for each subject; here {expected}")
+                break
+        previous: float | None = None
+        for number, row in numbered:
+            study_day = _infusion_day(row, subject, number, dates)
+            if study_day is None:
+                continue
+            column = "date" if row.text("date") else "day"
+            if number == 1 and study_day != 0:
+                row.problem(column, f"{study_day:g}", "0: the first infusion is study day 0")
+            if previous is not None and study_day <= previous:
+                row.problem(
+                    column, f"day {study_day:g}", f"later than infusion {number - 1} (day {previous:g})"
+                )
+            previous = study_day
+            out.append(
+                Infusion(
+                    subject,
+                    number,
+                    row.text("product"),
+                    study_day,
+                    row.number("dose", 1e-12, 1e15, "a number above 0"),
+                    row.optional("dose_unit"),
+                    _lymphodepletion(row, dates.get((subject, number))),
+                )
+            )
+            if row.text("dose") and not row.text("dose_unit"):
+                row.problem("dose_unit", "nothing", "the unit of the dose")
+    return tuple(out), dates
+
+
+def _infusion_day(row: _Row, subject: str, number: int, dates: dict[tuple[str, int], date]) -> float | None:
+    if bool(row.text("day")) == bool(row.text("date")):
+        found = "a day and a date" if row.text("day") else "neither day nor date"
+        row.problem("day", found, "either day or date")
+        return None
+    if row.text("day"):
+        return row.number("day", -36_525, 36_525, "study day (the first infusion is 0)")
+    when = row.date("date")
+    if when is None:
+        return None
+    dates[subject, number] = when
+    if number == 1:
+        return 0.0
+    if (subject, 1) not in dates:
+        row.problem("date", "a date", "a day, since infusion 1 has no date")
+        return None
+    return days_between(dates[subject, 1], when)
+
+
+def _lymphodepletion(row: _Row, infusion_date: date | None) -> float | None:
+    allowed = "days from its infusion, below 0 (-60 to -1)"
+    if row.text("lymphodepletion_day") and row.text("lymphodepletion_date"):
+        row.problem(
+            "lymphodepletion_date", "a day and a date", "either lymphodepletion_day or lymphodepletion_date"
+        )
+        return None
+    if row.text("lymphodepletion_day"):
+        return row.number("lymphodepletion_day", -60, -1, allowed)
+    when = row.date("lymphodepletion_date")
+    if when is None:
+        return None
+    if infusion_date is None:
+        row.problem("lymphodepletion_date", "a date", "lymphodepletion_day, since the infusion has no date")
+        return None
+    day = days_between(infusion_date, when)
+    if not -60 <= day <= -1:
+        row.problem("lymphodepletion_date", f"day {day:g}", allowed)
+        return None
+    return day
+
+
+def _samples(
+    rows: list[_Row], sheets: Sheets, known_subjects: set[str] | None, config: Config
+) -> tuple[Sample, ...]:
+    _no_duplicates([(r, r.text("sample_id")) for r in rows], "sample_id")
+    all_days = sheets.infusion_days()
+    nominal = {v.name.casefold(): v.day for v in config.visits}
+    out = []
+    for row in rows:
+        sample_id = row.identifier("sample_id")
+        subject = row.identifier("subject_id")
+        if known_subjects is not None and not _known(
+            row, "subject_id", subject, known_subjects, "the subjects sheet"
+        ):
+            continue
+        matrix = row.required("matrix")
+        if matrix and matrix not in MATRICES:
+            row.problem("matrix", quote(matrix), ", ".join(MATRICES), did_you_mean(matrix, MATRICES))
+        if holds_date(row.text("visit")):
+            row.problem("visit", "a calendar date", "a visit name without a date")
+        days = all_days.get(subject)
+        if days is None:
+            if config.single_infusion is None:
+                continue  # the infusions sheet has its own problem
+            days = [(1, 0.0)]
+        number = row.integer("infusion", "a whole number from 1")
+        starts = dict(days)
+        if number is not None and number not in starts:
+            row.problem(
+                "infusion", str(number), f"an infusion of this subject: {', '.join(map(str, starts))}"
+            )
+            continue
+        given = row.number("day", -36_525, 36_525, "a day")
+        when = row.date("date")
+        if row.text("day") and row.text("date"):
+            row.problem("day", "a day and a date", "either day or date")
+            continue
+        if when is not None:
+            if subject not in sheets.first_dates:
+                row.problem("date", "a date", "a day, since the first infusion has no date")
+                continue
+            study_day = days_between(sheets.first_dates[subject], when)
+        elif given is not None:
+            study_day = given + (starts[number] if number is not None else 0.0)
+        elif row.text("day") or row.text("date"):
+            continue
+        elif row.text("visit").casefold() in nominal:
+            study_day = nominal[row.text("visit").casefold()] + starts[number or 1]
+        else:
+            row.problem(
+                "day", "neither day nor date", "a day, a date, or a visit that the configuration lists"
+            )
+            continue
+        if number is None:
+            number, day = infusion_at(study_day, days)
+        else:
+            day = study_day - starts[number]
+        out.append(Sample(sample_id, subject, matrix, row.optional("visit"), number, day, study_day))
+    return tuple(out)
+
+
+def _files(rows: list[_Row], known_subjects: set[str] | None) -> tuple[LaboratoryFile, ...]:
+    # Two ids that differ by punctuation only are allowed here: they are the user's own.
+    seen: dict[str, int] = {}
+    out = []
+    for row in rows:
+        file_id = row.required("file_id")
+        if file_id and (holds_date(file_id) or len(file_id) > 64 or not _FILE_ID.fullmatch(file_id)):
+            row.problem(
+                "file_id",
+                quote(file_id),
+                "at most 64 letters, digits, or . _ - (no calendar date): it names files",
+            )
+        elif file_id.casefold() in seen:
+            row.problem(
+                "file_id", f"{quote(file_id)} again", f"each once; it is in row {seen[file_id.casefold()]}"
+            )
+        seen.setdefault(file_id.casefold(), row.row)
+        reader = row.required("reader")
+        if reader and reader not in READERS:
+            row.problem("reader", quote(reader), ", ".join(READERS), did_you_mean(reader, READERS))
+        mapping = row.text("mapping")
+        if reader == "laboratory_table" and not mapping:
+            row.problem("mapping", "nothing", "the mapping file of this table")
+        named = tuple(s.strip() for s in row.text("subjects").split(",") if s.strip())
+        if known_subjects is not None:
+            for subject in named:
+                _known(row, "subjects", subject, known_subjects, "the subjects sheet")
+        out.append(LaboratoryFile(file_id, row.required("path"), reader, mapping, named, row.row))
+    return tuple(out)
