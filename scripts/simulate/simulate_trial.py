@@ -1,0 +1,45 @@
+"""Write a simulated trial with known truth as a trial folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Simulate and write; exit status 2 when the folder may not be overwritten."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="trial folder to write")
+    parser.add_argument("--seed", type=int, default=2024, help="the same seed gives the same bytes")
+    parser.add_argument("--subjects", type=int, default=12, help="number of subjects")
+    parser.add_argument("--without-errors", action="store_true", help="plant no laboratory errors")
+    args = parser.parse_args(argv)
+
+    from cartrace.problems import InputError
+    from cartrace.simulate.trial import simulate_trial
+    from cartrace.simulate.write import write_trial
+
+    try:
+        trial = simulate_trial(args.seed, args.subjects, plant_errors=not args.without_errors)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        changed = write_trial(trial, args.output)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if not changed:
+        print(f"{args.output} already holds this trial; left as it is")
+        return 0
+    print(
+        f"{args.output}: {trial.n_subjects} simulated subjects (seed {trial.seed}), "
+        f"{len(trial.tables)} laboratory files, {len(trial.truth['samples'])} results, "
+        f"{len(trial.truth['planted_errors'])} planted errors; the truth is in {args.output / 'truth'}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,456 @@
+"""A trial of 12 (or 1000) in the shape of the NMOSD phase 1, with known truth.
+
+Dose cohorts of 3 at 0.5e6/kg, 3 at 1.0e6/kg and 6 in the expansion; cyclophosphamide
+and fludarabine on days -4 to -2; sampling from day -5 to day 180, for some to day 365
+(Qin 2023, doi 10.1038/s41392-022-01278-3). Product and subjects are made up.
+
+Each subject has its own random stream, so a larger trial of one seed holds the
+smaller one unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cartrace.simulate import courses
+from cartrace.simulate.courses import ROLES, Course
+from cartrace.simulate.errors import OUTSIDE_WINDOW, PROTECTED, no_errors, plant
+from cartrace.simulate.laboratory import (
+    MAPPINGS,
+    NOT_RUN,
+    PER_1000_CELLS,
+    WRITERS,
+    Draw,
+    LabTable,
+    Result,
+    flow_cells,
+    qpcr_cells,
+)
+
+PRODUCT = "demo-cel"
+
+VISITS: tuple[tuple[str, int, int], ...] = (
+    ("Pre-LD", -5, 2),
+    ("D0 predose", 0, 0),
+    ("D1", 1, 1),
+    ("D4", 4, 1),
+    ("D7", 7, 1),
+    ("D10", 10, 1),
+    ("D14", 14, 2),
+    ("D21", 21, 3),
+    ("D28", 28, 4),
+    ("D42", 42, 5),
+    ("D60", 60, 7),
+    ("D90", 90, 10),
+    ("D120", 120, 10),
+    ("D150", 150, 14),
+    ("D180", 180, 14),
+    ("D270", 270, 21),
+    ("D365", 365, 30),
+)
+"""Nominal visits: name, day, window on either side in days."""
+
+LATE: dict[str, tuple[int, int]] = {
+    "D14": (0, 1),
+    "D21": (-1, 2),
+    "D28": (0, 3),
+    "D42": (-2, 4),
+    "D60": (-3, 6),
+    "D90": (0, 8),
+    "D120": (-4, 8),
+    "D150": (-4, 10),
+    "D180": (0, 5),
+    "D270": (-7, 14),
+    "D365": (0, 20),
+}
+"""How many days early (negative) or late a visit happens; the others happen on their day."""
+
+MAY_BE_MISSED = ("D21", "D42", "D60", "D120", "D150")
+MISSED = 0.08
+"""Chance that one of these visits is missed; never two in a row."""
+
+CSF_DAYS = (-5, 14, 28, 60, 90, 180)
+PCR_CV, FLOW_CV, COUNT_CV = 0.25, 0.15, 0.08
+"""Coefficients of variation of the assays. qPCR: the 25 % of the GMO rule (PMC8282960)."""
+
+FAILED_RUN = {3: "D60", 11: "D90"}
+"""Visits whose first PCR run failed and was repeated, by place among twelve subjects."""
+FLOW_DOWN = {11: "D120"}
+"""Visits without flow cytometry, by place among twelve subjects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A simulated trial: what a trial folder holds, and the truth behind it.
+
+    ``config`` and ``mappings`` are the YAML files; ``sheets`` the sheets as text;
+    ``tables`` the laboratory files; ``truth`` the frames ``courses`` (one row per
+    course), ``samples`` (one row per result) and ``planted_errors``.
+    """
+
+    seed: int
+    n_subjects: int
+    plant_errors: bool
+    config: dict[str, Any]
+    mappings: dict[str, dict[str, Any]]
+    sheets: dict[str, pd.DataFrame]
+    tables: tuple[LabTable, ...]
+    truth: dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    index: int
+    subject_id: str
+    cohort: str
+    dose: float
+    sex: str
+    age: int
+    weight_kg: float
+    first_infusion: date
+    follow_up_day: int
+    infusion_days: tuple[int, ...]
+    blood: tuple[Course, ...]
+    csf: Course | None
+    results: tuple[Result, ...]
+
+
+def simulate_trial(seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool = True) -> Trial:
+    """Simulate a trial.
+
+    The same arguments give the same trial. Errors are planted in the first twelve
+    subjects only, and change nothing but the cells that ``truth["planted_errors"]``
+    names (and the day of one late visit).
+
+    Raises
+    ------
+    ValueError
+        When ``n_subjects`` is not between 1 and 9999, or ``seed`` is negative.
+    """
+    if not 1 <= n_subjects <= 9999:
+        raise ValueError(f"n_subjects {n_subjects}; allowed: 1 to 9999")
+    if seed < 0:
+        raise ValueError(f"seed {seed}; allowed: 0 or more")
+    subjects = [_subject(seed, i, plant_errors=plant_errors) for i in range(n_subjects)]
+    results = [r for s in subjects for r in s.results]
+    size = max(6, -(-n_subjects // 10))
+    ids = [s.subject_id for s in subjects]
+    batches = [ids[i : i + size] for i in range(0, len(ids), size)]
+    first = {s.subject_id: s.first_infusion for s in subjects}
+    tables = [t for write in WRITERS for t in write(results, batches, first)]
+    places = {place: (t, row, column) for t in tables for place, (row, column) in t.places.items()}
+    planted = (
+        plant(np.random.default_rng([seed, 0]), tables, places, results) if plant_errors else no_errors()
+    )
+    return Trial(
+        seed=seed,
+        n_subjects=n_subjects,
+        plant_errors=plant_errors,
+        config=_config(seed, n_subjects),
+        mappings={
+            name: mapping for name, mapping in MAPPINGS.items() if any(t.mapping == name for t in tables)
+        },
+        sheets=_sheets(subjects, tables),
+        tables=tuple(tables),
+        truth={
+            "courses": _true_courses(subjects),
+            "samples": _true_samples(results, places),
+            "planted_errors": planted,
+        },
+    )
+
+
+def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
+    rng = np.random.default_rng([seed, index + 1])
+    place = index % 12
+    role = ROLES[place]
+    cohort, dose = _cohort(place)
+    blood = [courses.draw_course(rng, role, dose)]
+    infusion_days = [0]
+    if role == "second_infusion":
+        infusion_days.append(int(rng.integers(187, 194)))
+        blood.append(courses.second_course(rng, blood[0]))
+    csf = courses.csf_course(rng, blood[0]) if role == "csf" else None
+    follow_up = {
+        "persister": 365 + int(rng.integers(20, 40)),
+        "lost_early": 31 + int(rng.integers(4, 9)),
+        "second_infusion": infusion_days[-1] + 190,
+    }.get(role, 180 + int(rng.integers(6, 30)))
+    subject_id = f"NMO-{index + 1:03d}"
+    late_by = 19 if plant_errors and index == OUTSIDE_WINDOW[0] else 3
+    draws = _blood_draws(
+        rng,
+        subject_id=subject_id,
+        place=place,
+        infusion_days=infusion_days,
+        follow_up=follow_up,
+        late_by=late_by,
+    )
+    results = [r for d in draws for r in _blood_results(rng, d, blood, infusion_days, place)]
+    if csf is not None:
+        results += [_csf_result(rng, subject_id, day, csf) for day in CSF_DAYS]
+    return _Subject(
+        index=index,
+        subject_id=subject_id,
+        cohort=cohort,
+        dose=dose,
+        sex="male" if place in {4, 9} else "female",
+        age=int(rng.integers(30, 68)),
+        weight_kg=round(min(max(float(rng.normal(62, 9)), 43.0), 95.0), 1),
+        first_infusion=date(2021, 1, 11) + timedelta(days=int(rng.integers(0, 900))),
+        follow_up_day=follow_up,
+        infusion_days=tuple(infusion_days),
+        blood=tuple(blood),
+        csf=csf,
+        results=tuple(results),
+    )
+
+
+def _cohort(place: int) -> tuple[str, float]:
+    if place < 3:
+        return "0.5e6 per kg", 0.5e6
+    return ("1.0e6 per kg", 1.0e6) if place < 6 else ("expansion 1.0e6 per kg", 1.0e6)
+
+
+def _blood_draws(
+    rng: np.random.Generator,
+    *,
+    subject_id: str,
+    place: int,
+    infusion_days: Sequence[int],
+    follow_up: int,
+    late_by: int,
+) -> list[Draw]:
+    draws = []
+    ends = [*infusion_days[1:], follow_up + 1]
+    for number, (start, end) in enumerate(zip(infusion_days, ends, strict=True), 1):
+        missed_last = False
+        for visit, nominal, _ in VISITS:
+            low, high = LATE.get(visit, (0, 0))
+            shift = int(rng.integers(low, high + 1))
+            missed = bool(rng.random() < MISSED)
+            if (place, visit) == OUTSIDE_WINDOW:
+                shift = late_by
+            day = nominal + shift
+            # The visit before a second infusion belongs to the first: it is its last one.
+            before = number > 1 and day < 0
+            may_miss = visit in MAY_BE_MISSED and not missed_last and visit not in PROTECTED.get(place, ())
+            missed_last = missed and may_miss
+            if before or missed_last or start + day >= end:
+                continue
+            draws.append(Draw(subject_id, number, "blood", visit, nominal, day, start + day))
+    return draws
+
+
+def _blood_results(
+    rng: np.random.Generator,
+    draw: Draw,
+    blood: Sequence[Course],
+    infusion_days: Sequence[int],
+    place: int,
+) -> list[Result]:
+    def true(analyte: str) -> float:
+        values = [
+            float(courses.value(analyte, draw.study_day - start, course))
+            for start, course in zip(infusion_days, blood, strict=True)
+        ]
+        if analyte == "t_cells":
+            # Each lymphodepletion starts the recovery anew.
+            return values[draw.infusion - 1]
+        return sum(values)
+
+    copies, fraction, count = true("transgene"), true("car_t_fraction"), true("t_cells")
+    measured = copies * _noise(rng, PCR_CV)
+    measured_fraction = min(fraction * _noise(rng, FLOW_CV), 99.0)
+    measured_count = min(count * _noise(rng, COUNT_CV), 990.0)
+    per_ug, per_1000 = qpcr_cells(rng, measured)
+    share, t_cells, car = flow_cells(measured_fraction, measured_count)
+    failed = NOT_RUN if FAILED_RUN.get(place) == draw.visit and draw.infusion == 1 else None
+    results = [
+        Result(draw, "transgene", "qpcr", "copies/ug", copies, measured, per_ug, failed),
+        Result(
+            draw,
+            "transgene",
+            "qpcr",
+            "copies/1000 cells",
+            copies * PER_1000_CELLS,
+            measured * PER_1000_CELLS,
+            per_1000,
+            failed,
+        ),
+    ]
+    if FLOW_DOWN.get(place) != draw.visit:
+        results += [
+            Result(draw, "car_t_fraction", "flow", "%", fraction, measured_fraction, share),
+            Result(draw, "t_cells", "flow", "cells/uL", count, measured_count, t_cells),
+            Result(
+                draw,
+                "car_t_cells",
+                "flow",
+                "cells/uL",
+                count * fraction / 100,
+                measured_count * measured_fraction / 100,
+                car,
+            ),
+        ]
+    return results
+
+
+def _csf_result(rng: np.random.Generator, subject_id: str, day: int, csf: Course) -> Result:
+    true = float(courses.transgene(day, csf))
+    measured = true * _noise(rng, PCR_CV)
+    cell, _ = qpcr_cells(rng, measured)
+    draw = Draw(subject_id, 1, "csf", "", day, day, day)
+    # This laboratory's file has no thousands commas.
+    plain = cell.replace(",", "") if isinstance(cell, str) else cell
+    return Result(draw, "transgene", "qpcr", "copies/ug", true, measured, plain)
+
+
+def _noise(rng: np.random.Generator, cv: float) -> float:
+    """Log-normal with median 1 and the given coefficient of variation."""
+    return float(np.exp(np.sqrt(np.log1p(cv**2)) * rng.standard_normal()))
+
+
+def _config(seed: int, n_subjects: int) -> dict[str, Any]:
+    return {
+        "trial": {
+            "title": "Demo trial: anti-BCMA CAR-T in NMOSD (simulated)",
+            "description": f"{n_subjects} made-up subjects with known truth, seed {seed}. "
+            "No patient is behind any number.",
+        },
+        "data_dir": "data",
+        "visits": [{"name": name, "day": day, "window": window} for name, day, window in VISITS],
+    }
+
+
+def _sheets(subjects: Sequence[_Subject], tables: Sequence[LabTable]) -> dict[str, pd.DataFrame]:
+    return {
+        "subjects": pd.DataFrame(
+            [
+                {
+                    "subject_id": s.subject_id,
+                    "cohort": s.cohort,
+                    "sex": s.sex,
+                    "age": str(s.age),
+                    "weight_kg": f"{s.weight_kg:.1f}",
+                    "follow_up_day": str(s.follow_up_day),
+                }
+                for s in subjects
+            ]
+        ),
+        "products": pd.DataFrame(
+            [{"product": PRODUCT, "construct": "DEMO-BBz", "target": "BCMA", "vector": "lentiviral"}]
+        ),
+        "infusions": pd.DataFrame(
+            [
+                {
+                    "subject_id": s.subject_id,
+                    "infusion": str(number),
+                    "product": PRODUCT,
+                    "date": (s.first_infusion + timedelta(days=day)).isoformat(),
+                    "dose": f"{s.dose:.0f}",
+                    "dose_unit": "CAR-T cells/kg",
+                    "lymphodepletion_date": (s.first_infusion + timedelta(days=day - 4)).isoformat(),
+                }
+                for s in subjects
+                for number, day in enumerate(s.infusion_days, 1)
+            ]
+        ),
+        "files": pd.DataFrame(
+            [
+                {
+                    "file_id": t.file_id,
+                    "path": t.path,
+                    "reader": "laboratory_table",
+                    "mapping": f"mappings/{t.mapping}.yaml",
+                    "subjects": ",".join(t.subjects),
+                }
+                for t in tables
+            ]
+        ),
+    }
+
+
+def _true_courses(subjects: Sequence[_Subject]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    kinds = (
+        ("transgene", "qpcr", "copies/ug", courses.PCR_LLOQ, 1.0),
+        (
+            "transgene",
+            "qpcr",
+            "copies/1000 cells",
+            round(courses.PCR_LLOQ * PER_1000_CELLS, 3),
+            PER_1000_CELLS,
+        ),
+        ("car_t_fraction", "flow", "%", courses.FLOW_LLOQ, 1.0),
+        ("car_t_cells", "flow", "cells/uL", courses.COUNT_LLOQ, 1.0),
+    )
+    for s in subjects:
+        listed = [(n, "blood", c) for n, c in enumerate(s.blood, 1)]
+        listed += [] if s.csf is None else [(1, "csf", s.csf)]
+        for infusion, matrix, course in listed:
+            for analyte, assay, unit, lloq, scale in kinds if matrix == "blood" else kinds[:1]:
+                p = course.parameters
+                if scale != 1:
+                    p = replace(p, cmax=p.cmax * scale)
+                scaled = replace(course, parameters=p) if scale != 1 else course
+                metrics = courses.true_metrics(analyte, scaled, lloq)
+                rows.append(
+                    {
+                        "subject_id": s.subject_id,
+                        "infusion": infusion,
+                        "matrix": matrix,
+                        "analyte": analyte,
+                        "assay": assay,
+                        "unit": unit,
+                        "role": course.role,
+                        "lloq": lloq,
+                        **metrics,
+                        "doubling_time": course.parameters.doubling_time,
+                        "alpha_half_life": float(np.log(2)) / p.alpha,
+                        "beta_half_life": float(np.log(2)) / p.beta,
+                        "stein_foldx": p.foldx,
+                        "stein_tmax": p.tmax,
+                        "stein_cmax_copies_per_ug": course.parameters.cmax,
+                        "stein_alpha": p.alpha,
+                        "stein_beta": p.beta,
+                        "stein_fb": p.fb,
+                        "follow_up_day": s.follow_up_day,
+                        "area_method": "closed form" if analyte == "transgene" else "Simpson, 1/16 day",
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _true_samples(results: Sequence[Result], places: Mapping[Any, tuple[LabTable, int, int]]) -> pd.DataFrame:
+    rows = []
+    for r in results:
+        table, row, column = places[r.place]
+        d = r.draw
+        rows.append(
+            {
+                "subject_id": d.subject_id,
+                "infusion": d.infusion,
+                "matrix": d.matrix,
+                "visit": d.visit,
+                "nominal_day": d.nominal_day,
+                "day": d.day,
+                "study_day": d.study_day,
+                "analyte": r.analyte,
+                "assay": r.assay,
+                "unit": r.unit,
+                "true_value": r.true_value,
+                "measured_value": r.measured,
+                "right_cell": "" if r.cell is None else str(r.cell),
+                "file_id": table.file_id,
+                "row": table.row_number(row),
+                "column": table.column_name(column),
+            }
+        )
+    return pd.DataFrame(rows)

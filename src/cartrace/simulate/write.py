@@ -1,0 +1,166 @@
+"""Write a simulated trial as a trial folder: whole or not at all, equal bytes for equal seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartrace.problems import InputError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cartrace.simulate.laboratory import LabTable
+    from cartrace.simulate.trial import Trial
+
+MARKER = "truth/simulation.json"
+"""The file by which a folder of ours is known."""
+
+PARTS = ("config.yaml", "sheets", "mappings", "data", "truth")
+"""What a simulated trial folder holds; anything else there is results of a run."""
+
+
+def files(trial: Trial) -> dict[str, bytes]:
+    """Return the content of every file of the trial folder by its relative path."""
+    marker = {
+        "made_by": "cartrace.simulate",
+        "seed": trial.seed,
+        "subjects": trial.n_subjects,
+        "plant_errors": trial.plant_errors,
+    }
+    out = {
+        MARKER: (json.dumps(marker, indent=2) + "\n").encode(),
+        "config.yaml": _yaml(trial.config),
+    }
+    out |= {f"mappings/{name}.yaml": _yaml(mapping) for name, mapping in trial.mappings.items()}
+    out |= {f"sheets/{name}.tsv": _tsv(frame) for name, frame in trial.sheets.items()}
+    out |= {f"data/{table.path}": _table(table) for table in trial.tables}
+    names = {"courses": "truth", "samples": "samples", "planted_errors": "planted_errors"}
+    out |= {f"truth/{names[name]}.tsv": _tsv(frame) for name, frame in trial.truth.items()}
+    return out
+
+
+def write_trial(trial: Trial, folder: str | Path) -> bool:
+    """Write ``trial`` into ``folder`` and say whether anything changed.
+
+    A folder that already holds exactly this trial is left alone, with the results
+    that a run left in it. An earlier simulated trial is replaced whole.
+
+    Raises
+    ------
+    InputError
+        When ``folder`` holds anything but a simulated trial: nothing is written.
+    """
+    target = Path(folder)
+    wanted = files(trial)
+    if target.exists() or target.is_symlink():
+        if not is_ours(target):
+            found = "a folder that is no simulated trial" if target.is_dir() else "a file"
+            raise InputError(
+                [Problem(target.name, found, "a new name, an empty folder, or an earlier simulated trial")]
+            )
+        if _content(target) == wanted:
+            return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    try:
+        new = beside / "new"
+        for name, content in wanted.items():
+            path = new / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if target.exists():
+            target.rename(beside / "old")
+        try:
+            new.rename(target)
+        except OSError:
+            if (beside / "old").exists():
+                (beside / "old").rename(target)
+            raise
+    finally:
+        shutil.rmtree(beside)
+    return True
+
+
+def is_ours(folder: Path) -> bool:
+    """Say whether ``folder`` is empty or an earlier simulated trial."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        marker = json.loads((folder / MARKER).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(marker, dict) and marker.get("made_by") == "cartrace.simulate"
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in PARTS:
+        path = folder / part
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file():
+                found[file.relative_to(folder).as_posix()] = file.read_bytes()
+    return found
+
+
+def _yaml(content: dict[str, Any]) -> bytes:
+    import yaml
+
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).encode()
+
+
+def _tsv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.10g").encode()
+
+
+def _table(table: LabTable) -> bytes:
+    return _xlsx(table) if table.path.endswith(".xlsx") else _delimited(table)
+
+
+def _delimited(table: LabTable) -> bytes:
+    text = io.StringIO()
+    # What a spreadsheet program exports: Windows line ends, and a byte order mark with semicolons.
+    writer = csv.writer(text, delimiter=table.delimiter, lineterminator="\r\n")
+    writer.writerows([t] for t in table.titles)
+    writer.writerows(table.header)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
+    return text.getvalue().encode("utf-8-sig" if table.delimiter == ";" else "utf-8")
+
+
+def _xlsx(table: LabTable) -> bytes:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.title = table.sheet
+    for row in [*([t] for t in table.titles), *table.header, *table.rows]:
+        sheet.append([None if cell == "" else cell for cell in row])
+    notes = book.create_sheet("Method")
+    notes.append(["Simulated by cartrace. No patient is behind any number."])
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return _timeless(buffer.getvalue())
+
+
+def _timeless(content: bytes) -> bytes:
+    """Rewrite a workbook without the time of its making, so that equal cells give equal bytes."""
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as source,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name == "docProps/core.xml":
+                data = re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z", b"2000-01-01T00:00:00Z", data)
+            target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
