@@ -194,16 +194,28 @@ COHORT_SUMMARY = Table(
         Column("n_censored", "integer", "Courses with a censored value.", required=True),
         Column("n_not_estimable", "integer", "Courses without a value.", required=True),
         Column("reasons", "text", "Reasons for those without a value, with their counts."),
-        Column("mean", "number", "Arithmetic mean of the estimates."),
+        Column(
+            "mean", "number", "Arithmetic mean of the estimates; the share of 'yes' for a yes-or-no metric."
+        ),
+        Column("share_lower", "number", "Lower exact 95 % limit of that share (Clopper and Pearson)."),
+        Column("share_upper", "number", "Upper exact 95 % limit of that share."),
         Column("sd", "number", "Standard deviation (n - 1)."),
         Column("geometric_mean", "number", "exp(mean(ln x)) when every estimate is above 0."),
         Column("geometric_cv_percent", "number", "100 sqrt(exp(var(ln x)) - 1)."),
-        Column("median", "number", "Median; Kaplan-Meier or Turnbull median where values are censored."),
+        Column(
+            "median",
+            "number",
+            "Median of the estimates; Kaplan-Meier median of a time to an event, empty when it was not reached.",
+        ),
+        Column("median_lower", "number", "Lower 95 % limit of the Kaplan-Meier median (Brookmeyer-Crowley)."),
+        Column(
+            "median_upper", "number", "Upper 95 % limit of the Kaplan-Meier median; empty when not reached."
+        ),
         Column("q1", "number", "First quartile of the estimates."),
         Column("q3", "number", "Third quartile of the estimates."),
         Column("minimum", "number", "Smallest estimate."),
         Column("maximum", "number", "Largest estimate."),
-        Column("median_method", "text", "sample, kaplan_meier or turnbull."),
+        Column("median_method", "text", "sample, kaplan_meier, or kaplan_meier, not reached."),
     ),
     key=("cohort", "infusion", "matrix", "analyte", "assay", "course_unit", "metric"),
 )
@@ -340,7 +352,7 @@ def _validate(frame: pd.DataFrame, table: Table) -> None:
     from pandera.errors import SchemaErrors
 
     try:
-        _schema(table.name)(frame)
+        _schema(table)(frame)
     except SchemaErrors as error:
         cases = error.failure_cases
         lines = [
@@ -351,11 +363,10 @@ def _validate(frame: pd.DataFrame, table: Table) -> None:
 
 
 @cache
-def _schema(name: str) -> Callable[[pd.DataFrame], Any]:
+def _schema(table: Table) -> Callable[[pd.DataFrame], Any]:
     # pandera takes a second to import: only jobs that write or read tables pay it.
     import pandera.pandas as pa
 
-    table = TABLES[name]
     schema = pa.DataFrameSchema(
         {
             c.name: pa.Column(
