@@ -30,21 +30,7 @@ from pydantic import (
 from cartrace.analytes import ANALYTES
 from cartrace.problems import InputError, Problem, did_you_mean
 from cartrace.units import canonical
-
-# cartrace.tables imports pandas; a test keeps this copy equal to tables.MATRICES.
-MATRICES = (
-    "blood",
-    "pbmc",
-    "plasma",
-    "serum",
-    "csf",
-    "marrow",
-    "marrow_biopsy",
-    "lymph_node",
-    "skin",
-    "infusion_product",
-    "other",
-)
+from cartrace.vocabulary import MATRICES
 
 Meaning = Literal["missing", "not_done", "BLD", "BLQ", "unreadable"]
 ZeroMeaning = Literal["quantified", "BLD", "BLQ"]

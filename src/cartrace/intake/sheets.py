@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.intake.clock import EARLIEST, days_between, infusion_at, parse_date
-from cartrace.intake.mapping import MATRICES
 from cartrace.problems import Problem, did_you_mean, holds_date
+from cartrace.vocabulary import MATRICES, VECTORS
 
 if TYPE_CHECKING:
     from cartrace.config import Config
 
-VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
 READERS = ("laboratory_table",)
 MAX_SHEET_BYTES = 50_000_000
 MAX_AGE = 120.0
