@@ -1,0 +1,41 @@
+"""Write the report: one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from cartrace import config, metrics, provenance, tables
+from cartrace.report.page import ReportData, render
+
+INPUTS = ("measurements", "metrics", "qc", "cohort_summary", "survival", "subjects", "infusions")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the tables, render the page, write it whole or not at all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in INPUTS:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            required=True,
+            help=f"the table {name} as Parquet",
+            metavar="PARQUET",
+        )
+    parser.add_argument("--settings", required=True, help="the whole configuration as JSON text")
+    parser.add_argument("--output", required=True, type=Path, help="the page to write", metavar="HTML")
+    arguments = parser.parse_args(argv)
+
+    settings = config.load(json.loads(arguments.settings), "settings")
+    frames = {name: tables.read_table(getattr(arguments, name), tables.TABLES[name]) for name in INPUTS}
+    data = ReportData(**frames, registry=metrics.load_all(), versions=provenance.versions())
+    page = render(data, settings)
+    with tables.replacing(arguments.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"{arguments.output.name}: {len(page.encode()) / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

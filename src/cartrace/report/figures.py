@@ -1,0 +1,172 @@
+"""What the figures of the report show, as numbers; the page only draws them.
+
+Three rules hold for every figure. A censored result is a bound and is drawn at
+that bound with a mark of its own. A median is shown only where it is itself a
+measured value. A stretch of time counts as quantifiable only between two
+quantifiable results without a result below a limit between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from cartrace.config import Visit
+
+QUANTIFIED, BLQ, BLD, ABOVE, ZERO = range(5)
+"""How a result is drawn. ``ZERO`` is a measured 0, which a log axis can't hold."""
+
+_CODES = {"quantified": QUANTIFIED, "BLQ": BLQ, "BLD": BLD, "above_uloq": ABOVE}
+
+# Days on which trials sample; bins reach to the middle between neighbours.
+_BIN_DAYS = (0, 1, 3, 5, 7, 10, 14, 21, 28, 42, 56, 84, 112, 140, 180, 224, 270, 315, 365, 450, 545, 635, 730)
+
+MEDIAN_COLUMNS = ["day", "label", "n", "n_below", "median"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Days that are pooled for one point of the median curve (both ends included)."""
+
+    label: str
+    day: float
+    start: float
+    end: float
+
+
+def kinds(measurements: pd.DataFrame) -> np.ndarray:
+    """Code each result by how it is drawn.
+
+    Parameters
+    ----------
+    measurements
+        In the contract ``cartrace.tables.MEASUREMENTS``, n rows.
+
+    Returns
+    -------
+    array of int8, shape (n,)
+        ``QUANTIFIED``, ``BLQ``, ``BLD``, ``ABOVE`` or ``ZERO``.
+    """
+    codes = measurements["detection"].map(_CODES).to_numpy(dtype=np.int8)
+    value = measurements["value"].to_numpy(dtype=float)
+    return np.where((codes == QUANTIFIED) & (value <= 0), np.int8(ZERO), codes).astype(np.int8)
+
+
+def positions(measurements: pd.DataFrame) -> np.ndarray:
+    """Give the height at which each result is drawn on a log axis.
+
+    A quantified value is drawn at itself, a result below a limit at its upper
+    bound, one above the range at its lower bound. Where no limit is known, or
+    for a measured 0, there is no height (nan): the page draws the mark at the
+    bottom edge and says so.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        In the unit of each row.
+    """
+    kind = kinds(measurements)
+    value = measurements["value"].to_numpy(dtype=float)
+    upper = measurements["upper"].to_numpy(dtype=float)
+    lower = measurements["lower"].to_numpy(dtype=float)
+    below = (kind == BLQ) | (kind == BLD)
+    height = np.where(below, upper, np.where(kind == ABOVE, lower, value))
+    return np.where(height > 0, height, np.nan)
+
+
+def bins(visits: Sequence[Visit]) -> list[Bin]:
+    """Say which days are pooled: the nominal visits, or fixed day bins without any."""
+    if visits:
+        return [
+            Bin(v.name, v.day, v.day - v.window, v.day + v.window)
+            for v in sorted(visits, key=lambda v: v.day)
+        ]
+    days = np.array(_BIN_DAYS, dtype=float)
+    edges = np.concatenate([[0.0], (days[1:] + days[:-1]) / 2, [days[-1] + 60.0]])
+    return [
+        Bin(f"days {np.ceil(a):g} to {np.ceil(b) - 1:g}", d, float(a), float(np.nextafter(b, a)))
+        for d, a, b in zip(days, edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def median_curve(results: pd.DataFrame, pooled: Sequence[Bin], min_n: int) -> pd.DataFrame:
+    """Compute the median over subjects at each nominal visit or day bin.
+
+    Of each subject the accepted or flagged result nearest to the nominal day
+    counts, once. Results below a limit rank below every measured value at or
+    above that limit. The median is given only where at least ``min_n`` subjects
+    have a result and the median is itself measured: where half or more of the
+    results are below a limit there is none (asked for in aNCA issue 1323).
+
+    Parameters
+    ----------
+    results
+        Rows of one course type and infusion number: ``subject_id``, ``day``,
+        ``visit``, ``kind`` (:func:`kinds`), ``position`` (:func:`positions`).
+    pooled
+        The bins; a result whose visit has the name of a bin belongs to it,
+        every other one to the bin that holds its day.
+    min_n
+        Fewest subjects for a median.
+
+    Returns
+    -------
+    DataFrame
+        One row per bin that has results: ``day``, ``label``, ``n``,
+        ``n_below`` (below a limit), ``median`` (unit of the course, or nan).
+    """
+    rows: list[tuple[float, str, int, int, float]] = []
+    visit = results["visit"].fillna("").str.strip().str.casefold()
+    named = {b.label.strip().casefold() for b in pooled}
+    for b in pooled:
+        inside = results["day"].between(b.start, b.end) & ~visit.isin(named)
+        chosen = results[inside | (visit == b.label.strip().casefold())]
+        if chosen.empty:
+            continue
+        distance = (chosen["day"] - b.day).abs()
+        one = chosen.assign(distance=distance).sort_values(["distance", "day"], kind="stable")
+        one = one.drop_duplicates("subject_id")
+        rows.append((b.day, b.label, *_median(one, min_n)))
+    return pd.DataFrame(rows, columns=MEDIAN_COLUMNS)
+
+
+def _median(one: pd.DataFrame, min_n: int) -> tuple[int, int, float]:
+    kind = one["kind"].to_numpy()
+    below = (kind == BLQ) | (kind == BLD)
+    n, n_below = len(one), int(below.sum())
+    if n < min_n:
+        return n, n_below, float("nan")
+    # A bound with no known limit ranks lowest, one above the range highest.
+    rank = np.where(below, -np.inf, np.where(kind == ABOVE, np.inf, np.nan_to_num(one["position"], nan=0.0)))
+    ordered = np.sort(rank)
+    middle = ordered[[(n - 1) // 2, n // 2]]
+    return n, n_below, float(middle.mean()) if np.isfinite(middle).all() else float("nan")
+
+
+def quantifiable_spans(days: np.ndarray, kind: np.ndarray) -> list[tuple[float, float]]:
+    """List the stretches between quantifiable results with nothing below a limit between.
+
+    Parameters
+    ----------
+    days, kind
+        Shape (n,): days of the results of one subject in rising order, and how
+        each is drawn (:func:`kinds`).
+
+    Returns
+    -------
+    list of (first day, last day)
+        A single quantifiable result gives a stretch of no length.
+    """
+    present = (kind == QUANTIFIED) | (kind == ABOVE)
+    spans: list[tuple[float, float]] = []
+    last = False
+    for day, here in zip(days.tolist(), present.tolist(), strict=True):
+        if here:
+            spans = [*spans[:-1], (spans[-1][0], day)] if last else [*spans, (day, day)]
+        last = here
+    return spans

@@ -1,0 +1,212 @@
+"""The methods paragraph, written from the configuration that ran.
+
+A reader of the report must see which rules made the numbers (trapezoidal rule,
+results below a limit by position, terminal phase, basis of AUC to infinity)
+without opening a configuration file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cartrace.config import Auc, Blq, Config, HalfLife, Persistence, Stein
+
+_TRAPEZOID = {
+    "linear": "the linear trapezoidal rule",
+    "lin_up_log_down": "the linear trapezoidal rule where the course rises and the logarithmic rule where "
+    "it falls",
+    "lin_log": "the linear trapezoidal rule up to the peak and the logarithmic rule after it",
+}
+_BEYOND = {
+    "none": "Nothing was extrapolated beyond the last sample: a window that ends later is not estimable.",
+    "to_first_blq": "Beyond the last quantifiable result a window was closed by a triangle to the first "
+    "result below quantification.",
+    "lambda_z": "Beyond the last quantifiable result a window was completed with the terminal phase.",
+}
+
+
+def sections(config: Config, versions: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Describe what was done, as (heading, text) pairs in reading order.
+
+    Parameters
+    ----------
+    config
+        The configuration that ran, with its defaults filled in.
+    versions
+        Program name to version, as :func:`cartrace.provenance.versions` gives.
+
+    Returns
+    -------
+    list of (str, str)
+        Plain sentences without markup.
+    """
+    kinetics = config.kinetics
+    parts = [
+        ("Time and samples", _clock(config)),
+        ("Results below a limit", _blq(kinetics.blq)),
+        ("Areas under the course", _auc(kinetics.auc)),
+        ("Terminal phase", _half_life(kinetics.half_life)),
+        ("Persistence", _persistence(kinetics.persistence)),
+        ("Model of expansion and decline", _stein(kinetics.stein)),
+        ("Cohort", _cohort(config)),
+    ]
+    software = _software(versions)
+    return [*parts, ("Software", software)] if software else parts
+
+
+def paragraph(config: Config, versions: Mapping[str, str]) -> str:
+    """Write :func:`sections` as running text, one paragraph per heading."""
+    return "\n\n".join(text for _, text in sections(config, versions))
+
+
+def _clock(config: Config) -> str:
+    text = (
+        "Day 0 is the day of infusion, and each sample belongs to the latest infusion at or before it unless "
+        "the samples sheet says otherwise. Several infusions of one patient were analysed apart; no area, "
+        "slope or persistence time runs across an infusion. Samples taken before an infusion are its baseline "
+        "and entered no area; a sample of day 0 counts as taken after the infusion only if the name of its "
+        f"visit says so (pattern {config.kinetics.post_infusion_visits}). Courses of different compartments, assays or "
+        "units were never mixed."
+    )
+    if config.visits:
+        named = _list([f"{v.name} (day {v.day:g} ± {v.window:g})" for v in config.visits])
+        text += f" Nominal visits: {named}."
+    return text
+
+
+def _rule(rule: str | float) -> str:
+    if rule == "keep":
+        return "counted as 0"
+    if rule == "drop":
+        return "left out"
+    if rule == "half_lloq":
+        return "replaced by half the lower limit of quantification"
+    return f"replaced by {float(rule):g}"
+
+
+def _blq(blq: Blq) -> str:
+    if blq.by == "quantifiable":
+        positions = [
+            ("before the first quantifiable result", blq.before_first),
+            ("between the first and the last quantifiable result", blq.between),
+            ("after the last quantifiable result", blq.after_last),
+        ]
+    else:
+        positions = [("before the peak", blq.before_tmax), ("after the peak", blq.after_tmax)]
+    rules = _list([f"{_rule(rule)} {where}" for where, rule in positions], semicolons=True)
+    return (
+        "Results below the limit of quantification (BLQ) and below the limit of detection (BLD) were kept "
+        f"apart and are never a measured 0. For areas they were {rules}. They did not enter the regression "
+        "of the terminal phase."
+    )
+
+
+def _auc(auc: Auc) -> str:
+    windows = _list([f"{a:g} to {b:g}" for a, b in auc.windows])
+    start = (
+        "Where no sample was taken on day 0, the course starts there at 0."
+        if auc.start == "zero"
+        else "No value was assumed on day 0: a window that starts before the first sample is not estimable."
+    )
+    fallback = (
+        ""
+        if auc.method == "linear"
+        else " Between equal values, and next to a 0, the linear rule took its place."
+    )
+    wanted = f"Partial areas: days {windows}. " if auc.windows else ""
+    return (
+        f"Areas were computed with {_TRAPEZOID[auc.method]}.{fallback} {wanted}Values at the edges of a window were interpolated "
+        f"by the same rule. {start} {_BEYOND[auc.extrapolation]} The area to infinity adds the last "
+        "quantifiable value divided by lambda_z, and is not estimable when more than "
+        f"{auc.max_extrapolated_percent:g} % of it is extrapolated."
+    )
+
+
+def _half_life(half_life: HalfLife) -> str:
+    first = "at the peak or later" if half_life.allow_tmax else "after the peak"
+    among = "all windows" if half_life.rule == "pknca" else "the windows that decline"
+    name = "PKNCA" if half_life.rule == "pknca" else "WinNonlin"
+    text = (
+        "The terminal slope lambda_z is the log-linear regression over the last quantifiable results. "
+        f"Candidate windows end at the last quantifiable result, begin {first} and hold at least "
+        f"{half_life.min_points} results. Among the declining windows whose adjusted r² is within "
+        f"{half_life.adj_r2_factor:g} of the best of {among}, the one with most results was taken (the rule "
+        f"of {name}). The half-life is not estimable when the adjusted r² is below "
+        f"{half_life.min_adj_r2:g} or when the window is shorter than {half_life.min_span_ratio:g} "
+        f"{'half-life' if half_life.min_span_ratio == 1 else 'half-lives'}."
+    )
+    if half_life.tobit:
+        text += (
+            " A second estimate used the results below a limit as left-censored observations (Tobit "
+            "regression)."
+        )
+    return text
+
+
+def _persistence(persistence: Persistence) -> str:
+    limit = (
+        "quantification: a result that is detected but not quantifiable counts as lost"
+        if persistence.loss_below == "quantification"
+        else "detection: a result that is detected but not quantifiable still counts as present"
+    )
+    confirmed = (
+        "One such result is enough."
+        if persistence.confirm_blq == 1
+        else "Two consecutive such results are needed."
+    )
+    text = (
+        f"Loss is a result below the limit of {limit}. {confirmed} The time to loss is known only as an "
+        "interval, from the last result that counts as present to the first result of the loss; a patient "
+        "without a loss is right-censored at the last sample."
+    )
+    if persistence.landmarks:
+        named = _list([f"{x.name} (day {x.day:g} ± {x.window:g})" for x in persistence.landmarks])
+        text += (
+            f" Landmarks: {named}. The sample nearest to the landmark within its window answers; without one, "
+            "presence is not assessable."
+        )
+    return text
+
+
+def _stein(stein: Stein) -> str:
+    if not stein.enabled:
+        return "No model of expansion and decline was fitted."
+    return (
+        "The piecewise model of exponential growth to a peak and bi-exponential decline after it (Stein 2019, "
+        "CPT Pharmacometrics Syst Pharmacol) was fitted to each course with at least "
+        f"{stein.min_points} quantifiable results, by maximum likelihood with results below a limit as "
+        "left-censored. A parameter whose standard error on the log scale exceeds "
+        f"{stein.max_relative_se:g} is reported as not identifiable."
+    )
+
+
+def _cohort(config: Config) -> str:
+    each = (
+        "Each cohort of the subjects sheet was also summarised on its own." if config.cohort.by_cohort else ""
+    )
+    n = config.cohort.min_n
+    return (
+        "Summaries use estimates only and state beside them how many values are censored or not estimable. "
+        f"Means and medians need at least {n} {'estimate' if n == 1 else 'estimates'}. Times to loss were "
+        "summarised with the Kaplan-Meier estimator (event at the first result of the loss) and, since they "
+        f"are intervals, with the Turnbull estimator. {each}".strip()
+    )
+
+
+def _software(versions: Mapping[str, str]) -> str:
+    if not versions:
+        return ""
+    names = {"cartrace": "cartrace", "python": "Python", "snakemake": "Snakemake"}
+    order = ["cartrace", "python", "snakemake"]
+    listed = [k for k in order if k in versions] + [k for k in versions if k not in order]
+    return f"Computed with {_list([f'{names.get(k, k)} {versions[k]}' for k in listed])}."
+
+
+def _list(items: Sequence[str], *, semicolons: bool = False) -> str:
+    """Join as a sentence does: ``a, b and c``."""
+    if len(items) < 2:
+        return "".join(items)
+    comma = "; " if semicolons else ", "
+    return comma.join(items[:-1]) + (" and " if not semicolons else "; and ") + items[-1]
