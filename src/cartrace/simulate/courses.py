@@ -208,7 +208,7 @@ def time_below(parameters: SteinParameters, limit: float) -> float:
         low, high = high, 2 * high
         if high > 1e6:
             return float("inf")
-    for _ in range(80):
+    for _ in range(50):
         middle = (low + high) / 2
         above = float(stein_course(middle, parameters)) >= limit
         low, high = (middle, high) if above else (low, middle)

@@ -26,11 +26,10 @@ OUTSIDE_WINDOW = (11, "D120")
 """Subject (from 0) and visit that happens 19 days late; its window is 10."""
 
 PROTECTED: dict[int, tuple[str, ...]] = {
-    0: ("D21", "D28", "D42"),
-    2: ("D10", "D14", "D21"),
-    5: ("D4", "D7", "D10"),
-    7: ("D28",),
-    8: ("D14", "D21", "D28"),
+    0: ("D21", "D42"),
+    2: ("D21",),
+    7: ("D21",),
+    8: ("D21",),
     11: ("D60", "D90", "D120"),
 }
 """Visits that are never missed, by place among twelve: errors are planted there."""
@@ -118,13 +117,23 @@ class _Context:
     places: Mapping[Place, Where]
     results: Mapping[Place, Result]
 
-    def quantified(self, subject_id: str, visits: Sequence[str]) -> Place:
-        """Return the first of ``visits`` with a plain whole number in copies/ug."""
+    def numbers(self, subject_id: str, visits: Sequence[str]) -> list[tuple[Place, int]]:
+        """Return the plain whole numbers in copies/ug at ``visits``, with their places.
+
+        Raises
+        ------
+        RuntimeError
+            When there is none.
+        """
+        found: list[tuple[Place, int]] = []
         for visit in visits:
             place = _blood(subject_id, visit)
-            if place in self.places and isinstance(self.results[place].cell, int):
-                return place
-        raise RuntimeError(f"no plain number for {subject_id} at any of {', '.join(visits)}")
+            cell = self.results[place].cell if place in self.places else None
+            if isinstance(cell, int):
+                found.append((place, cell))
+        if not found:
+            raise RuntimeError(f"no plain number for {subject_id} at any of {', '.join(visits)}")
+        return found
 
     def moved(self, place: Place) -> str:
         """Return the metrics that a wrong value at ``place``, on the decline, moves."""
@@ -167,17 +176,12 @@ def _blood(subject_id: str, visit: str, analyte: str = "transgene", unit: str = 
 
 
 def _unit_off_by_ten(context: _Context, subject_id: str) -> PlantedError:
-    place = context.quantified(subject_id, ("D42", "D28", "D21", "D14"))
-    number = context.results[place].cell
-    assert isinstance(number, int)
+    place, number = context.numbers(subject_id, ("D42", "D28", "D21", "D14", "D10"))[0]
     return context.overwrite("unit_off_by_ten", place, 10 * number, context.moved(place))
 
 
 def _digits_transposed(context: _Context, subject_id: str) -> PlantedError:
-    for visit in ("D21", "D14", "D10"):
-        place = context.quantified(subject_id, (visit,))
-        number = context.results[place].cell
-        assert isinstance(number, int)
+    for place, number in context.numbers(subject_id, ("D21", "D14", "D28", "D10", "D7")):
         swapped = transpose_digits(number)
         if swapped is not None:
             return context.overwrite("digits_transposed", place, swapped, context.moved(place))
@@ -223,7 +227,7 @@ def _visits_swapped(context: _Context, subject_id: str) -> PlantedError:
 
 
 def _duplicate_disagrees(context: _Context, subject_id: str) -> PlantedError:
-    place = context.quantified(subject_id, ("D28", "D21", "D14"))
+    place, _ = context.numbers(subject_id, ("D28", "D21", "D14", "D10"))[0]
     first = context.results[place]
     second = context.results[(*place[:5], "copies/1000 cells")]
     pair = [
@@ -250,7 +254,7 @@ def _duplicate_disagrees(context: _Context, subject_id: str) -> PlantedError:
 
 
 def _wrong_specimen(context: _Context, subject_id: str) -> PlantedError:
-    place = context.quantified(subject_id, ("D28", "D21", "D14"))
+    place, _ = context.numbers(subject_id, ("D28", "D21", "D14", "D10"))[0]
     table = context.places[place][0]
     first, second = context.results[place], context.results[(*place[:5], "copies/1000 cells")]
     more = float(context.rng.uniform(1.5, 3))

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "simulate" / "simulate_trial.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("simulate_trial_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_says_what_it_wrote(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = script.main(["--output", str(tmp_path / "demo"), "--seed", "5", "--subjects", "3"])
+    assert status == 0
+    said = capsys.readouterr().out
+    assert "3 simulated subjects (seed 5)" in said
+    assert "3 planted errors" in said
+    assert (tmp_path / "demo" / "config.yaml").is_file()
+
+
+def test_the_same_trial_again_is_left_as_it_is(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--output", str(tmp_path / "demo"), "--subjects", "1"]
+    script.main(command)
+    assert script.main(command) == 0
+    assert "already holds this trial" in capsys.readouterr().out
+
+
+def test_without_errors_plants_none(script: ModuleType, tmp_path: Path) -> None:
+    script.main(["--output", str(tmp_path / "demo"), "--subjects", "3", "--without-errors"])
+    assert len((tmp_path / "demo/truth/planted_errors.tsv").read_text().splitlines()) == 1
+
+
+def test_a_folder_of_somebody_else_gives_status_2(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kept.txt").write_text("kept")
+    assert script.main(["--output", str(tmp_path), "--subjects", "1"]) == 2
+    assert "no simulated trial" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_an_impossible_number_of_subjects_is_a_usage_error(script: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        script.main(["--output", str(tmp_path / "demo"), "--subjects", "0"])
+    assert stop.value.code == 2

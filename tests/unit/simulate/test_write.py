@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cartrace.problems import InputError
+from cartrace.simulate import write
+from cartrace.simulate.trial import simulate_trial
+from cartrace.simulate.write import MARKER, files, write_trial
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_trial(simulate_trial(7, 7), tmp_path / "one")
+    write_trial(simulate_trial(7, 7), tmp_path / "two")
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+def test_another_seed_gives_other_results() -> None:
+    assert (
+        files(simulate_trial(1, 2))["truth/samples.tsv"] != files(simulate_trial(2, 2))["truth/samples.tsv"]
+    )
+
+
+def test_a_workbook_carries_no_time_of_its_making() -> None:
+    content = files(simulate_trial(7, 2))["data/pcr/pcr_batch_01.xlsx"]
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        assert {i.date_time for i in book.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        core = book.read("docProps/core.xml")
+    assert core.count(b"2000-01-01T00:00:00Z") == 2
+
+
+def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None:
+    write_trial(simulate_trial(7), tmp_path / "demo")
+    lines = (tmp_path / "demo/sheets/files.tsv").read_text().splitlines()
+    header = lines[0].split("\t")
+    for line in lines[1:]:
+        row = dict(zip(header, line.split("\t"), strict=True))
+        assert (tmp_path / "demo/data" / row["path"]).is_file()
+        assert (tmp_path / "demo" / row["mapping"]).is_file()
+    assert sorted(p.name for p in (tmp_path / "demo/truth").iterdir()) == [
+        "planted_errors.tsv",
+        "samples.tsv",
+        "simulation.json",
+        "truth.tsv",
+    ]
+
+
+def test_a_trial_without_csf_writes_no_mapping_for_it() -> None:
+    assert not [name for name in files(simulate_trial(7, 3)) if "csf" in name]
+
+
+def test_the_same_trial_again_leaves_the_results_of_a_run(tmp_path: Path) -> None:
+    trial = simulate_trial(7, 2)
+    assert write_trial(trial, tmp_path / "demo")
+    (tmp_path / "demo/results").mkdir()
+    assert not write_trial(trial, tmp_path / "demo")
+    assert (tmp_path / "demo/results").is_dir()
+
+
+def test_another_trial_replaces_the_folder_whole(tmp_path: Path) -> None:
+    write_trial(simulate_trial(7, 8), tmp_path / "demo")
+    (tmp_path / "demo/results").mkdir()
+    assert write_trial(simulate_trial(8, 2), tmp_path / "demo")
+    assert tree(tmp_path / "demo") == files(simulate_trial(8, 2))
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"]
+
+
+def test_an_edited_file_is_written_anew(tmp_path: Path) -> None:
+    trial = simulate_trial(7, 2)
+    write_trial(trial, tmp_path / "demo")
+    (tmp_path / "demo/config.yaml").write_text("edited")
+    assert write_trial(trial, tmp_path / "demo")
+    assert tree(tmp_path / "demo") == files(trial)
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    assert write_trial(simulate_trial(7, 1), tmp_path / "demo")
+
+
+@pytest.mark.parametrize("marker", [None, "no json", "[]", '{"made_by": "somebody"}'])
+def test_a_folder_of_somebody_else_is_never_overwritten(tmp_path: Path, marker: str | None) -> None:
+    folder = tmp_path / "real"
+    (folder / "truth").mkdir(parents=True)
+    (folder / "results.tsv").write_text("precious")
+    if marker is not None:
+        (folder / MARKER).write_text(marker)
+    before = tree(folder)
+    with pytest.raises(InputError, match="no simulated trial"):
+        write_trial(simulate_trial(7, 1), folder)
+    assert tree(folder) == before
+
+
+def test_a_link_to_a_trial_is_not_followed(tmp_path: Path) -> None:
+    write_trial(simulate_trial(7, 1), tmp_path / "demo")
+    (tmp_path / "link").symlink_to(tmp_path / "demo")
+    with pytest.raises(InputError):
+        write_trial(simulate_trial(8, 1), tmp_path / "link")
+
+
+def test_a_failure_half_way_leaves_the_old_trial_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trial(simulate_trial(7, 1), tmp_path / "demo")
+    before = tree(tmp_path / "demo")
+    original = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError("no space left")
+        return original(self, target)
+
+    monkeypatch.setattr(write.Path, "rename", fails)
+    with pytest.raises(OSError, match="no space"):
+        write_trial(simulate_trial(8, 1), tmp_path / "demo")
+    monkeypatch.undo()
+    assert tree(tmp_path / "demo") == before
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"]
