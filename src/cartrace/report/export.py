@@ -1,0 +1,104 @@
+"""The final tables for other programs: their order of rows, and one DuckDB file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartrace.tables import (
+    COHORT_SUMMARY,
+    COURSE_KEY,
+    MEASUREMENTS,
+    METRICS,
+    QC,
+    SURVIVAL,
+    Table,
+    conform,
+    replacing,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+EXPORTED: tuple[Table, ...] = (MEASUREMENTS, METRICS, QC, COHORT_SUMMARY, SURVIVAL)
+
+ORDER: dict[str, tuple[str, ...]] = {
+    "measurements": (*COURSE_KEY, "unit", "study_day", "sample_id", "source_file", "source_row"),
+    "metrics": (*COURSE_KEY, "course_unit"),
+    "qc": ("source_file", "source_row", "source_column", "check", "message"),
+}
+"""Columns that the rows are sorted by; rows that are equal in them, and all rows
+of the other tables, keep the order in which they were computed."""
+
+_SQL = {"text": "VARCHAR", "number": "DOUBLE", "integer": "BIGINT", "flag": "BOOLEAN"}
+
+
+def in_order(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Check ``frame`` against ``table`` and return its rows in the order of :data:`ORDER`.
+
+    Raises
+    ------
+    TableError
+        When ``frame`` does not keep the contract.
+    """
+    checked = conform(frame, table)
+    columns = list(ORDER.get(table.name, ()))
+    return checked.sort_values(columns, kind="stable", ignore_index=True) if columns else checked
+
+
+def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None:
+    """Write the tables into one DuckDB file, whole or not at all.
+
+    Types and comments on tables and columns come from the contracts, so that the
+    file explains itself (``SELECT * FROM duckdb_columns()``).
+
+    Parameters
+    ----------
+    frames
+        Name of an exported table -> its rows, in the table's contract.
+    path
+        File to write; an older one is replaced.
+    """
+    # DuckDB takes a while to import: only this job pays it.
+    import duckdb
+
+    by_name = {table.name: table for table in EXPORTED}
+    with replacing(path) as temporary:
+        # DuckDB makes its file itself and takes an empty one for a broken one.
+        temporary.unlink()
+        with duckdb.connect(str(temporary)) as database:
+            for name, frame in frames.items():
+                _fill(database, by_name[name], frame)
+            database.execute("CHECKPOINT")
+
+
+def _fill(database: duckdb.DuckDBPyConnection, table: Table, frame: pd.DataFrame) -> None:
+    execute = database.execute
+    columns = ", ".join(f"{_name(c.name)} {_SQL[c.kind]}" for c in table.columns)
+    execute(f"CREATE TABLE {_name(table.name)} ({columns})")
+    execute(f"COMMENT ON TABLE {_name(table.name)} IS {_text(table.description)}")
+    for column in table.columns:
+        place = f"{_name(table.name)}.{_name(column.name)}"
+        execute(f"COMMENT ON COLUMN {place} IS {_text(column.description)}")
+    if len(frame):
+        database.register("incoming", _arrow(frame, table))
+        listed = ", ".join(_name(c.name) for c in table.columns)
+        execute(f"INSERT INTO {_name(table.name)} ({listed}) SELECT {listed} FROM incoming")
+        database.unregister("incoming")
+
+
+def _arrow(frame: pd.DataFrame, table: Table) -> object:
+    # Arrow carries a missing value as missing; DuckDB's own reading of pandas differs by version.
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame[table.names], preserve_index=False)
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _text(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"
