@@ -755,7 +755,7 @@ class _Reader:
             lost = result is None and reading.kind not in {"missing", "not_done"}
             impossible = result is None and reading.kind == "number"
             self.find(
-                "impossible_value" if impossible else "cell_text",
+                "impossible_value" if impossible else "cell",
                 "fail" if impossible else "warn" if lost else "note",
                 row,
                 column,

@@ -60,16 +60,25 @@ class Plan:
         """Whether the subjects are those found in the tables (no subjects or infusions sheet)."""
         return "subjects" not in self.sheet_paths or "infusions" not in self.sheet_paths
 
-    def settings(self, *sections: str) -> str:
-        """JSON of the named sections of the configuration; of the whole without a name.
+    def settings(self, *keys: str) -> str:
+        """JSON of the parts of the configuration that ``keys`` name; of the whole without a key.
+
+        A key is a section, or a path with dots: ``kinetics.post_infusion_visits``.
+        The JSON is itself a configuration: the other parts have their defaults.
 
         Raises
         ------
         KeyError
-            For a section that does not exist.
+            For a key that does not exist.
         """
-        dumped = self.config.model_dump(mode="json")
-        chosen = {name: dumped[name] for name in sections} if sections else dumped
+        whole = self.config.model_dump(mode="json")
+        chosen: dict[str, Any] = {} if keys else whole
+        for key in keys:
+            *parents, last = key.split(".")
+            source, target = whole, chosen
+            for part in parents:
+                source, target = source[part], target.setdefault(part, {})
+            target[last] = source[last]
         return json.dumps(chosen, sort_keys=True)
 
 
@@ -96,15 +105,16 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     files: dict[str, FilePlan] = {}
     stats: dict[str, tuple[int, int]] = {}
     mappings: dict[str, TableMapping | None] = {}
-    paths: dict[Path, LaboratoryFile] = {}
-    hashes: dict[str, LaboratoryFile] = {}
+    paths: dict[tuple[Path, str], LaboratoryFile] = {}
+    hashes: dict[tuple[str, str], LaboratoryFile] = {}
     for item in sheets.files:
         path = _data_path(item, folder, config, problems)
         if item.mapping and item.mapping not in mappings:
             mappings[item.mapping] = _mapping(item, folder, config, problems)
         if path is None:
             continue
-        real = path.resolve()
+        # One workbook may hold several tables: each mapping reads its own sheet.
+        real = (path.resolve(), item.mapping)
         if real in paths:
             problems.append(
                 _at(
@@ -112,7 +122,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
                     config,
                     "path",
                     "the file again",
-                    f"each file once; it is also {paths[real].file_id}",
+                    f"each file once for a mapping; it is also {paths[real].file_id}",
                 )
             )
             continue
@@ -132,17 +142,18 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
                 )
             )
             continue
-        if sha256 in hashes:
+        content = (sha256, item.mapping)
+        if content in hashes:
             problems.append(
                 _at(
                     item,
                     config,
                     "path",
-                    f"the same content as {quote(hashes[sha256].file_id)}",
+                    f"the same content as {quote(hashes[content].file_id)}",
                     "each content once, or every result would count twice",
                 )
             )
-        hashes.setdefault(sha256, item)
+        hashes.setdefault(content, item)
         stats[relative] = (status.st_size, status.st_mtime_ns)
         mapping = mappings.get(item.mapping)
         clock = _clock_digest(sheets, item.subjects) if mapping is not None and mapping.uses_clock else ""

@@ -1,0 +1,686 @@
+"""Does a result make sense beside its neighbours? Findings with evidence, never a correction.
+
+Each check takes all placed results and returns :class:`Finding` objects: what is
+odd, which rows, and a suggested reading. Results of a finding that warns or fails
+are flagged, and are still used. False alarms are the enemy: a laboratory that is
+warned of nothing stops reading.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cartrace.analytes import EXPANSION
+from cartrace.intake.sheets import look_alike
+from cartrace.tables import QC, rows
+
+if TYPE_CHECKING:
+    from cartrace.config import Config
+
+COURSE = ["subject_id", "infusion", "matrix", "analyte", "assay", "unit"]
+MANY_DIGITS = 5
+"""Significant digits from which an equal number in two places is no chance."""
+ARITHMETIC_SHARE = 0.9
+"""Share of pairs that rounding explains, above which the laboratory computed one unit
+from the other, so that any other deviation is an error however small."""
+FEW_PAIRS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding: the check, how grave, the rows (positions), the evidence, a reading."""
+
+    check: str
+    verdict: str
+    rows: tuple[int, ...]
+    message: str
+    value: str = ""
+    limit: str = ""
+    limit_source: str = ""
+    suggestion: str = ""
+
+
+def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run every check.
+
+    Parameters
+    ----------
+    frame
+        Placed results: the columns of MEASUREMENTS and printed, rounding, ratios.
+    config
+        Thresholds and visits.
+
+    Returns
+    -------
+    frame : DataFrame
+        With status and flags.
+    qc : DataFrame
+        One row for each finding.
+    """
+    frame = frame.reset_index(drop=True)
+    checks: tuple[Callable[[pd.DataFrame, Config], Iterable[Finding]], ...] = (
+        unit_ratio,
+        fits_neighbour_visit,
+        repeated_result,
+        subject_written_two_ways,
+        duplicates_disagree,
+        visit_window,
+        detected_before_infusion,
+        impossible_together,
+        count_product,
+        all_zero_row,
+    )
+    findings = [f for check in checks for f in check(frame, config)]
+    flags: dict[int, list[str]] = {}
+    for f in findings:
+        if f.verdict in {"warn", "fail"}:
+            for position in f.rows:
+                names = flags.setdefault(position, [])
+                if f.check not in names:
+                    names.append(f.check)
+    out = frame.copy()
+    out["flags"] = pd.array(
+        [";".join(flags[n]) if n in flags else pd.NA for n in range(len(out))], dtype="string"
+    )
+    out["status"] = np.where(out["flags"].notna(), "flagged", "accepted")
+    return out, rows([_qc_row(f, frame) for f in findings], QC)
+
+
+def _qc_row(finding: Finding, frame: pd.DataFrame) -> dict[str, object]:
+    first = frame.iloc[finding.rows[0]]
+    analytes = set(frame["analyte"].iloc[list(finding.rows)])
+    return {
+        "check": finding.check,
+        "verdict": finding.verdict,
+        "source_file": first["source_file"],
+        "source_row": first["source_row"],
+        "source_column": first["source_column"],
+        "subject_id": first["subject_id"],
+        "sample_id": first["sample_id"],
+        "analyte": first["analyte"] if len(analytes) == 1 else None,
+        "value": finding.value or None,
+        "limit": finding.limit or None,
+        "limit_source": finding.limit_source or None,
+        "message": finding.message,
+        "suggestion": finding.suggestion or None,
+    }
+
+
+def _get(frame: pd.DataFrame, position: int, column: str) -> Any:
+    return frame[column].iloc[position]
+
+
+def _cell(frame: pd.DataFrame, position: int) -> str:
+    row = frame.iloc[position]
+    return f"{row['source_file']} row {row['source_row']}, column '{row['source_column']}'"
+
+
+def _when(frame: pd.DataFrame, position: int) -> str:
+    row = frame.iloc[position]
+    visit = row["visit"]
+    return f"day {row['day']:g}" + ("" if pd.isna(visit) else f" ({visit})")
+
+
+# --- (a) and (h): the ratio of two units ---------------------------------------------------
+
+
+def unit_ratio(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Compare the two units of one result with the laboratory's own ratio.
+
+    A pair is reported when its ratio deviates by more than ``ratio_tolerance``
+    beyond what rounding of the two printed cells explains. Where at least 90 % of
+    a file's pairs agree within rounding, one column was computed from the other,
+    and every deviation beyond rounding is reported.
+    """
+    for file, in_file in frame.groupby("source_file", sort=False):
+        for text in in_file["ratios"].dropna().unique():
+            for ratio in json.loads(text):
+                pairs = _pairs(in_file, ratio)
+                if len(pairs):
+                    yield from _judge_ratio(frame, pairs, ratio, str(file), config)
+
+
+def _pairs(in_file: pd.DataFrame, ratio: dict[str, Any]) -> pd.DataFrame:
+    chosen = in_file[(in_file["analyte"] == ratio["analyte"]) & in_file["printed"].notna()]
+    by_sample = ["assay", "study_day", "subject_id", "matrix"]
+    sides: list[pd.DataFrame] = []
+    for unit in (ratio["numerator"], ratio["denominator"]):
+        columns = [*by_sample, "source_row", "printed", "rounding"]
+        sides.append(chosen.loc[chosen["unit"] == unit, columns].reset_index(names="position"))
+    same_row: pd.DataFrame = sides[0].merge(sides[1], on=[*by_sample, "source_row"], suffixes=("_n", "_d"))
+    if len(same_row) or not (len(sides[0]) and len(sides[1])):
+        return same_row
+    # A long table has the two units in two rows.
+    alone = [side[~side.duplicated(by_sample, keep=False)] for side in sides]
+    paired: pd.DataFrame = alone[0].merge(alone[1], on=by_sample, suffixes=("_n", "_d"))
+    return paired
+
+
+def _judge_ratio(
+    frame: pd.DataFrame, pairs: pd.DataFrame, ratio: dict[str, Any], file: str, config: Config
+) -> Iterator[Finding]:
+    num, den = pairs["printed_n"].to_numpy(float), pairs["printed_d"].to_numpy(float)
+    half_n, half_d = pairs["rounding_n"].to_numpy(float), pairs["rounding_d"].to_numpy(float)
+    both = (num > 0) & (den > 0)
+    expected = ratio["expected"]
+    if expected is None:
+        if both.sum() < FEW_PAIRS:
+            return
+        # Large numbers carry the ratio: one printed digit of a small one says little.
+        precise = (
+            both & (half_n / np.where(num > 0, num, 1) < 0.02) & (half_d / np.where(den > 0, den, 1) < 0.02)
+        )
+        chosen = precise if precise.sum() >= FEW_PAIRS else both
+        expected = float(np.median(num[chosen] / den[chosen]))
+    # The true ratio of the printed numbers lies between these bounds. A hair of room
+    # keeps exact halves (0.5 printed as 0 or 1) out, and the median's own inaccuracy.
+    room = 1e-9 if ratio["expected"] is not None else 5e-4
+    low = np.maximum(num - half_n, 0) / (den + half_d) / (1 + room)
+    high = (num + half_n) / np.maximum(den - half_d, 1e-300) * (1 + room)
+    inside = (low <= expected) & (expected <= high)
+    arithmetic = both.sum() >= 10 and inside[both].mean() >= ARITHMETIC_SHARE
+    tolerance = 0.0 if arithmetic else config.plausibility.ratio_tolerance
+    beyond = np.where(expected < low, low / expected - 1, expected / np.maximum(high, 1e-300) - 1)
+    labels = f"{ratio['numerator']} / {ratio['denominator']}"
+    for k in np.flatnonzero(~inside & (np.where(inside, 0, beyond) > tolerance)):
+        position_n, position_d = int(pairs["position_n"].iloc[k]), int(pairs["position_d"].iloc[k])
+        positions = (position_d, position_n)
+        n, d = float(num[k]), float(den[k])
+        if n == 0 or d == 0:
+            zero, other = (position_n, position_d) if n == 0 else (position_d, position_n)
+            yield Finding(
+                "unit_ratio",
+                "warn",
+                (zero, other),
+                f"{_cell(frame, zero)} is 0, but {_cell(frame, other)} is {max(n, d):g} for the same result, "
+                "which rounding does not explain.",
+                value="0",
+                limit=f"{labels} = {expected:.4g}",
+                limit_source="expected" if ratio["expected"] is not None else f"median of {file}",
+            )
+            continue
+        fold = n / d / expected
+        yield Finding(
+            "unit_ratio",
+            "warn",
+            positions,
+            f"{labels} is {n / d:.4g} ({n:g} / {d:g}), {_off_by(fold)} the laboratory's own "
+            f"{expected:.4g}; rounding explains {low[k]:.4g} to {high[k]:.4g}.",
+            value=f"{n / d:.6g}",
+            limit=f"{expected:.6g}",
+            limit_source="mapping" if ratio["expected"] is not None else f"median of {file}",
+            suggestion=_ratio_reading(n, d, expected, (float(half_n[k]), float(half_d[k])), config),
+        )
+
+
+def _off_by(fold: float) -> str:
+    if 0.8 < fold < 1.25:
+        return f"{100 * (fold - 1):+.2g} % from"
+    return f"{fold:.3g} times" if fold > 1 else f"1/{1 / fold:.3g} of"
+
+
+def _ratio_reading(n: float, d: float, expected: float, halves: tuple[float, float], config: Config) -> str:
+    fold = n / d / expected
+    power = round(math.log10(fold))
+    if 1 <= abs(power) <= 3 and abs(fold / 10.0**power - 1) <= config.plausibility.power_of_ten_tolerance:
+        times = 10 ** abs(power)
+        big, small = ("numerator", "denominator") if power > 0 else ("denominator", "numerator")
+        high, low = (n, d) if power > 0 else (d, n)
+        return (
+            f"a factor of {times}: either the {big} should be {high / times:g}, "
+            f"or the {small} should be {low * times:g}"
+        )
+    half_n, half_d = halves
+    for name, value, half, other in (
+        ("denominator", d, half_d, (n - half_n, n + half_n)),
+        ("numerator", n, half_n, (d - half_d, d + half_d)),
+    ):
+        low, high = (other[0] / expected, other[1] / expected)
+        if name == "numerator":
+            low, high = other[0] * expected, other[1] * expected
+        for swapped in swaps(value, half):
+            if low - half <= swapped <= high + half:
+                return (
+                    f"two digits of the {name} exchanged: {value:g} read as {swapped:.10g} restores the ratio"
+                )
+    return f"the denominator that fits is {n / expected:.6g}, the numerator that fits is {d * expected:.6g}"
+
+
+def swaps(value: float, half: float) -> Iterator[float]:
+    """Yield the numbers that exchanging two neighbouring digits of a printed number gives.
+
+    Parameters
+    ----------
+    value
+        The number.
+    half
+        Half a unit of its last printed digit.
+    """
+    unit = 2 * half if half > 0 else 1.0
+    digits = f"{value / unit:.0f}"
+    for i in range(len(digits) - 1):
+        if digits[i] != digits[i + 1]:
+            swapped = digits[:i] + digits[i + 1] + digits[i] + digits[i + 2 :]
+            yield int(swapped) * unit
+
+
+# --- (b) values that belong elsewhere ------------------------------------------------------
+
+
+def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report values far from both neighbours in time, and neighbours that look exchanged.
+
+    Only quantified results of expansion analytes; a sample taken right after the
+    infusion holds the infused cells and is left out.
+    """
+    fold = math.log(config.plausibility.neighbour_fold)
+    post = frame["visit"].str.contains(config.kinetics.post_infusion_visits, regex=True).fillna(value=False)
+    usable = frame[
+        (frame["detection"] == "quantified")
+        & (frame["value"] > 0)
+        & frame["analyte"].isin(EXPANSION)
+        & ~post
+        & (frame["day"] > 0)
+    ]
+    for _, course in usable.groupby(COURSE, sort=False):
+        ordered = course.sort_values("day", kind="stable").drop_duplicates("day", keep=False)
+        if len(ordered) < 3:
+            continue
+        positions = [int(p) for p in ordered.index]
+        logs = np.log(ordered["value"].to_numpy(float))
+        swapped = _exchanged(logs, fold)
+        for i in swapped:
+            a, b = positions[i], positions[i + 1]
+            yield Finding(
+                "fits_neighbour_visit",
+                "warn",
+                (b, a),
+                f"{_get(frame, a, 'value'):g} on {_when(frame, a)} and {_get(frame, b, 'value'):g} on "
+                f"{_when(frame, b)} break the course; exchanged they would fit it.",
+                value=f"{_get(frame, b, 'value'):g}",
+                limit=f"{config.plausibility.neighbour_fold:g}-fold",
+                limit_source="plausibility.neighbour_fold",
+                suggestion=f"the results of {_when(frame, a)} and {_when(frame, b)} may be exchanged",
+            )
+        taken = {i for s in swapped for i in (s, s + 1)}
+        before, here, after = logs[:-2], logs[1:-1], logs[2:]
+        jump = np.minimum(np.abs(here - before), np.abs(here - after))
+        same_side = np.sign(here - before) == np.sign(here - after)
+        for k in np.flatnonzero(same_side & (jump > fold)):
+            i = int(k) + 1
+            if i in taken:
+                continue
+            p = positions[i]
+            nearest = _nearest_visit(logs, i)
+            fits = "" if nearest is None else f"it would fit {_when(frame, positions[nearest])}"
+            yield Finding(
+                "fits_neighbour_visit",
+                "warn",
+                (p,),
+                f"{_get(frame, p, 'value'):g} on {_when(frame, p)} lies {math.exp(jump[i - 1]):.0f}-fold or more "
+                f"{'above' if logs[i] > logs[i - 1] else 'below'} both neighbours "
+                f"({math.exp(logs[i - 1]):g} and {math.exp(logs[i + 1]):g}).",
+                value=f"{_get(frame, p, 'value'):g}",
+                limit=f"{config.plausibility.neighbour_fold:g}-fold",
+                limit_source="plausibility.neighbour_fold",
+                suggestion=fits,
+            )
+
+
+def _exchanged(logs: np.ndarray[Any, np.dtype[np.float64]], fold: float) -> list[int]:
+    """Return i where exchanging points i and i + 1 smooths the course by more than ``fold``."""
+
+    def bends(y: np.ndarray[Any, np.dtype[np.float64]]) -> int:
+        steps = np.sign(np.diff(y))
+        return int(np.sum(steps[1:] * steps[:-1] < 0))
+
+    out: list[int] = []
+    total = float(np.abs(np.diff(logs)).sum())
+    for i in range(len(logs) - 1):
+        trial = logs.copy()
+        trial[i], trial[i + 1] = logs[i + 1], logs[i]
+        gain = total - float(np.abs(np.diff(trial)).sum())
+        # A dip has two bends more than a smooth course; noise gains little.
+        if gain > fold and bends(trial) <= bends(logs) - 2 and (not out or i > out[-1] + 1):
+            out.append(i)
+    return out
+
+
+def _nearest_visit(logs: np.ndarray[Any, np.dtype[np.float64]], i: int) -> int | None:
+    others = [j for j in range(len(logs)) if abs(j - i) > 1]
+    if not others:
+        return None
+    best = min(others, key=lambda j: abs(logs[j] - logs[i]))
+    return best if abs(logs[best] - logs[i]) < math.log(2) else None
+
+
+def repeated_result(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report the same many-digit number in two subjects, or again in one course.
+
+    A number of five significant digits or more does not come twice by chance.
+    Derived analytes of one row may share it; two units of one pair count once.
+    """
+    chosen = frame[(frame["detection"] == "quantified")]
+    digits = chosen["printed"].map(significant_digits)
+    # A floor that a plot reader or an instrument repeats shows with fewer digits as well.
+    chosen = chosen[digits >= MANY_DIGITS]
+    for _, group in chosen.groupby(["analyte", "assay", "unit", "printed"], sort=False):
+        if len(group) < 2:
+            continue
+        first = [int(p) for p in group.drop_duplicates("subject_id").index]
+        number = f"{group['printed'].iloc[0]:.12g} {group['unit'].iloc[0]}"
+        if len(first) > 1:
+            places = "; ".join(f"{_get(frame, p, 'subject_id')} on {_when(frame, p)}" for p in first)
+            yield Finding(
+                "same_result_two_subjects",
+                "warn",
+                tuple(first),
+                f"{number} stands for {len(first)} subjects: {places}.",
+                value=number,
+                limit="a number of this many digits once",
+                limit_source="house value: 5 significant digits",
+                suggestion="a row may have been copied, or samples exchanged; ask the laboratory for the raw run",
+            )
+        for _, course in group.groupby(COURSE, sort=False):
+            again = [int(p) for p in course.drop_duplicates("day").index]
+            if len(again) > 1:
+                days = ", ".join(f"{_get(frame, p, 'day'):g}" for p in again)
+                yield Finding(
+                    "same_result_two_visits",
+                    "warn",
+                    tuple(again),
+                    f"{number} stands at {len(again)} visits (days {days}).",
+                    value=number,
+                    limit="a number of this many digits once",
+                    limit_source="house value: 5 significant digits",
+                    suggestion="a limit of detection, or a result that was copied",
+                )
+
+
+def significant_digits(value: float) -> int:
+    """Count significant digits of a number, without leading and trailing zeros."""
+    if not math.isfinite(value) or value == 0:
+        return 0
+    mantissa = f"{abs(value):.11e}".partition("e")[0].replace(".", "")
+    return len(mantissa.strip("0"))
+
+
+# --- (c) subjects --------------------------------------------------------------------------
+
+
+def same_digits(subject: str, known: Iterable[str]) -> str:
+    """Return the known subject with the same digits, where one of the two has no letters."""
+    digits = _digits(subject)
+    if len(digits) < 3:
+        return ""
+    for other in known:
+        bare = subject.isdigit() or other.isdigit()
+        if other != subject and bare and _digits(other) == digits:
+            return other
+    return ""
+
+
+def _digits(text: str) -> str:
+    return "".join(c for c in text if c.isdigit()).lstrip("0")
+
+
+def subject_written_two_ways(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report ids that differ only by case, punctuation, leading zeros or a prefix."""
+    distinct = frame["subject_id"].drop_duplicates()
+    first = dict(zip(distinct.astype(str), distinct.index.to_list(), strict=True))
+    counts = frame["subject_id"].value_counts()
+    names = sorted(first)
+    for a, b in _alike(names):
+        rare, common = sorted((a, b), key=lambda s: int(counts[s]))
+        yield Finding(
+            "subject_written_two_ways",
+            "warn",
+            (first[rare],),
+            f"Subject '{rare}' ({counts[rare]} results) reads like '{common}' ({counts[common]} results).",
+            value=rare,
+            limit="one spelling for each subject",
+            suggestion=f"perhaps {common}",
+        )
+
+
+def _alike(names: list[str]) -> Iterator[tuple[str, str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(look_alike(name), []).append(name)
+    for group in groups.values():
+        yield from itertools.combinations(group, 2)
+    seen = {frozenset(p) for g in groups.values() for p in itertools.combinations(g, 2)}
+    for name in names:
+        if name.isdigit():
+            other = same_digits(name, (n for n in names if not n.isdigit()))
+            if other and frozenset((name, other)) not in seen:
+                yield name, other
+
+
+# --- (d) and (e): duplicates and visits ----------------------------------------------------
+
+
+def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report two results of one course and day that disagree; agreeing ones are noted.
+
+    Results before and after the infusion on its day are no duplicates.
+    """
+    limit = config.plausibility.duplicate_tolerance
+    post = frame["visit"].str.contains(config.kinetics.post_infusion_visits, regex=True).fillna(value=False)
+    keyed = frame.assign(post=post & (frame["day"] >= 0))
+    twice = keyed[keyed.duplicated([*COURSE, "day", "post"], keep=False)]
+    for _, group in twice.groupby([*COURSE, "day", "post"], sort=False):
+        positions = tuple(int(p) for p in group.index)
+        quantified = group[group["detection"] == "quantified"]["value"].to_numpy(float)
+        shown = " and ".join(
+            f"{_get(frame, p, 'value'):g} (row {_get(frame, p, 'source_row')})"
+            if _get(frame, p, "detection") == "quantified"
+            else f"{_get(frame, p, 'detection')} (row {_get(frame, p, 'source_row')})"
+            for p in positions
+        )
+        lowest = float(quantified.min()) if len(quantified) else math.nan
+        spread = float(quantified.max()) / lowest - 1 if lowest > 0 else 0.0
+        highest = float(quantified.max()) if len(quantified) else 0.0
+        # A result below a limit disagrees with a quantified one that lies well above that limit.
+        bounds = group[group["detection"] != "quantified"]["upper"].fillna(0.0).to_numpy(float)
+        apart = len(bounds) > 0 and len(quantified) > 0 and highest > float(bounds.min()) * (1 + limit)
+        zero = len(quantified) > 1 and lowest == 0 < highest
+        if spread > limit or apart or zero:
+            by = f"{100 * spread:.0f} %" if spread > limit else "a detected and an undetected result"
+            yield Finding(
+                "duplicates_disagree",
+                "warn",
+                positions,
+                f"{len(group)} results of one sample day ({_when(frame, positions[0])}) disagree: {shown}.",
+                value=by,
+                limit=f"{100 * limit:g} %",
+                limit_source="plausibility.duplicate_tolerance",
+                suggestion="say which run counts, and leave the other out with ignore_rows",
+            )
+        else:
+            yield Finding(
+                "duplicates_agree",
+                "note",
+                positions,
+                f"{len(group)} results of one sample day ({_when(frame, positions[0])}) agree: {shown}.",
+                value=f"{100 * spread:.0f} %",
+                limit=f"{100 * limit:g} %",
+                limit_source="plausibility.duplicate_tolerance",
+            )
+
+
+_DAY_VISIT = re.compile(r"(?i)\s*(?:day|d|tag)\s*([+-]?\d{1,4})(?:\s*(?:pre|post|predose|retest))*\s*")
+
+
+def visit_window(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report samples taken outside the window of the visit that they are called.
+
+    The configuration's visits have their own windows; a visit called "Day 14" has
+    the default one. One finding for each sample, not for each analyte.
+    """
+    windows = {" ".join(v.name.split()).casefold(): (v.day, v.window) for v in config.visits}
+    default = config.plausibility.visit_window_default
+    named = frame[frame["visit"].notna()]
+    for _, group in named.groupby(["subject_id", "infusion", "matrix", "visit", "day"], sort=False):
+        visit = str(group["visit"].iloc[0])
+        nominal = windows.get(" ".join(visit.split()).casefold())
+        source = "visits"
+        if nominal is None:
+            match = _DAY_VISIT.fullmatch(visit)
+            if match is None:
+                continue
+            nominal, source = (float(match.group(1)), default), "plausibility.visit_window_default"
+        day = float(group["day"].iloc[0])
+        # "Day 14" may also be written on the study clock, across a second infusion.
+        off = min(abs(day - nominal[0]), abs(float(group["study_day"].iloc[0]) - nominal[0]))
+        if off > nominal[1]:
+            nearer = min(config.visits, key=lambda v: abs(v.day - day), default=None)
+            fits = nearer is not None and nearer.name != visit and abs(nearer.day - day) <= nearer.window
+            yield Finding(
+                "visit_window",
+                "warn",
+                tuple(int(p) for p in group.index),
+                f"Visit '{visit}' (day {nominal[0]:g}) was on day {day:g}, {off:g} days off.",
+                value=f"{day:g}",
+                limit=f"{nominal[0]:g} +/- {nominal[1]:g}",
+                limit_source=source,
+                suggestion=f"day {day:g} lies in the window of {nearer.name}" if fits and nearer else "",
+            )
+
+
+def detected_before_infusion(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report CAR-T cells or transgene quantified before the first infusion."""
+    post = frame["visit"].str.contains(config.kinetics.post_infusion_visits, regex=True).fillna(value=False)
+    pre = frame["visit"].str.contains(r"(?i)\bpre", regex=True).fillna(value=False)
+    early = (frame["study_day"] < 0) | ((frame["study_day"] == 0) & pre)
+    chosen = frame[
+        early
+        & ~post
+        & frame["analyte"].isin(EXPANSION)
+        & (frame["detection"] == "quantified")
+        & (frame["value"] > 0)
+    ]
+    keys = ["subject_id", "matrix", "analyte", "assay", "source_row", "source_file", "study_day"]
+    for _, group in chosen.groupby(keys, sort=False):
+        positions = tuple(int(p) for p in group.index)
+        shown = " and ".join(f"{r.value:g} {r.unit}" for r in group.itertuples())
+        yield Finding(
+            "detected_before_infusion",
+            "warn",
+            positions,
+            f"{shown} in {group['matrix'].iloc[0]} on {_when(frame, positions[0])}, before the first infusion.",
+            value=shown,
+            limit="not detected before the first infusion",
+            suggestion="a false positive near the limit, or a sample of a later day or of another subject",
+        )
+
+
+# --- (g) and (i): impossible values --------------------------------------------------------
+
+_PARTS = (
+    ("car_t_cells", "t_cells"),
+    ("car_cd4_cells", "car_t_cells"),
+    ("car_cd8_cells", "car_t_cells"),
+    ("cd4_cells", "t_cells"),
+    ("cd8_cells", "t_cells"),
+)
+
+
+def _by_sample(frame: pd.DataFrame, analyte: str, unit: str) -> pd.DataFrame:
+    chosen = frame[(frame["analyte"] == analyte) & (frame["unit"] == unit) & frame["value"].notna()]
+    # Long tables carry the analytes of one sample in several rows.
+    keys = ["source_file", "subject_id", "matrix", "assay", "study_day", "visit"]
+    return (
+        chosen[[*keys, "value", "rounding"]]
+        .reset_index(names="position")
+        .drop_duplicates(keys, keep=False)
+        .fillna({"visit": ""})
+    )
+
+
+def impossible_together(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report a part that is larger than the whole (CAR+ T cells above T cells)."""
+    keys = ["source_file", "subject_id", "matrix", "assay", "study_day", "visit"]
+    for part, whole in _PARTS:
+        pairs = _by_sample(frame, part, "cells/uL").merge(
+            _by_sample(frame, whole, "cells/uL"), on=keys, suffixes=("_p", "_w")
+        )
+        room = pairs["rounding_p"] + pairs["rounding_w"]
+        # Counts of two tubes differ a little; 5 % is no contradiction.
+        for bad in pairs[pairs["value_p"] - room > 1.05 * pairs["value_w"]].itertuples():
+            p, w = int(bad.position_p), int(bad.position_w)  # type: ignore[arg-type]
+            yield Finding(
+                "impossible_value",
+                "fail",
+                (p, w),
+                f"{part} {bad.value_p:g} lies above {whole} {bad.value_w:g} cells/uL in one sample "
+                f"({_when(frame, p)}).",
+                value=f"{bad.value_p:g}",
+                limit=f"<= {bad.value_w:g}",
+                suggestion="one of the two columns is wrong",
+            )
+
+
+def count_product(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Compare CAR+ cells/uL with T cells/uL times CAR+ %, where all three are there."""
+    keys = ["source_file", "subject_id", "matrix", "assay", "study_day", "visit"]
+    joined = (
+        _by_sample(frame, "car_t_cells", "cells/uL")
+        .merge(_by_sample(frame, "t_cells", "cells/uL"), on=keys, suffixes=("_c", "_t"))
+        .merge(_by_sample(frame, "car_t_fraction", "%"), on=keys)
+    )
+    if not len(joined):
+        return
+    count, t_cells, share = (joined[c].to_numpy(float) for c in ("value_c", "value_t", "value"))
+    half_c, half_t, half_s = (joined[c].to_numpy(float) for c in ("rounding_c", "rounding_t", "rounding"))
+    low = (t_cells - half_t) * (share - half_s) / 100 - half_c
+    high = (t_cells + half_t) * (share + half_s) / 100 + half_c
+    tolerance = config.plausibility.ratio_tolerance
+    bad = (count < low * (1 - tolerance)) | (count > high * (1 + tolerance))
+    # Where the laboratory counts CAR+ cells independently the product never fits: say nothing.
+    if bad.mean() > 0.5 and len(bad) >= FEW_PAIRS:
+        return
+    for k in np.flatnonzero(bad):
+        positions = tuple(int(joined[c].iloc[k]) for c in ("position_c", "position_t", "position"))
+        product = t_cells[k] * share[k] / 100
+        fold = count[k] / product if product > 0 else math.inf
+        power = round(math.log10(fold)) if 0 < fold < math.inf else 0
+        tens = power != 0 and abs(fold / 10.0**power - 1) <= config.plausibility.power_of_ten_tolerance
+        yield Finding(
+            "count_product",
+            "warn",
+            positions,
+            f"CAR+ T cells {count[k]:g} cells/uL, but {t_cells[k]:g} T cells/uL x {share[k]:g} % = {product:.6g} "
+            f"({_when(frame, positions[0])}).",
+            value=f"{count[k]:g}",
+            limit=f"{product:.6g}",
+            limit_source="plausibility.ratio_tolerance",
+            suggestion=f"a factor of {10 ** abs(power)}" if tens else "one of the three cells is wrong",
+        )
+
+
+def all_zero_row(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report a row of cell counts that are all 0, T cells included: no measurement, more likely."""
+    counts = frame[frame["unit"].isin(["cells/uL", "%"]) & frame["printed"].notna()]
+    for _, row in counts.groupby(["source_file", "source_row"], sort=False):
+        t_cells = row[row["analyte"] == "t_cells"]
+        if len(row) >= 3 and len(t_cells) and (row["printed"] == 0).all():
+            positions = tuple(int(p) for p in row.index)
+            yield Finding(
+                "all_zero_row",
+                "warn",
+                positions,
+                f"All {len(row)} numbers of the row are 0, T cells included ({_when(frame, positions[0])}).",
+                value="0",
+                limit="at least one cell",
+                suggestion="not measured, rather than no cells",
+            )
