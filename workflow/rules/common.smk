@@ -13,7 +13,6 @@ GIVES:
     memory, minutes   resources that grow with the input and with each attempt
 """
 
-import json
 import os
 import re
 from pathlib import Path
@@ -48,12 +47,9 @@ def sources(*modules):
     return [os.path.relpath(path) for path in provenance.sources(*modules)]
 
 
-def settings(*sections):
-    """JSON of one section of the configuration, of several by name, or of the whole."""
-    whole = PLAN.config.model_dump(mode="json")
-    if len(sections) == 1:
-        return json.dumps(whole[sections[0]])
-    return json.dumps({name: whole[name] for name in sections or whole})
+def settings(*keys):
+    """JSON of the named parts of the configuration (all of it without a name), defaults filled in."""
+    return PLAN.settings(*keys)
 
 
 def memory(floor_mb, per_input_mb=0):

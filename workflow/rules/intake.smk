@@ -21,6 +21,15 @@ rule check_sheets:
         script=script("intake/check_sheets.py"),
         code=sources("cartrace.intake.assemble"),
         sheets=ancient(list(PLAN.sheet_paths.values())),
+        # Without sheets of subjects and infusions they are those of the tables.
+        results=(
+            collect(
+                "<results>/intake/laboratory_table/{file_id}.parquet",
+                file_id=PLAN.files,
+            )
+            if PLAN.subjects_from_tables
+            else []
+        ),
     output:
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
@@ -34,12 +43,13 @@ rule check_sheets:
         runtime=minutes(10),
     params:
         digest=PLAN.sheets_digest,
-        settings=settings(),
+        settings=settings("sheets", "single_infusion", "visits"),
     shell:
         r"""
         exec &>{log:q}
         python {input.script:q} \
             --settings {params.settings:q} \
+            --results {input.results:q} \
             --subjects {output.subjects:q} \
             --infusions {output.infusions:q} \
             --samples {output.samples:q}
@@ -66,7 +76,7 @@ rule read_laboratory_table:
     params:
         sha256=lambda wildcards: PLAN.files[wildcards.file_id].sha256,
         clock=lambda wildcards: PLAN.files[wildcards.file_id].clock_digest,
-        settings=settings("visits", "sheets", "single_infusion", "data_dir", "privacy"),
+        settings=settings("sheets", "single_infusion", "visits"),
     shell:
         r"""
         exec &>{log:q}
@@ -107,7 +117,13 @@ rule assemble_measurements:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
-        settings=settings("visits", "plausibility", "single_infusion", "sheets"),
+        settings=settings(
+            "sheets",
+            "single_infusion",
+            "visits",
+            "plausibility",
+            "kinetics.post_infusion_visits",
+        ),
     shell:
         r"""
         exec &>{log:q}
