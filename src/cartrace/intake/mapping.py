@@ -36,8 +36,8 @@ Meaning = Literal["missing", "not_done", "BLD", "BLQ", "unreadable"]
 ZeroMeaning = Literal["quantified", "BLD", "BLQ"]
 
 
-def _matrix(value: str) -> str:
-    if value not in MATRICES:
+def _matrix(value: object) -> object:
+    if isinstance(value, str) and value not in MATRICES:
         near = did_you_mean(value, MATRICES)
         raise ValueError(f"one of {', '.join(MATRICES)}" + (f" (did you mean '{near}'?)" if near else ""))
     return value
@@ -262,7 +262,7 @@ class Mapping(Part):
     decimal: Literal[".", ","] = Field(".", description="Decimal mark.")
     thousands: Literal["", ",", ".", " ", "'"] = Field("", description="Thousands mark.")
     subject: SubjectColumn | None = Field(None, description="Column with the subject.")
-    matrix: Matrix | MatrixColumn | None = Field(None, description="The matrix, or the column that says it.")
+    matrix: str | MatrixColumn | None = Field(None, description="The matrix, or the column that says it.")
     day: ColumnRef | None = Field(None, description="Column with the study day (number).")
     date: DateColumn | None = Field(None, description="Column with the calendar date of the sample.")
     visit: ColumnRef | None = Field(None, description="Column with the nominal visit.")
