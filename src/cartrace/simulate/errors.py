@@ -58,7 +58,7 @@ class PlantedError:
 
     ``disturbs`` names the metrics of that subject that the error moves, joined by
     ';' ("nothing" when there are none). ``also`` lists further cells of the same
-    error as row:column.
+    error as file:row:column.
     """
 
     kind: str
@@ -212,7 +212,7 @@ def _visits_swapped(context: _Context, subject_id: str) -> PlantedError:
         cells = table.rows[row_early][c], table.rows[row_late][c]
         table.rows[row_late][c], table.rows[row_early][c] = cells
         also += [
-            f"{table.row_number(r)}:{table.column_name(c)}"
+            f"{table.file_id}:{table.row_number(r)}:{table.column_name(c)}"
             for r in (row_early, row_late)
             if (r, c) != (row_late, column)
         ]

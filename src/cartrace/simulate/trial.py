@@ -255,9 +255,12 @@ def _blood_results(
     infusion_days: Sequence[int],
     place: int,
 ) -> list[Result]:
+    # A predose sample is drawn hours before the cells are given.
+    time = draw.study_day - (0.1 if "predose" in draw.visit else 0.0)
+
     def true(analyte: str) -> float:
         values = [
-            float(courses.value(analyte, draw.study_day - start, course))
+            float(courses.value(analyte, time - start, course))
             for start, course in zip(infusion_days, blood, strict=True)
         ]
         if analyte == "t_cells":
