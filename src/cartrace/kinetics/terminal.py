@@ -112,7 +112,7 @@ def terminal_phase(profiles: Profiles, shape: Outline, settings: HalfLife) -> Te
 
 def _down(x: Floats, digits: int) -> Floats:
     # A number that is below a limit must not be shown rounded up to it.
-    return np.asarray(np.floor(x * 10**digits) / 10**digits)
+    return np.asarray(np.floor(x * 10**digits + 1e-6) / 10**digits)
 
 
 def _late(profiles: Profiles, shape: Outline, *, allow_tmax: bool) -> Bools:

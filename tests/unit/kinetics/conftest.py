@@ -57,16 +57,16 @@ def metrics_of(days, results, *, lloq=50.0, lod=10.0, columns=None, **sections):
     return compute_metrics(table, None, settings(**sections)).set_index("metric")
 
 
-@pytest.fixture(name="metrics_of")
+@pytest.fixture(scope="session", name="metrics_of")
 def _metrics_of():
     return metrics_of
 
 
-@pytest.fixture(name="measurements")
+@pytest.fixture(scope="session", name="measurements")
 def _measurements():
     return measurements
 
 
-@pytest.fixture(name="settings")
+@pytest.fixture(scope="session", name="settings")
 def _settings():
     return settings
