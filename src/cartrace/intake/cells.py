@@ -219,11 +219,10 @@ def _text(text: str, options: CellOptions) -> CellReading:
         return CellReading("number", value, "read as a titre", rounding=rounding)
     if percent:
         return CellReading("number", value, "read as a number in %", rounding=rounding)
-    if _PLAIN.match(text) and float(text) == value:
-        return CellReading("number", value, rounding=rounding)
-    return CellReading(
-        "number", value, "thousands or decimal mark read as the mapping says", rounding=rounding
-    )
+    # A declared decimal comma is this laboratory's plain number; a thousands mark is text.
+    if options.thousands and options.thousands in rest:
+        return CellReading("number", value, "thousands mark read as the mapping says", rounding=rounding)
+    return CellReading("number", value, rounding=rounding)
 
 
 def _decimal(text: str, options: CellOptions) -> tuple[Decimal | None, str, str]:

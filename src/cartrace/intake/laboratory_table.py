@@ -866,7 +866,12 @@ def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dic
         return None, "negative; nothing measured here can be below 0"
     bound = (ANALYTES[test.analyte].upper_bound or {}).get(test.unit)
     if bound is not None and printed > bound:
-        return None, f"above {bound:g} {test.unit}, which is impossible"
+        slipped = (
+            f"; {printed / 10:g} with the decimal mark one place further left"
+            if printed <= 10 * bound
+            else ""
+        )
+        return None, f"above {bound:g} {test.unit}, which is impossible{slipped}"
     if printed == 0 and test.zero_means != "quantified":
         return extra | (bld if test.zero_means == "BLD" else blq), ""
     if lod is not None and printed < lod:

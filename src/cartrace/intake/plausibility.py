@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from cartrace.config import Config
 
 COURSE = ["subject_id", "infusion", "matrix", "analyte", "assay", "unit"]
+LOSS_WITHIN = 7.0
+"""Days within which a high result does not vanish. House value."""
 MANY_DIGITS = 5
 """Significant digits from which an equal number in two places is no chance."""
 ARITHMETIC_SHARE = 0.9
 """Share of pairs that rounding explains, above which the laboratory computed one unit
 from the other, so that any other deviation is an error however small."""
 FEW_PAIRS = 5
+LATEST_PEAK = 42.0
+"""Day up to which a maximum far above its neighbours is ordinary expansion. House value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
     checks: tuple[Callable[[pd.DataFrame, Config], Iterable[Finding]], ...] = (
         unit_ratio,
         fits_neighbour_visit,
+        sudden_loss,
         repeated_result,
         subject_written_two_ways,
         duplicates_disagree,
@@ -79,7 +84,7 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
         count_product,
         all_zero_row,
     )
-    findings = [f for check in checks for f in check(frame, config)]
+    findings = [f for check in checks for f in _one_per_place(list(check(frame, config)), frame)]
     flags: dict[int, list[str]] = {}
     for f in findings:
         if f.verdict in {"warn", "fail"}:
@@ -93,6 +98,22 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
     )
     out["status"] = np.where(out["flags"].notna(), "flagged", "accepted")
     return out, rows([_qc_row(f, frame) for f in findings], QC)
+
+
+def _one_per_place(findings: list[Finding], frame: pd.DataFrame) -> list[Finding]:
+    """Join the findings of one check on the same rows of a file: two units of a result are one thing."""
+    joined: dict[tuple[object, ...], Finding] = {}
+    places = list(zip(frame["source_file"], frame["source_row"], strict=True))
+    for f in findings:
+        key = (f.check, f.verdict, frozenset(places[p] for p in f.rows), frame["analyte"].iloc[f.rows[0]])
+        first = joined.get(key)
+        if first is None:
+            joined[key] = f
+        else:
+            unit = frame["unit"].iloc[f.rows[0]]
+            more = "" if unit in first.message else f" The same in {unit}."
+            joined[key] = replace(first, rows=(*first.rows, *f.rows), message=first.message + more)
+    return list(joined.values())
 
 
 def _qc_row(finding: Finding, frame: pd.DataFrame) -> dict[str, object]:
@@ -122,6 +143,10 @@ def _get(frame: pd.DataFrame, position: int, column: str) -> Any:
 def _cell(frame: pd.DataFrame, position: int) -> str:
     row = frame.iloc[position]
     return f"{row['source_file']} row {row['source_row']}, column '{row['source_column']}'"
+
+
+def _row(frame: pd.DataFrame, position: int) -> str:
+    return f"{_get(frame, position, 'source_file')} row {_get(frame, position, 'source_row')}"
 
 
 def _when(frame: pd.DataFrame, position: int) -> str:
@@ -211,9 +236,10 @@ def _judge_ratio(
         fold = n / d / expected
         yield Finding(
             "unit_ratio",
-            "warn",
+            # Real, but too small to move a metric: told, not flagged.
+            "warn" if beyond[k] > config.plausibility.ratio_tolerance else "note",
             positions,
-            f"{labels} is {n / d:.4g} ({n:g} / {d:g}), {_off_by(fold)} the laboratory's own "
+            f"{labels} is {n / d:.4g} ({n:.10g} / {d:.10g}), {_off_by(fold)} the laboratory's own "
             f"{expected:.4g}; rounding explains {low[k]:.4g} to {high[k]:.4g}.",
             value=f"{n / d:.6g}",
             limit=f"{expected:.6g}",
@@ -248,10 +274,9 @@ def _ratio_reading(n: float, d: float, expected: float, halves: tuple[float, flo
         if name == "numerator":
             low, high = other[0] * expected, other[1] * expected
         for swapped in swaps(value, half):
-            if low - half <= swapped <= high + half:
-                return (
-                    f"two digits of the {name} exchanged: {value:g} read as {swapped:.10g} restores the ratio"
-                )
+            # 0.05 %: the median of a file knows its ratio no better.
+            if (low - half) * 0.9995 <= swapped <= (high + half) * 1.0005:
+                return f"two digits of the {name} exchanged: {value:.10g} read as {swapped:.10g} restores the ratio"
     return f"the denominator that fits is {n / expected:.6g}, the numerator that fits is {d * expected:.6g}"
 
 
@@ -317,7 +342,9 @@ def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Findin
         same_side = np.sign(here - before) == np.sign(here - after)
         for k in np.flatnonzero(same_side & (jump > fold)):
             i = int(k) + 1
-            if i in taken:
+            # A sparse course rises and falls steeply: its maximum alone is no error.
+            peak = logs[i] == logs.max() and _get(ordered, i, "day") <= LATEST_PEAK
+            if i in taken or peak:
                 continue
             p = positions[i]
             nearest = _nearest_visit(logs, i)
@@ -336,6 +363,44 @@ def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Findin
             )
 
 
+def sudden_loss(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report an undetected result within a week after a high one: a blank entered as 0, perhaps.
+
+    High is the square of ``neighbour_fold`` above the limit, or above the smallest
+    result that was quantified in this unit where no limit is known. Over seven days
+    a course that halves every day falls 128-fold.
+    """
+    post = frame["visit"].str.contains(config.kinetics.post_infusion_visits, regex=True).fillna(value=False)
+    usable = frame[frame["analyte"].isin(EXPANSION) & ~post & (frame["day"] > 0)]
+    quantified = usable[(usable["detection"] == "quantified") & (usable["value"] > 0)]
+    smallest = quantified.groupby(["analyte", "assay", "unit"])["value"].min().to_dict()
+    for key, course in usable.groupby(COURSE, sort=False):
+        least = smallest.get((key[3], key[4], key[5]))
+        ordered = course.sort_values("day", kind="stable").drop_duplicates("day", keep=False)
+        positions = [int(p) for p in ordered.index]
+        for a, b in itertools.pairwise(positions):
+            if _get(frame, a, "detection") != "quantified" or _get(frame, b, "detection") not in {
+                "BLD",
+                "BLQ",
+            }:
+                continue
+            upper = _get(frame, b, "upper")
+            limit = least if pd.isna(upper) else upper
+            high, gap = _get(frame, a, "value"), _get(frame, b, "day") - _get(frame, a, "day")
+            if limit and gap <= LOSS_WITHIN and high >= config.plausibility.neighbour_fold**2 * limit:
+                yield Finding(
+                    "sudden_loss",
+                    "warn",
+                    (b,),
+                    f"Not detected on {_when(frame, b)}, {gap:g} days after {high:g} {_get(frame, a, 'unit')} "
+                    f"on {_when(frame, a)}.",
+                    value=str(_get(frame, b, "detection")),
+                    limit=f"{config.plausibility.neighbour_fold**2:g}-fold in {LOSS_WITHIN:g} days",
+                    limit_source="plausibility.neighbour_fold",
+                    suggestion="a missing result entered as 0, or another sample",
+                )
+
+
 def _exchanged(logs: np.ndarray[Any, np.dtype[np.float64]], fold: float) -> list[int]:
     """Return i where exchanging points i and i + 1 smooths the course by more than ``fold``."""
 
@@ -349,8 +414,9 @@ def _exchanged(logs: np.ndarray[Any, np.dtype[np.float64]], fold: float) -> list
         trial = logs.copy()
         trial[i], trial[i + 1] = logs[i + 1], logs[i]
         gain = total - float(np.abs(np.diff(trial)).sum())
-        # A dip has two bends more than a smooth course; noise gains little.
-        if gain > fold and bends(trial) <= bends(logs) - 2 and (not out or i > out[-1] + 1):
+        # A dip has two bends more than a smooth course, one at its end; noise gains little.
+        fewer = 1 if i == 0 else 2
+        if gain > fold and bends(trial) <= bends(logs) - fewer and (not out or i > out[-1] + 1):
             out.append(i)
     return out
 
@@ -482,9 +548,9 @@ def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding
         positions = tuple(int(p) for p in group.index)
         quantified = group[group["detection"] == "quantified"]["value"].to_numpy(float)
         shown = " and ".join(
-            f"{_get(frame, p, 'value'):g} (row {_get(frame, p, 'source_row')})"
+            f"{_get(frame, p, 'value'):g} ({_row(frame, p)})"
             if _get(frame, p, "detection") == "quantified"
-            else f"{_get(frame, p, 'detection')} (row {_get(frame, p, 'source_row')})"
+            else f"{_get(frame, p, 'detection')} ({_row(frame, p)})"
             for p in positions
         )
         lowest = float(quantified.min()) if len(quantified) else math.nan
