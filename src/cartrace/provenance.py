@@ -61,6 +61,30 @@ def sources(*modules: str, package: Path = PACKAGE) -> list[str]:
     return list(_closure(modules, package.resolve()))
 
 
+def sources_of_script(path: str | Path, *, package: Path = PACKAGE) -> list[str]:
+    """List the first-party files that a program rests on, without running it.
+
+    Parameters
+    ----------
+    path
+        A Python file outside the package, such as a program of ``scripts/``.
+    package
+        Folder of the top-level package.
+
+    Returns
+    -------
+    list of str
+        Absolute paths, sorted, without ``path`` itself.
+
+    Raises
+    ------
+    SourceError
+        As :func:`sources`.
+    """
+    modules, _ = _needs(Path(path), "__main__", package.resolve())
+    return sources(*modules, package=package)
+
+
 @cache
 def _closure(modules: tuple[str, ...], package: Path) -> tuple[str, ...]:
     files: set[Path] = set()

@@ -14,7 +14,7 @@ rule summarise_cohort:
     """N, reasons, means and medians of every metric; curves of the times to an event."""
     input:
         script=script("cohort/summarise_cohort.py"),
-        code=sources("cartrace.cohort.summary"),
+        code=sources("cohort/summarise_cohort.py"),
         metrics="<results>/kinetics/metrics.parquet",
         subjects="<results>/intake/subjects.parquet",
     output:

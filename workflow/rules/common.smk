@@ -7,7 +7,7 @@ INPUTS:
 GIVES:
     PLAN              the files to read, with their content hashes
     script(name)      a program of scripts/, as an input of its rule
-    sources(module)   the package files that a module rests on, as inputs, since
+    sources(name)     the package files that this program rests on, as inputs, since
                       Snakemake does not see the package (docs/adr/0002)
     settings(section) a part of the configuration with its defaults, as a plain param
     memory, minutes   resources that grow with the input and with each attempt
@@ -42,9 +42,10 @@ def script(name):
     return os.path.relpath(REPOSITORY / "scripts" / name)
 
 
-def sources(*modules):
-    """Package files that ``modules`` rest on, relative to the trial folder."""
-    return [os.path.relpath(path) for path in provenance.sources(*modules)]
+def sources(name):
+    """Package files that a program in scripts/ rests on, relative to the trial folder."""
+    files = provenance.sources_of_script(REPOSITORY / "scripts" / name)
+    return [os.path.relpath(path) for path in files]
 
 
 def settings(*keys):

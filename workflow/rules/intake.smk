@@ -19,7 +19,7 @@ rule check_sheets:
     """Sheets -> subjects, infusions and samples in days; calendar dates end here."""
     input:
         script=script("intake/check_sheets.py"),
-        code=sources("cartrace.intake.assemble"),
+        code=sources("intake/check_sheets.py"),
         sheets=ancient(list(PLAN.sheet_paths.values())),
         # Without sheets of subjects and infusions they are those of the tables.
         results=(
@@ -60,7 +60,7 @@ rule read_laboratory_table:
     """One laboratory table -> its results, cell by cell, and what was odd in it."""
     input:
         script=script("intake/read_laboratory_table.py"),
-        code=sources("cartrace.intake.laboratory_table"),
+        code=sources("intake/read_laboratory_table.py"),
         raw=lambda wildcards: ancient(PLAN.files[wildcards.file_id].path),
         mapping=lambda wildcards: PLAN.files[wildcards.file_id].mapping,
     output:
@@ -95,7 +95,7 @@ rule assemble_measurements:
     """All results -> measurements, each on the clock of its infusion, and the checks across files."""
     input:
         script=script("intake/assemble_measurements.py"),
-        code=sources("cartrace.intake.assemble", "cartrace.intake.plausibility"),
+        code=sources("intake/assemble_measurements.py"),
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
         samples="<results>/intake/samples.parquet",

@@ -15,7 +15,7 @@ rule compute_kinetics:
     """Every registered kinetic metric of every course, or the reason why there is none."""
     input:
         script=script("kinetics/compute_kinetics.py"),
-        code=sources("cartrace.kinetics.course"),
+        code=sources("kinetics/compute_kinetics.py"),
         measurements="<results>/intake/measurements.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:

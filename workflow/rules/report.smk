@@ -16,7 +16,7 @@ rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
     input:
         script=script("report/export_tables.py"),
-        code=sources("cartrace.report.export"),
+        code=sources("report/export_tables.py"),
         measurements="<results>/intake/measurements.parquet",
         metrics="<results>/kinetics/metrics.parquet",
         qc="<results>/intake/qc.parquet",
@@ -56,7 +56,7 @@ rule render_report:
     """One self-contained page: cohort, a page for each subject, findings, methods."""
     input:
         script=script("report/render_report.py"),
-        code=sources("cartrace.report.page"),
+        code=sources("report/render_report.py"),
         measurements="<results>/intake/measurements.parquet",
         metrics="<results>/kinetics/metrics.parquet",
         qc="<results>/intake/qc.parquet",
