@@ -119,7 +119,7 @@ def render(data: ReportData, config: Config) -> str:
         data=Markup(_json(payload(data, config))),
         sections=[(heading, redact_dates(text)) for heading, text in methods.sections(config, data.versions)],
         groups=_definitions(data),
-        versions=dict(data.versions),
+        version=data.versions.get("cartrace", ""),
     )
 
 
@@ -374,6 +374,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _describe(name: str, registry: Mapping[str, Metric]) -> tuple[int, str, str, str]:
     """Give place in the registry, label, definition and group of a concrete metric."""
+    if name in registry:
+        exact = registry[name]
+        return list(registry).index(name), exact.label, exact.definition, exact.group
     for place, metric in enumerate(registry.values()):
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(metric.name))
         match = re.fullmatch(pattern, name)

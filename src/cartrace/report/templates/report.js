@@ -123,22 +123,64 @@
   function figure(label, height) {
     return h("div", { class: "plot", role: "img", "aria-label": label, style: `min-height:${height}px` });
   }
+  // The key stands outside the figure as text: it wraps in a narrow window and on paper.
+  const OUTLINE = {
+    circle: "M11 6m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", square: "M7.5 2.5h7v7h-7z", diamond: "M11 1l5 5-5 5-5-5z", cross: "M9.4 1.5h3.2v2.9h2.9v3.2h-2.9v2.9H9.4V7.6H6.5V4.4h2.9z",
+    star: "M11 .8l1.4 3.6 3.9.2-3 2.5 1 3.7-3.3-2.1-3.3 2.1 1-3.7-3-2.5 3.9-.2z", hexagon: "M11 1.2l4.2 2.4v4.8L11 10.8 6.8 8.4V3.6z", pentagon: "M11 1.2l4.6 3.3-1.8 5.5H8.2L6.4 4.5z",
+    "triangle-down": "M6.3 2h9.4L11 10.2z", "triangle-up": "M6.3 10h9.4L11 1.8z", "triangle-right": "M7.5 1.4v9.2l7.5-4.6z", "x-thin": "M7.5 2.5l7 7M14.5 2.5l-7 7",
+  };
+  function swatch(trace) {
+    const NS = "http://www.w3.org/2000/svg";
+    const svg = document.createElementNS(NS, "svg");
+    for (const [k, v] of Object.entries({ viewBox: "0 0 22 12", width: 22, height: 12, "aria-hidden": "true" })) svg.setAttribute(k, v);
+    const add = (name, attributes) => {
+      const n = document.createElementNS(NS, name);
+      for (const [k, v] of Object.entries(attributes)) n.setAttribute(k, v);
+      svg.append(n);
+    };
+    if (trace.fill) add("rect", { x: 0, y: 1, width: 22, height: 10, fill: trace.fillcolor });
+    else if (/lines/.test(trace.mode)) {
+      const dash = { dash: "5 3", dot: "2 2" }[trace.line.dash];
+      add("path", { d: "M0 6H22", stroke: trace.line.color, "stroke-width": Math.min(8, trace.line.width), fill: "none", ...(dash ? { "stroke-dasharray": dash } : {}) });
+    }
+    if (/markers/.test(trace.mode)) {
+      const symbol = trace.marker.symbol;
+      const open = /-open/.test(symbol);
+      add("path", { d: OUTLINE[symbol.replace(/-open|-dot/g, "")], fill: open ? "none" : trace.marker.color, stroke: open ? (trace.marker.line.color || trace.marker.color) : "none", "stroke-width": 1.5 });
+      if (/-dot/.test(symbol)) add("circle", { cx: 11, cy: 5, r: 1.2, fill: trace.marker.color });
+    }
+    return svg;
+  }
+  function key(traces) {
+    const listed = traces.filter((t) => t.showlegend !== false && t.name).sort((a, b) => (a.legendrank || 200) - (b.legendrank || 200));
+    const text = (s) => s.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+    return h("ul", { class: "key" }, listed.map((t) => h("li", {}, swatch(t), text(t.name))));
+  }
+  const picture = {
+    name: "picture", title: "Save as picture", icon: Plotly.Icons.camera,
+    click: (div) => {
+      const size = div.layout.height;
+      Plotly.downloadImage({ data: div.data, layout: { ...div.layout, showlegend: true, legend: { orientation: "h", x: 0, y: -80 / size, yanchor: "top" } } },
+        { format: "png", scale: 2, width: 1100, height: size + 110, filename: "cartrace" });
+    },
+  };
   function draw(div, traces, layout, click) {
     const width = div.clientWidth || 900;
+    const small = width < 560;
     Plotly.newPlot(div, traces, {
       font, paper_bgcolor: "#fff", plot_bgcolor: "#fff", hovermode: "closest", autosize: true, width: undefined,
-      margin: { l: width < 560 ? 8 : 12, r: width < 560 ? 6 : 12, t: 34, b: 8 },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: -0.16, yanchor: "top", font: { size: 12 } },
+      margin: { l: small ? 8 : 12, r: small ? 6 : 12, t: small ? 10 : 34, b: 8 },
+      showlegend: false, dragmode: small ? false : "zoom",
       hoverlabel: { bgcolor: INK, bordercolor: INK, font: { color: "#fff", size: 12 }, align: "left" },
       ...layout,
     }, {
-      responsive: true, displaylogo: false, displayModeBar: "hover",
+      responsive: true, displaylogo: false, displayModeBar: small ? false : "hover",
       // plotly.js 4 offers by default to upload a figure and its data: patients' results stay here.
       showSendToCloud: false, plotlyServerURL: "",
-      modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
-      toImageButtonOptions: { format: "png", scale: 2, filename: "cartrace" },
+      modeBarButtons: [[picture], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     });
     plots.add(div);
+    div.after(key(traces));
     if (click) {
       div.on("plotly_click", (e) => {
         const s = e.points[0] && e.points[0].customdata;
@@ -155,11 +197,11 @@
   // Paper is narrower than most windows. Figures are drawn anew for it and back.
   addEventListener("beforeprint", () => {
     for (const d of document.querySelectorAll("details")) { d.dataset.was = d.open ? "1" : ""; d.open = true; }
-    for (const div of plots) Plotly.relayout(div, { autosize: false, width: 680 });
+    for (const div of plots) Plotly.relayout(div, { autosize: false, width: 680, ...(div.dataset.paper ? { height: Number(div.dataset.paper) } : {}) });
   });
   addEventListener("afterprint", () => {
     for (const d of document.querySelectorAll("details")) d.open = d.dataset.was === "1";
-    for (const div of plots) Plotly.relayout(div, { autosize: true, width: null });
+    for (const div of plots) Plotly.relayout(div, { autosize: true, width: null, ...(div.dataset.paper ? { height: Number(div.dataset.screen) } : {}) });
   });
 
   const height = (type, p) => (P.y[p] === null ? type.floor : P.y[p]);
@@ -382,7 +424,7 @@
     into.append(h("h2", {}, `${type.name} in ${type.place}`),
       h("p", { class: "say" }, `${plural(courses.length, "course")}${group}, infusion ${state.i}. Measured results are joined; open triangles stand at the limit and are not measurements. ${D.subject_pages ? "Select a point to open the patient." : ""}`));
     const end = courses.flatMap((c) => range(...c.p)).reduce((a, p) => Math.max(a, P.day[p]), 0);
-    const plot = figure(`${type.label}: ${courses.length} courses over days from infusion on a logarithmic axis. The numbers are in the tables below.`, 440);
+    const plot = figure(`${type.label}: ${courses.length} courses over days from infusion on a logarithmic axis. The numbers are in the tables below.`, 360);
     const shown = state.zoom === "all" || state.zoom < end ? state.zoom : "all";
     const zoomTo = (z) => { state.zoom = z; Plotly.relayout(plot, { "xaxis.range": window_(z, end) }); };
     into.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), shown, zoomTo)), h("figure", {}, plot));
@@ -424,16 +466,15 @@
     traces.push(...limitTraces(type, [xrange[0] - 20, Math.max(xrange[1], 4000)]));
     const ys = courses.flatMap((c) => range(...c.p)).map((p) => height(type, p));
     draw(plot, traces, {
-      height: narrow() ? 460 : 520,
+      height: narrow() ? 360 : 450,
       xaxis: axis("Days from infusion", { range: xrange }),
       yaxis: logAxis(plain(narrow() ? type.unit : `${type.name} (${type.unit})`), { range: logRange([...ys, ...type.lloq]) }),
-      legend: { orientation: "h", x: 0, xanchor: "left", y: narrow() ? -0.2 : -0.15, yanchor: "top", font: { size: 12 } },
       shapes: [{ type: "line", xref: "x", yref: "paper", x0: 0, x1: 0, y0: 0, y1: 1, line: { color: NIGHT, width: 1 } }],
     }, true);
     if (curve) {
       const hidden = curve.median.filter((v) => v === null).length;
       const least = curve.n.length ? Math.min(...curve.n) : 0, most = curve.n.length ? Math.max(...curve.n) : 0;
-      plot.after(h("p", { class: "say" }, `The black line is the median over patients at ${D.by_visit ? "nominal visits" : "fixed day bins"} (n from ${least} to ${most}). ` +
+      plot.parentNode.append(h("p", { class: "say" }, `The black line is the median over patients at ${D.by_visit ? "nominal visits" : "fixed day bins"} (n from ${least} to ${most}). ` +
         (hidden ? `It is left out at ${plural(hidden, "time")}, where fewer than ${D.min_n} patients have a result or half or more are below a limit.` : "")));
     }
   }
@@ -449,8 +490,9 @@
       box.append(h("p", { class: "notice" }, "No persistence curve: too few patients with a time to loss in this course."));
       return;
     }
-    box.append(h("p", { class: "say" }, "Share of patients whose cells are still present. Loss lies between two samples; the dashed curve uses these intervals."));
-    const plot = figure("Persistence curve: share of patients with the transgene or cells still present over days from infusion.", 380);
+    box.append(h("p", { class: "say" }, "Share of patients whose cells are still present. A loss lies between two samples: the stepped curve puts it at the later one, the slanted curve anywhere between."));
+    const plot = figure("Persistence curve: share of patients with the transgene or cells still present over days from infusion.", 360);
+    Object.assign(plot.dataset, { paper: 260, screen: 360 });
     box.append(plot);
     const x = (list, f) => list.map((r) => f(r));
     const start = (list) => (list.length && K.day[list[0]] > 0 ? [0] : []);
@@ -470,13 +512,21 @@
         });
     }
     if (np.length) {
-      traces.push({
-        type: "scatter", mode: "lines", x: [...start(np), ...x(np, (r) => K.day[r])], y: [...one(np).map(() => 100), ...x(np, (r) => pct(K.survival[r]))],
-        line: { shape: "hv", width: 2, color: COLOURS[1], dash: "dash" }, name: "Turnbull (intervals)", hoverinfo: "text",
-        text: [...one(np).map(() => "day 0<br>100 %"), ...x(np, (r) => `day ${days(K.day[r])}<br>${num(pct(K.survival[r]))} % present`)],
-      });
+      // A step of the Turnbull curve lies somewhere within its interval: it is drawn slanted across it.
+      const line = { x: [0], y: [100], text: ["day 0<br>100 %"] };
+      let before = 100;
+      for (const r of np) {
+        const [left, right, after] = [K.lower[r], K.day[r], pct(K.survival[r])];
+        const put = (d, s) => { line.x.push(d); line.y.push(s); line.text.push(`${num(before)} to ${num(after)} % present<br>falls between day ${days(left)} and ${right === null ? "later" : days(right)}`); };
+        if (after === before) continue;
+        if (left !== null) put(left, before);
+        if (right !== null) { put(right, after); before = after; }
+      }
+      const end = Math.max(...line.x, ...km.map((r) => K.day[r]));
+      if (end > line.x[line.x.length - 1]) { line.x.push(end); line.y.push(before); line.text.push(`${num(before)} % present`); }
+      traces.push({ type: "scatter", mode: "lines", ...line, line: { width: 2, color: COLOURS[1], dash: "dash" }, name: "Turnbull (intervals)", hoverinfo: "text" });
     }
-    draw(plot, traces, { height: 400, xaxis: axis("Days from infusion", { rangemode: "tozero" }), yaxis: axis("Patients with cells present (%)", { range: [0, 103] }), legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 12 } } });
+    draw(plot, traces, { height: 360, xaxis: axis("Days from infusion", { rangemode: "tozero" }), yaxis: axis("Patients with cells present (%)", { range: [0, 103] }) });
   }
 
   function swimmer(into, type, member) {
@@ -487,7 +537,7 @@
     const box = h("figure", {}, h("h2", {}, "Follow-up of each patient"),
       h("p", { class: "say" }, "Grey: followed. Blue: between quantifiable results without one below the limit between them. Triangles: infusions."));
     into.append(box);
-    const size = Math.max(400, people.length * 16 + 110);
+    const size = Math.max(360, people.length * 16 + 80);
     const plot = figure("Swimmer plot: follow-up, infusions and quantifiable stretches of each patient.", size);
     box.append(plot);
     const line = (list, colour, width, name) => ({ type: "scatter", mode: "lines", name, line: { color: colour, width }, connectgaps: false, hoverinfo: "text", ...list });
@@ -517,7 +567,6 @@
     ], {
       height: size, xaxis: axis("Days from the first infusion", { range: [-0.03 * reach, 1.02 * reach] }),
       yaxis: axis("", { tickmode: "array", tickvals: range(0, people.length), ticktext: people.map((s) => plain(shorten(D.subjects[s].id, 14))), range: [-0.8, people.length - 0.2], showgrid: false, ticks: "", tickfont: { size: people.length > 40 ? 9 : 12 } }),
-      legend: { orientation: "h", x: 0, y: -80 / size, yanchor: "top", font: { size: 12 } },
     }, true);
   }
 
@@ -598,7 +647,11 @@
       { label: "Median", n: true, cell: (r) => {
         if (share(r)) return S.mean[r] === null ? "–" : pct(S.mean[r]);
         const how = T(S.median_method[r]);
-        return how && how !== "sample" && S.median[r] !== null ? explain(h("span", { class: "bound" }, num(S.median[r])), `Median of the ${how === "turnbull" ? "Turnbull" : "Kaplan-Meier"} curve`) : num(S.median[r]);
+        const curve = how.startsWith("turnbull") ? "Turnbull" : "Kaplan-Meier";
+        if (how.includes("not reached")) return explain(h("span", { class: "bound" }, "not reached"), `The ${curve} curve stays above one half`);
+        if (!how || how === "sample" || S.median[r] === null) return num(S.median[r]);
+        const limit = (c, open) => (S[c] && S[c][r] !== null ? num(S[c][r]) : open);
+        return explain(h("span", { class: "bound" }, num(S.median[r])), `Median of the ${curve} curve, 95 % interval ${limit("median_lower", "not known")} to ${limit("median_upper", "not reached")}`);
       } },
       { label: "Quartiles", n: true, cell: (r) => (share(r) ? (S.share_lower && S.share_lower[r] !== null ? explain(h("span", { class: "bound" }, `${pct(S.share_lower[r])} to ${pct(S.share_upper[r])}`), "Exact 95 % interval of the share") : "–") : span(S.q1[r], S.q3[r])) },
       { label: "Mean (SD)", n: true, cell: (r) => (share(r) ? "–" : pair(S.mean[r], S.sd[r])) },
@@ -679,7 +732,7 @@
       view.append(h("p", { class: "say" }, "Each panel is one compartment, one assay and one unit; all share the time axis. Vertical lines are infusions. The shaded window and the orange line show which results made the half-life."));
       const end = courses.flatMap((c) => range(...c.p)).reduce((a, p) => Math.max(a, P.study[p]), 0);
       const each = types.length > 6 ? 150 : 200;
-      const size = types.length * each + 110;
+      const size = types.length * each + 90;
       const plot = figure(`Courses of patient ${who.id}: ${types.map((t) => D.types[t].label).join("; ")}. The numbers are in the table below.`, size);
       view.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), "all", (z) => Plotly.relayout(plot, { "xaxis.range": window_(z, end) }))), h("figure", {}, plot));
       patientFigure(plot, who, courses, types, end, size);
@@ -741,7 +794,6 @@
     draw(plot, traces, {
       ...layout, height: size, shapes, annotations, margin: { l: 12, r: 12, t: 44, b: 8 },
       xaxis: axis("Days from the first infusion", { range: xrange, anchor: "y" + (types.length > 1 ? types.length : "") }),
-      legend: { orientation: "h", x: 0, y: -70 / size, yanchor: "top", font: { size: 12 } },
     });
   }
   // The intercept is stored in the unit of the course; a dimensionless one is its logarithm.

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from scripts.report.render_report import INPUTS, main
+from tests.unit.report.small_trial import trial
+
+from cartrace import tables
+from cartrace.config import load
+from cartrace.problems import InputError
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    data = trial(3)
+    listed = []
+    for name in INPUTS:
+        path = tmp_path / f"{name}.parquet"
+        tables.write_table(getattr(data, name), path, tables.TABLES[name])
+        listed += [f"--{name.replace('_', '-')}", str(path)]
+    return [*listed, "--output", str(tmp_path / "out" / "report.html")]
+
+
+def test_the_page_is_written_from_the_tables(arguments: list[str], tmp_path: Path) -> None:
+    settings = load({"trial": {"title": "Three patients"}}).model_dump_json()
+    assert main([*arguments, "--settings", settings]) == 0
+    written = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<title>Three patients</title>" in written
+    assert "<code>half_life</code>" in written
+    assert '"id":"P03"' in written
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_two_runs_write_the_same_bytes(arguments: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "out" / "report.html"
+    main([*arguments, "--settings", "{}"])
+    first = path.read_bytes()
+    main([*arguments, "--settings", "{}"])
+    assert path.read_bytes() == first
+
+
+def test_bad_settings_write_nothing(arguments: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'trial'"):
+        main([*arguments, "--settings", json.dumps({"trail": {}})])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_table_writes_nothing(arguments: list[str], tmp_path: Path) -> None:
+    tables.read_table(tmp_path / "qc.parquet", tables.QC).drop(columns="verdict").to_parquet(
+        tmp_path / "qc.parquet"
+    )
+    with pytest.raises(tables.TableError, match="missing column 'verdict'"):
+        main([*arguments, "--settings", "{}"])
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,202 @@
+"""The page in a real browser, without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.unit.report.small_trial import trial
+
+from cartrace.config import load
+from cartrace.report.page import render
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "<script>alert(1)</script><b>x</b>%{y}"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="needs Chromium to open the page"),
+]
+
+
+def opened(path: Path, route: str, profile: Path, width: int = 1200) -> tuple[str, list[str]]:
+    """Open a page and give its document after the scripts ran, and what the console said."""
+    assert BROWSER is not None
+    done = subprocess.run(
+        [
+            BROWSER,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-first-run",
+            f"--user-data-dir={profile}",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr",
+            f"--window-size={width},1600",
+            "--virtual-time-budget=8000",
+            "--dump-dom",
+            f"{path.as_uri()}{route}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env={**os.environ, "HOME": str(profile)},
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def figures_drawn(document: str) -> int:
+    return document.count('class="plot js-plotly-plot"')
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(trial(hostile=HOSTILE), load({"trial": {"title": "A trial"}})), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def scripted(report: Path, tmp_path: Path):
+    """Run a few lines on the opened page; they end with a call of ``done(text)``."""
+
+    def run(route: str, lines: str) -> str:
+        html = report.read_text(encoding="utf-8")
+        # Only for the test: the policy of the page refuses any script but its own two.
+        html = re.sub(r"<meta http-equiv=.*?>", "", html, count=1)
+        extra = f"<script>const done = (t) => {{ document.body.dataset.said = t; }};\n{lines}</script>"
+        path = tmp_path / "scripted.html"
+        path.write_text(html.replace("</body>", extra + "</body>"), encoding="utf-8")
+        document, console = opened(path, route, tmp_path / "profile")
+        assert console == []
+        said = re.search(r'data-said="([^"]*)"', document)
+        assert said is not None
+        return said[1]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("route", "heading", "figures"),
+    [
+        ("", "Cohort", 3),
+        ("#/cohort", "Cohort", 3),
+        ("#/patients", "Patients", 0),
+        ("#/patient/P03", "P03", 1),
+        ("#/quality", "Quality", 0),
+        ("#/methods", "Methods", 0),
+    ],
+)
+def test_each_page_is_drawn_without_an_error_and_without_a_request(
+    report: Path, tmp_path: Path, route: str, heading: str, figures: int
+) -> None:
+    document, console = opened(report, route, tmp_path)
+    assert console == []
+    assert figures_drawn(document) == figures
+    assert re.search(rf"<h1[^>]*>{heading}</h1>", document)
+    assert f"<title>{heading} · A trial</title>" in document
+
+
+def test_the_harness_notices_a_request(report: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.html"
+    html = report.read_text(encoding="utf-8")
+    bad.write_text(
+        html.replace("</body>", '<img src="https://example.invalid/x.png"></body>'), encoding="utf-8"
+    )
+    _, console = opened(bad, "#/methods", tmp_path / "profile")
+    assert len(console) == 1
+    assert "Content Security Policy" in console[0]
+
+
+def test_hostile_names_are_shown_as_they_are_written(report: Path, tmp_path: Path) -> None:
+    document, console = opened(report, "#/cohort", tmp_path)
+    assert console == []
+    outside = re.sub(r"<script.*?</script>", "", document, flags=re.DOTALL)
+    assert "P01&lt;script&gt;" in outside
+    assert "<b>x</b>" not in outside
+
+
+def test_sorting_puts_what_is_not_estimable_last(scripted) -> None:
+    said = scripted(
+        "#/cohort",
+        """
+        const table = [...document.querySelectorAll("table")][0];
+        const head = [...table.querySelectorAll("thead th")];
+        const k = head.findIndex((x) => x.textContent.startsWith("Half-life"));
+        const values = () => [...table.querySelectorAll("tbody tr")].map((r) => r.children[k].textContent);
+        head[k].querySelector("button").click();
+        const up = values();
+        head[k].querySelector("button").click();
+        done(up.join(";") + "|" + values().join(";") + "|" + head[k].getAttribute("aria-sort"));
+        """,
+    )
+    up, down, direction = said.split("|")
+    assert direction == "descending"
+    rising = [float(x) for x in up.split(";")[:9]]
+    assert rising == sorted(rising)
+    assert [float(x) for x in down.split(";")[:9]] == rising[::-1]
+    assert up.split(";")[9:] == down.split(";")[9:] == ["not estimable"] * 3
+
+
+def test_a_reason_shows_on_keyboard_focus(scripted) -> None:
+    said = scripted(
+        "#/cohort",
+        """
+        const cell = document.querySelector(".ne");
+        cell.focus();
+        const tip = document.getElementById("tip");
+        done([tip.hidden, tip.textContent, cell.getAttribute("aria-describedby")].join("|"));
+        """,
+    )
+    hidden, text, described = said.split("|")
+    assert (hidden, described) == ("false", "tip")
+    assert text.startswith("Not ")
+    assert ": " in text
+
+
+def test_a_formula_is_defused_in_the_downloaded_table(tmp_path: Path) -> None:
+    data = trial()
+    for frame in (data.measurements, data.metrics, data.subjects, data.infusions, data.qc):
+        frame["subject_id"] = frame["subject_id"].replace({"P01": "=cmd()"})
+    html = re.sub(r"<meta http-equiv=.*?>", "", render(data, load({})), count=1)
+    lines = """<script>
+        URL.createObjectURL = (blob) => { blob.text().then((t) => { document.body.dataset.said = encodeURIComponent(t); }); return "#/cohort"; };
+        [...document.querySelectorAll("button")].find((b) => b.textContent === "Download as CSV").click();
+    </script>"""
+    path = tmp_path / "report.html"
+    path.write_text(html.replace("</body>", lines + "</body>"), encoding="utf-8")
+    document, console = opened(path, "#/cohort", tmp_path / "profile")
+    assert console == []
+    said = re.search(r'data-said="([^"]*)"', document)
+    assert said is not None
+    from urllib.parse import unquote
+
+    rows = unquote(said[1]).lstrip("\ufeff").splitlines()
+    assert rows[0].startswith("subject_id,cohort,infusion,matrix,")
+    assert rows[1].startswith("'=cmd(),0.5e6/kg,1,blood,transgene,qpcr,copies/ug,cmax,")
+
+
+@pytest.mark.parametrize("route", ["#/cohort", "#/patients", "#/patient/P05", "#/quality", "#/methods"])
+def test_nothing_is_wider_than_a_narrow_window(report: Path, tmp_path: Path, route: str) -> None:
+    # Headless windows have a least width, so the page is opened in a frame of 360 pixels.
+    html = re.sub(r"<meta http-equiv=.*?>", "", report.read_text(encoding="utf-8"), count=1)
+    say = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script>"
+    (tmp_path / "inner.html").write_text(html.replace("</body>", say + "</body>"), encoding="utf-8")
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f"""<body><script>onmessage = (e) => {{ document.body.dataset.said = e.data; }}</script>
+        <iframe src="inner.html{route}" style="width:360px;height:900px;border:0"></iframe></body>""",
+        encoding="utf-8",
+    )
+    document, console = opened(outer, "", tmp_path / "profile")
+    assert console == []
+    said = re.search(r'data-said="(\d+)"', document)
+    assert said is not None
+    assert int(said[1]) <= 360

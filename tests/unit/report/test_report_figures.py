@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cartrace import tables
+from cartrace.config import Visit
+from cartrace.report import figures
+from cartrace.report.figures import ABOVE, BLD, BLQ, QUANTIFIED, ZERO, Bin
+
+WEEK2 = Bin("Day 14", 14, 12, 16)
+
+
+def result(subject: str, day: float, position: float, kind: int = QUANTIFIED, visit: str | None = None):
+    return {"subject_id": subject, "day": day, "visit": visit, "kind": kind, "position": position}
+
+
+def curve(rows: list[dict[str, object]], min_n: int = 3, bins: list[Bin] | None = None) -> pd.DataFrame:
+    frame = pd.DataFrame(rows).astype({"visit": "string"})
+    return figures.median_curve(frame, bins or [WEEK2], min_n)
+
+
+def measurements(**columns: list[object]) -> pd.DataFrame:
+    n = len(next(iter(columns.values())))
+    base = {
+        "subject_id": ["P1"] * n,
+        "infusion": [1] * n,
+        "sample_id": [f"s{i}" for i in range(n)],
+        "day": [float(i) for i in range(n)],
+        "study_day": [float(i) for i in range(n)],
+        "matrix": ["blood"] * n,
+        "analyte": ["transgene"] * n,
+        "assay": ["qpcr"] * n,
+        "unit": ["copies/ug"] * n,
+        "censoring": ["none"] * n,
+        "status": ["accepted"] * n,
+        "source_file": ["F"] * n,
+        "source_sha256": ["0"] * n,
+    }
+    return tables.conform(pd.DataFrame(base | columns), tables.MEASUREMENTS)
+
+
+def test_each_kind_of_result_is_drawn_at_its_own_height() -> None:
+    nan = float("nan")
+    frame = measurements(
+        detection=["quantified", "BLQ", "BLD", "above_uloq", "quantified", "BLD"],
+        value=[120.0, nan, nan, nan, 0.0, nan],
+        lower=[120.0, 10.0, 0.0, 9e6, 0.0, 0.0],
+        upper=[120.0, 50.0, 10.0, nan, 0.0, nan],
+    )
+    assert figures.kinds(frame).tolist() == [QUANTIFIED, BLQ, BLD, ABOVE, ZERO, BLD]
+    np.testing.assert_array_equal(figures.positions(frame), [120.0, 50.0, 10.0, 9e6, nan, nan])
+
+
+def test_the_median_of_three_subjects_is_the_middle_one() -> None:
+    row = curve([result("a", 13, 10), result("b", 14, 30), result("c", 15, 1000)]).iloc[0]
+    assert (row["day"], row["label"], row["n"], row["n_below"], row["median"]) == (14, "Day 14", 3, 0, 30)
+
+
+def test_a_subject_counts_once_with_the_result_nearest_to_the_nominal_day() -> None:
+    rows = [result("a", 14, 10), result("a", 12, 9999), result("b", 14, 30), result("c", 15, 50)]
+    assert curve(rows)["median"].tolist() == [30]
+
+
+def test_a_result_below_a_limit_ranks_lowest_but_is_no_value() -> None:
+    below = [result("a", 14, 50, BLQ), result("b", 14, 200), result("c", 14, 400)]
+    assert curve(below)[["n_below", "median"]].to_numpy().tolist() == [[1, 200]]
+
+
+def test_the_median_is_hidden_where_half_or_more_are_below_a_limit() -> None:
+    half = [
+        result("a", 14, 50, BLQ),
+        result("b", 14, 50, BLD),
+        result("c", 14, 900),
+        result("d", 14, 900),
+    ]
+    assert np.isnan(curve(half)["median"]).all()
+    assert curve(half)["n"].tolist() == [4]
+
+
+def test_too_few_subjects_give_no_median() -> None:
+    assert np.isnan(curve([result("a", 14, 10), result("b", 14, 30)])["median"]).all()
+
+
+def test_a_named_visit_is_pooled_with_its_name_even_when_it_came_late() -> None:
+    bins = [WEEK2, Bin("Day 21", 21, 19, 23)]
+    late = [result(s, 20, 10, visit="day 14 ") for s in "abc"]
+    assert curve(late, bins=bins)["label"].tolist() == ["Day 14"]
+
+
+def test_configured_visits_become_bins_in_order_of_their_day() -> None:
+    got = figures.bins([Visit(name="M1", day=28, window=7), Visit(name="D7", day=7, window=1)])
+    assert [(b.label, b.start, b.end) for b in got] == [("D7", 6, 8), ("M1", 21, 35)]
+
+
+@given(st.floats(0, 780, allow_nan=False))
+def test_every_day_falls_into_exactly_one_fixed_bin(day: float) -> None:
+    assert sum(b.start <= day <= b.end for b in figures.bins([])) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefgh"), st.integers(12, 16), st.floats(1, 1e6), st.booleans()),
+        min_size=1,
+        max_size=12,
+        unique_by=lambda r: (r[0], r[1]),
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_median_does_not_depend_on_the_order_of_rows(rows: list, random) -> None:
+    listed = [result(s, d, v, BLQ if below else QUANTIFIED) for s, d, v, below in rows]
+    shuffled = listed.copy()
+    random.shuffle(shuffled)
+    pd.testing.assert_frame_equal(curve(listed), curve(shuffled))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spans"),
+    [
+        ([QUANTIFIED, QUANTIFIED, QUANTIFIED], [(1, 3)]),
+        ([QUANTIFIED, BLQ, QUANTIFIED], [(1, 1), (3, 3)]),
+        ([BLD, QUANTIFIED, ABOVE], [(2, 3)]),
+        ([BLD, BLQ, ZERO], []),
+    ],
+)
+def test_quantifiable_stretches_never_cross_a_result_below_a_limit(
+    kind: list[int], spans: list[tuple[float, float]]
+) -> None:
+    assert figures.quantifiable_spans(np.array([1.0, 2.0, 3.0]), np.array(kind)) == spans
