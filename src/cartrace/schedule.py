@@ -1,0 +1,548 @@
+"""One unattended run of the workflow on one trial folder, by hand or by a timer.
+
+What goes wrong at night and what is done about it:
+
+- Two runs at once: the run holds a kernel lock (``flock``) on the trial folder.
+  Snakemake inherits it, so it stays held when only this program is killed.
+- A killed run: jobs that went on are ended first (on this machine by their
+  session, on Slurm by their name), because they would overwrite newer results;
+  then Snakemake's own stale lock is removed.
+- A hanging run: SIGINT after a time limit, on which Snakemake stops its jobs;
+  SIGTERM would wait for them. SIGKILL if that does not help.
+- Nobody was there: a log and a record of each run stand in the trial folder,
+  and the exit status says how it ended.
+
+Logs and records are numbered and hold elapsed seconds, never a calendar date.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import IO, Any
+
+from cartrace import provenance
+from cartrace.problems import InputError, Problem, redact_dates
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOCK = ".cartrace.lock"
+LOGS = "logs/runs"
+RECORDS = "results/runs"
+
+
+class Exit(IntEnum):
+    """How a run ended. A run that was stopped by a signal exits with 128 + its number."""
+
+    OK = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    BUSY = 75
+    TIMED_OUT = 124
+
+
+class Busy(RuntimeError):  # noqa: N818 - names a state, as BlockingIOError does
+    """Another run holds the trial folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to run.
+
+    ``profile`` is a folder with a Snakemake profile. ``extra`` goes to Snakemake
+    as it stands. ``keep`` is the number of run logs that stay; 0 keeps all.
+    """
+
+    config: Path
+    cores: int | None = None
+    profile: Path | None = None
+    timeout_minutes: float | None = None
+    grace_seconds: float = 60.0
+    jobname_prefix: str | None = None
+    dry_run: bool = False
+    keep: int = 100
+    snakefile: Path = REPOSITORY / "Snakefile"
+    extra: tuple[str, ...] = ()
+
+    @property
+    def trial(self) -> Path:
+        """The trial folder: where the configuration lies."""
+        return self.config.resolve().parent
+
+    @property
+    def prefix(self) -> str:
+        """Beginning of the names of this trial's Slurm jobs, so that orphans can be told."""
+        if self.jobname_prefix:
+            return self.jobname_prefix
+        return f"cartrace-{hashlib.sha256(str(self.trial).encode()).hexdigest()[:10]}"
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What Snakemake said, line by line: cleaned for the log, counted for the record."""
+
+    started: float = field(default_factory=time.monotonic)
+    started_jobs: Counter[str] = field(default_factory=Counter)
+    failed_jobs: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    rule: str = ""
+
+    _TIME = re.compile(r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}\]")
+    _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
+    _REASON = re.compile(r"^    reason: (.+)$")
+    _ERROR = re.compile(r"^Error in rule (\w+)[:,]")
+    _ROUND = re.compile(r"; (?=[A-Z])")
+
+    def take(self, line: str) -> str:
+        """Note what ``line`` tells and return it without calendar dates."""
+        if job := self._JOB.match(line):
+            self.rule = job[1]
+            self.started_jobs[self.rule] += 1
+        elif (reason := self._REASON.match(line)) and self.rule:
+            for part in self._ROUND.split(reason[1]):
+                kind, _, detail = part.partition(": ")
+                self.reasons.setdefault(self.rule, {}).setdefault(kind.strip(), []).append(detail.strip())
+        elif error := self._ERROR.match(line):
+            self.failed_jobs[error[1]] += 1
+        return redact_dates(self._TIME.sub(f"[{self.elapsed():.1f} s]", line))
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+    def rules(self) -> dict[str, Any]:
+        """Return, for each rule, the jobs started and failed, and why they ran."""
+        return {
+            rule: {
+                "jobs": jobs,
+                "failed": self.failed_jobs[rule],
+                "reasons": {
+                    kind: {"jobs": len(details), "for_example": redact_dates(details[0])[:300]}
+                    for kind, details in self.reasons.get(rule, {}).items()
+                },
+            }
+            for rule, jobs in self.started_jobs.items()
+        }
+
+
+@contextmanager
+def hold(trial: Path) -> Iterator[IO[str]]:
+    """Hold the lock of a trial folder; the open file carries it.
+
+    Raises
+    ------
+    Busy
+        When another run holds it; the message names its process.
+    """
+    with (trial / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _session(file)
+            raise Busy(f"process {holder or 'unknown'} is running on this trial folder") from error
+        yield file
+
+
+def _session(file: IO[str]) -> int | None:
+    """Return the process number that the last run left in the lock file."""
+    file.seek(0)
+    text = file.read().strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _note(file: IO[str], number: int | str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(f"{number}\n")
+    file.flush()
+
+
+def end_session(session: int, trial: Path) -> list[int]:
+    """End the processes of an earlier run that still work in the trial folder.
+
+    Only processes of that session whose working directory is the trial folder are
+    ended, so a number that the system has given away again does no harm.
+    Without /proc nothing is done.
+    """
+    ended = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            # Field 6 of stat, counted after the name in brackets, is the session.
+            told = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+            here = (entry / "cwd").resolve() == trial
+        except (OSError, ValueError, IndexError):
+            continue
+        if told == session and here and int(entry.name) != os.getpid():
+            try:
+                os.kill(int(entry.name), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            ended.append(int(entry.name))
+    return sorted(ended)
+
+
+def cancel_orphans(prefix: str, *, wait_seconds: float = 30.0) -> list[str]:
+    """Cancel this user's Slurm jobs whose name begins with ``prefix`` and an underscore.
+
+    Returns the numbers of the cancelled jobs, once the queue no longer names them
+    or the wait is over. Without Slurm's commands there is nothing to do.
+    """
+    if not (shutil.which("squeue") and shutil.which("scancel")):
+        return []
+    orphans = _queued(prefix)
+    if orphans:
+        subprocess.run(["scancel", *orphans], check=False, timeout=60)
+        deadline = time.monotonic() + wait_seconds
+        while _queued(prefix) and time.monotonic() < deadline:
+            time.sleep(0.5)
+    return orphans
+
+
+def _queued(prefix: str) -> list[str]:
+    listed = subprocess.run(
+        ["squeue", "--me", "--noheader", "--format=%A %j"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    jobs = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    return [job[0] for job in jobs if len(job) == 2 and job[1].startswith(f"{prefix}_")]
+
+
+def snakemake_command(request: Request, *, executor: str) -> list[str]:
+    """Return the command line of Snakemake; options that take lists stand before others."""
+    command = [sys.executable, "-m", "snakemake", *request.extra]
+    command += ["--configfile", str(request.config.resolve())]
+    command += ["--snakefile", str(request.snakefile.resolve())]
+    command += ["--directory", str(request.trial), "--rerun-incomplete"]
+    if request.profile:
+        command += ["--workflow-profile", str(request.profile.resolve())]
+    if executor == "slurm":
+        # There --cores would bound what the cluster may run at one time.
+        command += ["--slurm-jobname-prefix", request.prefix]
+        command += ["--local-cores", str(request.cores)] if request.cores else []
+    else:
+        command += ["--cores", str(request.cores or "all")]
+    return command + (["--dry-run"] if request.dry_run else [])
+
+
+def executor_of(profile: Path | None) -> str:
+    """Return the executor that a profile names; ``local`` when it names none.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no profile.
+    """
+    if profile is None:
+        return "local"
+    import yaml
+
+    found = [*sorted(profile.glob("profile*.yaml"), reverse=True), *profile.glob("config*.yaml")]
+    if not found:
+        raise InputError([Problem(str(profile), "no profile", "a folder with profile.v9+.yaml")])
+    settings = yaml.safe_load(found[0].read_text("utf-8")) or {}
+    return str(settings.get("executor", "local"))
+
+
+def read_manifest(request: Request) -> list[dict[str, Any]]:
+    """Check the trial folder, write its manifest of laboratory files and return it.
+
+    Raises
+    ------
+    InputError
+        With every problem of configuration, sheets, mappings and files.
+    """
+    import yaml
+
+    from cartrace.intake.plan import load_plan, manifest_of, write_manifest
+
+    name = request.config.name
+    try:
+        raw = yaml.safe_load(request.config.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+        raise InputError([Problem(name, f"no YAML: {found}", "YAML in UTF-8")]) from error
+    if not isinstance(raw, dict):
+        raise InputError([Problem(name, "no mapping of keys to values", "a configuration: docs/config.md")])
+    plan = load_plan(raw, request.trial, name)
+    if not request.dry_run:
+        write_manifest(plan, request.trial)
+    return manifest_of(plan)
+
+
+def run(
+    request: Request,
+    say: Callable[[str], None] = print,
+    check: Callable[[Request], list[dict[str, Any]]] | None = read_manifest,
+) -> int:
+    """Run the workflow on a trial folder and return the exit status (see :class:`Exit`).
+
+    Parameters
+    ----------
+    request
+        What to run.
+    say
+        Takes each line for the terminal as it comes.
+    check
+        Checks the trial folder before Snakemake starts and returns the manifest
+        of laboratory files; None leaves the check to the Snakefile.
+    """
+    if not request.config.is_file():
+        say(f"cartrace: there is no configuration file {redact_dates(str(request.config))}")
+        return Exit.BAD_INPUT
+    if request.dry_run:
+        return _dry_run(request, say, check)
+    try:
+        with hold(request.trial) as lock:
+            return _locked_run(request, say, check, lock)
+    except Busy as busy:
+        say(f"cartrace: skipped, since {busy}")
+        return Exit.BUSY
+
+
+def _dry_run(
+    request: Request,
+    say: Callable[[str], None],
+    check: Callable[[Request], list[dict[str, Any]]] | None,
+) -> int:
+    """Show what would run; write nothing, take no lock, keep no record."""
+    try:
+        if check:
+            check(request)
+        command = snakemake_command(request, executor=executor_of(request.profile))
+    except InputError as error:
+        say(str(error))
+        return Exit.BAD_INPUT
+    return _follow(command, request, Transcript(), say)
+
+
+def _locked_run(
+    request: Request,
+    say: Callable[[str], None],
+    check: Callable[[Request], list[dict[str, Any]]] | None,
+    lock: IO[str],
+) -> int:
+    number = next_number(request.trial)
+    log_path = request.trial / LOGS / f"{number}.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    transcript = Transcript()
+    before = _snapshot(request.trial)
+    manifest: list[dict[str, Any]] = []
+    problems: list[str] = []
+    with log_path.open("w", encoding="utf-8") as log:
+
+        def tell(line: str) -> None:
+            log.write(line + "\n")
+            log.flush()
+            say(line)
+
+        tell(f"cartrace: run {number}, version {provenance.code_version()}")
+        _clear_up(request, lock, tell)
+        _note(lock, os.getpid())
+        try:
+            manifest = check(request) if check else []
+            executor = executor_of(request.profile)
+        except InputError as error:
+            problems = [str(p) for p in error.problems]
+            tell(str(error))
+            status: int = Exit.BAD_INPUT
+        else:
+            if list((request.trial / ".snakemake" / "locks").glob("*")):
+                tell("cartrace: removing the lock that an earlier run left")
+                unlock = [*snakemake_command(request, executor=executor), "--unlock"]
+                _follow(unlock, request, Transcript(), tell, lock)
+            command = snakemake_command(request, executor=executor)
+            status = _follow(command, request, transcript, tell, lock)
+        tell(f"cartrace: run {number} {_ending(status)} after {transcript.elapsed():.1f} s")
+    record = {
+        "run": number,
+        "exit_status": int(status),
+        "ended": _ending(status),
+        "elapsed_seconds": round(transcript.elapsed(), 1),
+        "problems": problems,
+        "rules": transcript.rules(),
+        "outputs": _changes(before, _snapshot(request.trial)),
+        "config_sha256": provenance.sha256_of(request.config),
+        "inputs": {str(entry["path"]): entry["sha256"] for entry in manifest},
+        "code_version": provenance.code_version(),
+        "versions": provenance.versions(),
+    }
+    _write_whole(request.trial / RECORDS / f"{number}.json", json.dumps(record, indent=1) + "\n")
+    _prune(log_path.parent, request.keep)
+    return status
+
+
+def _ending(status: int) -> str:
+    if status in set(Exit):
+        return Exit(status).name.lower().replace("_", " ")
+    return f"stopped by signal {status - 128}"
+
+
+def _clear_up(request: Request, lock: IO[str], tell: Callable[[str], None]) -> None:
+    """End what a killed run left behind; it would overwrite newer results."""
+    session = _session(lock)
+    if session and (ended := end_session(session, request.trial)):
+        tell(f"cartrace: ended {len(ended)} processes that an earlier run left")
+    if cancelled := cancel_orphans(request.prefix):
+        tell(f"cartrace: cancelled {len(cancelled)} Slurm jobs that an earlier run left")
+
+
+def _follow(
+    command: list[str],
+    request: Request,
+    transcript: Transcript,
+    tell: Callable[[str], None],
+    lock: IO[str] | None = None,
+) -> int:
+    """Run Snakemake, pass its lines on as they come, and see to it that it ends."""
+    environment = os.environ | {
+        # Rules call `python`: under cron that must be this one.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(
+        command,
+        cwd=request.trial,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # Its own session tells its jobs apart later; the lock lives as long as it does.
+        start_new_session=True,
+        pass_fds=[lock.fileno()] if lock else [],
+    )
+    if lock:
+        _note(lock, process.pid)
+    stream = process.stdout
+    assert stream is not None
+
+    def read() -> None:
+        for line in stream:
+            tell(transcript.take(line.rstrip("\n")))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    with _forwarding(process) as received:
+        limit = None if request.timeout_minutes is None else 60 * request.timeout_minutes
+        timed_out = not _ended(process, limit, received)
+        if timed_out:
+            tell(f"cartrace: time is up after {request.timeout_minutes:g} minutes; stopping")
+            _signal_all(process, signal.SIGINT)
+        if (timed_out or received) and not _ended(process, request.grace_seconds, []):
+            tell(f"cartrace: still running {request.grace_seconds:g} s later; killing it")
+            _signal_all(process, signal.SIGKILL)
+        process.wait()
+    # A job that outlived Snakemake would hold the pipe open and write results.
+    end_session(process.pid, request.trial)
+    reader.join(timeout=30)
+    if timed_out:
+        return Exit.TIMED_OUT
+    if received:
+        return 128 + received[0]
+    return Exit.OK if process.returncode == 0 else Exit.FAILED
+
+
+def _ended(process: subprocess.Popen[str], limit: float | None, received: list[int]) -> bool:
+    """Wait until the process ends or a signal is received (true), or time is up (false)."""
+    deadline = None if limit is None else time.monotonic() + limit
+    while not received:
+        try:
+            process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+        else:
+            return True
+    return True
+
+
+def _signal_all(process: subprocess.Popen[str], number: int) -> None:
+    """Signal Snakemake and its local jobs, as Ctrl-C in a terminal does.
+
+    Snakemake alone would wait for its local jobs to finish.
+    """
+    # Once it is reaped, its number may be someone else's.
+    if process.poll() is None:
+        os.killpg(process.pid, number)
+
+
+@contextmanager
+def _forwarding(process: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Send SIGINT to the process when this one is asked to stop; list what was received."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        # Snakemake stops its jobs on SIGINT; on SIGTERM it would wait for them.
+        if not received:
+            _signal_all(process, signal.SIGINT)
+        received.append(number)
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    earlier = {number: signal.signal(number, stop) for number in watched}
+    try:
+        yield received
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def next_number(trial: Path) -> int:
+    """Return the number of the next run: one more than the highest log or record."""
+    used = [
+        int(path.stem)
+        for folder in (trial / LOGS, trial / RECORDS)
+        for path in folder.glob("*.*")
+        if path.stem.isdecimal()
+    ]
+    return max(used, default=0) + 1
+
+
+def _snapshot(trial: Path) -> dict[str, tuple[int, int]]:
+    """Size and modification time of each output, by its path in the trial folder."""
+    found = {}
+    for path in (trial / "results").rglob("*"):
+        relative = path.relative_to(trial).as_posix()
+        if path.is_file() and not relative.startswith(RECORDS):
+            status = path.stat()
+            found[redact_dates(relative)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def _changes(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> dict[str, list[str]]:
+    return {
+        "new": sorted(after.keys() - before.keys()),
+        "changed": sorted(path for path in after.keys() & before.keys() if after[path] != before[path]),
+        "removed": sorted(before.keys() - after.keys()),
+    }
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
+def _prune(folder: Path, keep: int) -> None:
+    if keep:
+        logs = sorted((p for p in folder.glob("*.log") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+        for path in logs[:-keep]:
+            path.unlink()

@@ -1,0 +1,255 @@
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cartrace import schedule
+from cartrace.problems import InputError, holds_date
+from cartrace.schedule import Exit, Request, Transcript
+
+
+@pytest.fixture
+def trial(tmp_path):
+    (tmp_path / "config.yaml").write_text("trial: {title: Toy}\n")
+    return tmp_path
+
+
+def transcript(*lines):
+    heard = Transcript()
+    return heard, [heard.take(line) for line in lines]
+
+
+def test_the_time_of_day_becomes_elapsed_seconds():
+    _, lines = transcript("[Sun Nov 22 08:33:44 2026]", "[Sun Nov  1 08:33:44 2026]")
+    assert lines == ["[0.0 s]", "[0.0 s]"]
+
+
+def test_no_calendar_date_stays_in_a_line():
+    _, lines = transcript(
+        "  Date: 2026-11-22 08:33:44",
+        "Complete log(s): .snakemake/log/2026-11-22T083344.440654.snakemake.log",
+        "error: row 3 holds 04.03.1961",
+    )
+    assert not any(holds_date(line) for line in lines)
+    assert lines[1].endswith(".snakemake.log")
+
+
+def test_jobs_reasons_and_failures_are_counted_by_rule():
+    heard, _ = transcript(
+        "localrule read_table:",
+        "    output: results/a.parquet",
+        "    reason: Missing output files: results/a.parquet",
+        "rule read_table:",
+        "    reason: Updated input files: data/b.csv; Params have changed since last execution",
+        "checkpoint pick:",
+        "    reason: Forced execution",
+        "Error in rule read_table:",
+        "    jobid: 1",
+    )
+    assert heard.rules() == {
+        "read_table": {
+            "jobs": 2,
+            "failed": 1,
+            "reasons": {
+                "Missing output files": {"jobs": 1, "for_example": "results/a.parquet"},
+                "Updated input files": {"jobs": 1, "for_example": "data/b.csv"},
+                "Params have changed since last execution": {"jobs": 1, "for_example": ""},
+            },
+        },
+        "pick": {"jobs": 1, "failed": 0, "reasons": {"Forced execution": {"jobs": 1, "for_example": ""}}},
+    }
+
+
+def test_the_example_of_a_reason_holds_no_date():
+    heard, _ = transcript("rule a:", "    reason: Updated input files: data/plate_2024-05-06.csv")
+    assert heard.rules()["a"]["reasons"]["Updated input files"]["for_example"] == "data/plate_<date>.csv"
+
+
+def test_extra_words_stand_before_options_that_would_swallow_them(trial):
+    command = schedule.snakemake_command(
+        Request(trial / "config.yaml", cores=3, extra=("results/x.txt", "--forceall")), executor="local"
+    )
+    assert command[1:5] == ["-m", "snakemake", "results/x.txt", "--forceall"]
+    assert command[command.index("--cores") + 1] == "3"
+    assert command[command.index("--directory") + 1] == str(trial.resolve())
+    assert "--rerun-incomplete" in command
+    assert "--dry-run" not in command
+
+
+def test_on_slurm_the_cores_bound_this_machine_only_and_jobs_carry_the_name(trial):
+    request = Request(trial / "config.yaml", cores=2, jobname_prefix="nightly")
+    command = schedule.snakemake_command(request, executor="slurm")
+    assert "--cores" not in command
+    assert command[command.index("--local-cores") + 1] == "2"
+    assert command[command.index("--slurm-jobname-prefix") + 1] == "nightly"
+
+
+def test_each_trial_folder_has_its_own_job_names(trial, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "config.yaml"
+    first, second = Request(trial / "config.yaml").prefix, Request(other).prefix
+    assert first != second
+    assert first == Request(trial / "." / "config.yaml").prefix
+    assert first.startswith("cartrace-")
+
+
+@pytest.mark.parametrize(
+    ("text", "executor"), [("executor: slurm\njobs: 5\n", "slurm"), ("cores: 2\n", "local"), ("", "local")]
+)
+def test_the_profile_names_the_executor(tmp_path, text, executor):
+    (tmp_path / "profile.v9+.yaml").write_text(text)
+    assert schedule.executor_of(tmp_path) == executor
+
+
+def test_without_a_profile_jobs_run_here_and_an_empty_folder_is_an_error(tmp_path):
+    assert schedule.executor_of(None) == "local"
+    with pytest.raises(InputError, match="no profile"):
+        schedule.executor_of(tmp_path)
+
+
+def test_the_profiles_of_this_repository_are_understood():
+    profiles = schedule.REPOSITORY / "profiles"
+    assert schedule.executor_of(profiles / "default") == "local"
+    assert schedule.executor_of(profiles / "slurm") == "slurm"
+
+
+def test_run_numbers_go_on_after_logs_and_records(trial):
+    assert schedule.next_number(trial) == 1
+    (trial / schedule.LOGS).mkdir(parents=True)
+    (trial / schedule.RECORDS).mkdir(parents=True)
+    (trial / schedule.LOGS / "9.log").touch()
+    (trial / schedule.RECORDS / "10.json").touch()
+    (trial / schedule.LOGS / "notes.log").touch()
+    assert schedule.next_number(trial) == 11
+
+
+def test_old_logs_go_and_the_newest_by_number_stay(tmp_path):
+    for number in (1, 2, 9, 10, 11):
+        (tmp_path / f"{number}.log").touch()
+    (tmp_path / "notes.log").touch()
+    schedule._prune(tmp_path, 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["10.log", "11.log", "notes.log"]
+    schedule._prune(tmp_path, 0)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_outputs_that_changed_are_told_apart_from_new_and_removed_ones():
+    before = {"results/a": (1, 1), "results/b": (1, 1), "results/c": (1, 1)}
+    after = {"results/a": (1, 1), "results/b": (1, 2), "results/d": (1, 1)}
+    assert schedule._changes(before, after) == {
+        "new": ["results/d"],
+        "changed": ["results/b"],
+        "removed": ["results/c"],
+    }
+
+
+def _hold_for_ever(trial, ready):
+    with schedule.hold(trial) as lock:
+        schedule._note(lock, os.getpid())
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_second_holder_is_told_who_has_the_folder_and_a_killed_holder_frees_it(trial):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    other = context.Process(target=_hold_for_ever, args=(trial, ready))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(schedule.Busy, match=f"process {other.pid} is running"), schedule.hold(trial):
+        pytest.fail("two runs hold one trial folder")
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+    with schedule.hold(trial) as lock:
+        assert schedule._session(lock) == other.pid
+
+
+def test_only_processes_of_that_session_in_that_folder_are_ended(trial, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    here, away, other = (
+        subprocess.Popen(sleep, cwd=folder, start_new_session=True) for folder in (trial, elsewhere, trial)
+    )
+    try:
+        assert schedule.end_session(away.pid, trial.resolve()) == []
+        assert schedule.end_session(here.pid, trial.resolve()) == [here.pid]
+        assert here.wait(10) == -signal.SIGKILL
+        assert away.poll() is None
+        assert other.poll() is None
+    finally:
+        for process in (here, away, other):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Commands that act on a queue in a file, as squeue and scancel do on theirs."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    queue = folder / "queue"
+    programs = {
+        "squeue": f'#!/bin/sh\ncat "{queue}"\n',
+        "scancel": f'#!/bin/sh\nfor job; do sed -i "/^$job /d" "{queue}"; done\n',
+    }
+    for name, text in programs.items():
+        path = folder / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return queue
+
+
+def test_jobs_with_the_trial_s_name_are_cancelled_and_others_stay(slurm):
+    slurm.write_text("11 nightly_aaa\n12 nightly2_bbb\n13 nightly_ccc\n14 else\n")
+    assert schedule.cancel_orphans("nightly") == ["11", "13"]
+    assert slurm.read_text() == "12 nightly2_bbb\n14 else\n"
+    assert schedule.cancel_orphans("nightly") == []
+
+
+def test_without_slurm_there_is_nothing_to_cancel(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert schedule.cancel_orphans("nightly") == []
+
+
+def test_a_missing_configuration_is_bad_input_and_leaves_nothing(tmp_path):
+    heard = []
+    assert schedule.run(Request(tmp_path / "config.yaml"), heard.append) == Exit.BAD_INPUT
+    assert "no configuration file" in heard[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1\n", "no YAML"), ("- 1\n", "no mapping"), ("trail: {}\n", "did you mean 'trial'")],
+)
+def test_a_broken_configuration_is_bad_input_with_a_record(trial, text, message):
+    (trial / "config.yaml").write_text(text)
+    heard = []
+    assert schedule.run(Request(trial / "config.yaml"), heard.append) == Exit.BAD_INPUT
+    assert any(message in line for line in heard)
+    record = json.loads((trial / schedule.RECORDS / "1.json").read_text())
+    assert record["exit_status"] == 2
+    assert record["ended"] == "bad input"
+    assert any(message in problem for problem in record["problems"])
+    assert record["rules"] == {}
+    assert message in (trial / schedule.LOGS / "1.log").read_text()
+
+
+def test_a_dry_run_with_a_broken_configuration_writes_nothing(trial):
+    (trial / "config.yaml").write_text("a: [1\n")
+    assert schedule.run(Request(trial / "config.yaml", dry_run=True), lambda _: None) == Exit.BAD_INPUT
+    assert [p.name for p in trial.iterdir()] == ["config.yaml"]
+
+
+def test_reading_the_schedule_loads_no_heavy_library():
+    code = "import sys, cartrace.schedule; print({'pandas', 'numpy', 'snakemake'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    assert Path(schedule.REPOSITORY / "Snakefile").is_file()
