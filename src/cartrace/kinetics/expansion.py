@@ -172,7 +172,8 @@ def _stein(profiles: Profiles, shape: Outline, kinetics: Kinetics) -> list[Resul
     ):
         value, lower, upper = column("value", name), column("lower", name), column("upper", name)
         if rate:
-            value, lower, upper = np.log(2) / value, np.log(2) / upper, np.log(2) / lower
+            with np.errstate(divide="ignore"):
+                value, lower, upper = np.log(2) / value, np.log(2) / upper, np.log(2) / lower
         result = Result(metric, value, method=method, n_points=n_known + np.nan_to_num(n_censored))
         _basic(result, shape)
         if not kinetics.stein.enabled:

@@ -277,22 +277,41 @@ def _report(data: _Data, best: _Best, n_quantified: int, n_censored: int) -> Ste
 
 
 def _standard_errors(data: _Data, theta: Floats, free: list[int]) -> Floats:
-    """Return the standard errors of ``free`` from the observed information.
+    """Return the standard errors of ``free`` from the information at the estimate.
 
-    The information is the central difference of the exact gradient. A
-    direction without curvature makes every parameter that it moves infinite.
+    The information is the Gauss-Newton form of the observed one: the curvature of
+    each result's log-likelihood, without the second derivatives of the course, so
+    that it is never negative. ln C has a kink at Tmax and the maximum tends
+    to lie where Tmax meets a sample; its derivative is therefore the secant over
+    the gap between the neighbouring samples. A direction without curvature makes
+    every parameter that it moves infinite.
     """
-    step = 1e-4
-    rows = []
-    for i in free:
-        move = np.zeros(7)
-        move[i] = step
-        up = _negative_log_likelihood(data, theta + move)[1]
-        down = _negative_log_likelihood(data, theta - move)[1]
-        rows.append((up - down)[free] / (2 * step))
-    information = np.array(rows)
-    values, vectors = np.linalg.eigh((information + information.T) / 2)
+    f, jacobian = _course(data.time, theta)
+    step = np.zeros(7)
+    step[_TMAX] = _gap(data.time, float(np.exp(theta[_TMAX])))
+    secant = _course(data.time, theta + step)[0] - _course(data.time, theta - step)[0]
+    jacobian[:, _TMAX] = secant / (2 * step[_TMAX])
+    sigma = np.exp(theta[_SIGMA])
+    r = (data.log - f) / sigma
+    z = np.where(data.kind == 2, -r, r)
+    mills = np.exp(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - log_ndtr(z))
+    known = data.kind == 0
+    weight = np.where(known, 1.0, mills * (z + mills))
+    moves = jacobian / sigma
+    moves[:, _SIGMA] = np.where(known, 0.0, np.where(data.kind == 2, -z, z))
+    information = (moves * weight[:, None]).T @ moves
+    information[_SIGMA, _SIGMA] += 2 * known.sum()
+    values, vectors = np.linalg.eigh(information[np.ix_(free, free)])
     flat = values <= 1e-6
     variance = (vectors[:, ~flat] ** 2 / values[~flat]).sum(axis=1)
     moved = (vectors[:, flat] ** 2).sum(axis=1) > 1e-4
     return np.where(moved, np.inf, np.sqrt(variance))
+
+
+def _gap(time: Floats, tmax: float) -> float:
+    """Return half the gap between the samples around ``tmax``, on the log scale."""
+    near = 1e-3 * tmax
+    before, after = time[time < tmax - near], time[time > tmax + near]
+    low = before.max() if len(before) else 0.0
+    high = after.min() if len(after) else tmax
+    return float(np.clip((high - low) / 2 / tmax, 1e-4, 0.5))
