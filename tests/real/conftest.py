@@ -86,3 +86,13 @@ def intake_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Intak
         return done[name]
 
     return run
+
+
+@pytest.fixture
+def copy_example(tmp_path: Path) -> Callable[[str], Path]:
+    return lambda name: example_folder(name, tmp_path)
+
+
+@pytest.fixture
+def run_folder() -> Callable[[Path, str], Intake]:
+    return run_intake
