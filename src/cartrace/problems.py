@@ -13,7 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # Whole dates only: 2021-03-04, 04.03.2021, 4/3/21, 20210304, 4 Mar 2021, March 4, 2021.
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+# Months as whole words, English and German: "7 marrow 14" and "5 decreasing 10" are no dates.
+_MONTH = (
+    r"(?:jan(?:uary?)?|jänner|feb(?:ruary?)?|mar(?:ch)?|märz?|apr(?:il)?|may|mai|june?|juni|july?|juli"
+    r"|aug(?:ust)?|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)(?![a-zä])"
+)
 _DATE = re.compile(
     r"(?<![\d.,])(?:"
     r"(?:19|20)\d{2}[-./_](?:0?[1-9]|1[0-2])[-./_](?:0?[1-9]|[12]\d|3[01])"

@@ -8,21 +8,15 @@ laboratory may set differently, so they stay two courses.
 from __future__ import annotations
 
 ALIASES: dict[str, str] = {
-    "copies/µg": "copies/ug",
-    "copies/μg": "copies/ug",
+    "copies/ug": "copies/ug",
     "copies/ug dna": "copies/ug",
     "copies/ug gdna": "copies/ug",
-    "copies/µl": "copies/uL",
-    "copies/μl": "copies/uL",
     "copies/ul": "copies/uL",
-    "cells/µl": "cells/uL",
-    "cells/μl": "cells/uL",
     "cells/ul": "cells/uL",
     "/ul": "cells/uL",
     "percent": "%",
-    "days": "day",
-    "d": "day",
 }
+"""Other spellings, in lower case and with ``u`` for micro -> the spelling of cartrace."""
 
 KNOWN: frozenset[str] = frozenset(
     {
@@ -70,7 +64,8 @@ def canonical(unit: str) -> str:
     ValueError
         For a unit that is not known.
     """
-    text = " ".join(unit.split())
+    # The micro sign has two code points, and laboratories write both.
+    text = " ".join(unit.split()).replace("µ", "u").replace("μ", "u")
     text = ALIASES.get(text.lower(), text)
     if text not in KNOWN:
         raise ValueError(f"unknown unit '{unit}'; known: {', '.join(sorted(KNOWN))}")

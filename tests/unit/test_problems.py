@@ -1,0 +1,140 @@
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any, redact_dates
+
+DATES = [
+    "2021-03-04",
+    "2021/3/4",
+    "2021.03.04",
+    "2021_03_04",
+    "20210304",
+    "04.03.2021",
+    "4.3.21",
+    "4/3/2021",
+    "03-04-21",
+    "4 Mar 2021",
+    "04-Mar-2021",
+    "04MAR2021",
+    "7mar21",
+    "4 March 2021",
+    "4. März 2021",
+    "1. Mai 1999",
+    "24.Dez.2020",
+    "March 4, 2021",
+    "Sept 4 2021",
+    "31 December 1961",
+]
+
+NO_DATES = [
+    "1:2560",
+    "1:40",
+    "12.5.1",
+    "v0.30.0",
+    "20240",
+    "662607",
+    "2021",
+    "1.5e+05",
+    "0.20210304",
+    "1,234,567",
+    "12.345.678",
+    "1/10/100",
+    "d28",
+    "10/03",
+    "2560-5120",
+    "<50",
+    "P-07_marrow_28",
+    "day 7 marrow 14",
+    "5 decreasing 10",
+    "3 separate 12",
+    "visit M6",
+    "1e9/L",
+    "deadbeefcafe",
+    "12:30:45",
+]
+
+
+@pytest.mark.parametrize("date", DATES)
+@pytest.mark.parametrize("around", ["{}", "drawn {}", "({})", "'{}';", "plate_{}.csv", "{}T10:00"])
+def test_a_calendar_date_is_redacted_wherever_it_stands(date, around):
+    text = around.format(date)
+    assert holds_date(text)
+    assert redact_dates(text) == around.format("<date>")
+
+
+@pytest.mark.parametrize("text", NO_DATES)
+def test_numbers_and_names_that_are_no_dates_stay(text):
+    assert not holds_date(text)
+    assert redact_dates(text) == text
+
+
+def test_every_date_of_a_text_goes():
+    assert redact_dates("from 2021-03-04 to 05.04.2021, 7 samples") == "from <date> to <date>, 7 samples"
+
+
+@given(
+    st.dates(datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)),
+    st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%d %b %Y"]),
+)
+def test_no_date_of_two_centuries_gets_through(date, form):
+    text = date.strftime(form)
+    assert redact_dates(f"found '{text}'") == "found '<date>'"
+
+
+@given(st.floats(0, 1e7, allow_nan=False))
+def test_a_decimal_number_is_no_date(value):
+    assert redact_dates(f"{value:.3f}") == f"{value:.3f}"
+
+
+@given(st.text(max_size=60))
+def test_redacting_twice_is_redacting_once(text):
+    assert redact_dates(redact_dates(text)) == redact_dates(text)
+
+
+def test_the_nearest_allowed_word_is_suggested_as_it_is_written():
+    assert did_you_mean(" Bloood", ["blood", "CSF"]) == "blood"
+    assert did_you_mean("csf ", ["blood", "CSF"]) == "CSF"
+    assert did_you_mean("xyz", ["blood", "CSF"]) == ""
+    assert did_you_mean("blood", []) == ""
+
+
+def test_a_problem_names_file_row_column_found_and_allowed():
+    problem = Problem("samples.tsv", "'bloood'", "blood, csf", row=7, column="matrix", suggestion="blood")
+    assert str(problem) == (
+        "samples.tsv, row 7, column 'matrix': found 'bloood'; allowed: blood, csf (did you mean 'blood'?)"
+    )
+
+
+def test_a_problem_without_a_place_names_the_file_alone():
+    assert (
+        str(Problem("config.yaml", "nothing", "a mapping"))
+        == "config.yaml: found nothing; allowed: a mapping"
+    )
+
+
+def test_a_problem_is_one_line_without_dates():
+    problem = Problem("x.tsv", "'04.03.1961\n\tborn'", "a day", row=2)
+    assert str(problem) == "x.tsv, row 2: found '<date> born'; allowed: a day"
+
+
+def test_the_error_holds_every_problem_numbered():
+    problems = [Problem("a.tsv", "x", "y"), Problem("b.tsv", "2021-03-04", "a day")]
+    with pytest.raises(InputError) as caught:
+        raise_if_any(problems)
+    assert caught.value.problems == tuple(problems)
+    assert str(caught.value).splitlines() == [
+        "2 problems in the input; nothing was written.",
+        "  1. a.tsv: found x; allowed: y",
+        "  2. b.tsv: found <date>; allowed: a day",
+    ]
+
+
+def test_one_problem_is_not_called_problems():
+    assert str(InputError([Problem("a", "x", "y")])).startswith("1 problem in the input")
+
+
+def test_no_problem_raises_nothing():
+    raise_if_any([])
