@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace.intake.cells import CellOptions, parse_cell, show
@@ -139,12 +139,14 @@ def test_dates_and_long_cells_are_not_shown() -> None:
     assert len(show("x" * 1000)) == 60
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.datetimes()))
 def test_no_cell_raises_and_only_numbers_carry_values(cell: object) -> None:
     reading = parse_cell(cell, ENGLISH)
     assert (reading.value is not None) == (reading.kind in {"number", "below", "above"})
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=1e12, allow_subnormal=False))
 def test_a_plain_number_is_read_back(number: float) -> None:
     reading = parse_cell(f"{number:.6f}", PLAIN)
