@@ -9,6 +9,7 @@ docs/tables.md all follow from the declaration.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from cartrace.problems import redact_dates
 from cartrace.vocabulary import (
     CENSORINGS,
     DETECTIONS,
@@ -29,11 +31,16 @@ from cartrace.vocabulary import (
 )
 
 Kind = Literal["text", "number", "integer", "flag"]
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _DTYPE: dict[Kind, str] = {"text": "string", "number": "float64", "integer": "Int64", "flag": "boolean"}
 
 
 class TableError(ValueError):
     """A table does not keep its contract."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message, without the calendar dates that cells may hold."""
+        super().__init__(redact_dates(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,11 +362,21 @@ def _validate(frame: pd.DataFrame, table: Table) -> None:
         _schema(table)(frame)
     except SchemaErrors as error:
         cases = error.failure_cases
-        lines = [
+        repeats = cases["check"] == "multiple_fields_uniqueness"
+        lines = []
+        if repeats.any():
+            # pandera lists each column of the key alone; together they say which rows.
+            first = cases[repeats].drop_duplicates("column")
+            key = ", ".join(f"{c}={v!r}" for c, v in zip(first["column"], first["failure_case"], strict=True))
+            lines.append(f"{cases[repeats]['index'].nunique()} rows repeat a key (first: {key})")
+        lines += [
             f"{len(group)} rows of column '{column}' break the check {check} (first: {group.failure_case.iloc[0]!r})"
-            for (column, check), group in cases.groupby(["column", "check"], dropna=False, sort=False)
+            for (column, check), group in cases[~repeats].groupby(
+                ["column", "check"], dropna=False, sort=False
+            )
         ]
-        raise TableError(f"{table.name}: " + "; ".join(lines)) from error
+        # pandera's own error would print cells as they are, dates included.
+        raise TableError(f"{table.name}: " + "; ".join(lines)) from None
 
 
 @cache
@@ -404,14 +421,22 @@ def write_tsv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write ``frame`` as a tab-separated file that no spreadsheet can run.
 
     Text that begins like a formula gets a leading apostrophe (OWASP, CSV
-    injection); numbers keep their sign.
+    injection); numbers keep their sign. Line breaks, tabs and other control
+    characters become a space, since one row must stay one line: a carriage
+    return inside a cell would begin a new row, and a formula with it. The Parquet
+    file holds the text as it was.
     """
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(defuse, na_action="ignore")
+            safe[name] = safe[name].map(_one_line, na_action="ignore")
     with replacing(path) as temporary:
         safe.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+
+
+def _one_line(cell: object) -> object:
+    safe = defuse(cell)
+    return _BREAKS.sub(" ", safe) if isinstance(safe, str) else safe
 
 
 def defuse(cell: object) -> object:
