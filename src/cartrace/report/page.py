@@ -52,7 +52,6 @@ KEY_METRICS = (
     "tmax",
     "auc_0_28",
     "half_life",
-    "tlast",
     "time_to_loss",
     "persistent_at_M3",
     "persistent_at_M6",

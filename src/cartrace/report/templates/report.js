@@ -196,11 +196,9 @@
   }
   // Paper is narrower than most windows. Figures are drawn anew for it and back.
   addEventListener("beforeprint", () => {
-    for (const d of document.querySelectorAll("details")) { d.dataset.was = d.open ? "1" : ""; d.open = true; }
     for (const div of plots) Plotly.relayout(div, { autosize: false, width: 680, ...(div.dataset.paper ? { height: Number(div.dataset.paper) } : {}) });
   });
   addEventListener("afterprint", () => {
-    for (const d of document.querySelectorAll("details")) d.open = d.dataset.was === "1";
     for (const div of plots) Plotly.relayout(div, { autosize: true, width: null, ...(div.dataset.paper ? { height: Number(div.dataset.screen) } : {}) });
   });
 
@@ -338,8 +336,8 @@
     let up = options.up !== false;
     const body = h("tbody", {});
     const heads = columns.map((c, k) => {
-      const inner = c.sort ? h("button", { type: "button", onclick: () => { up = by === k ? !up : true; by = k; fill(); } }, c.label) : c.label;
-      return h("th", { scope: "col", class: c.n ? "n" : null, title: c.tip }, inner, c.unit ? h("small", {}, c.unit) : null);
+      const inner = c.sort ? h("button", { type: "button", title: c.tip, "data-tip": c.tip, onclick: () => { up = by === k ? !up : true; by = k; fill(); } }, c.label) : c.label;
+      return h("th", { scope: "col", class: [c.n ? "n" : "", c.cls === "line" ? "" : c.cls || ""].join(" ").trim() || null, title: c.sort ? null : c.tip }, inner, c.unit ? h("small", {}, c.unit) : null);
     });
     let current = rows, limit = options.limit || Infinity;
     const more = h("p", { class: "say" });
@@ -365,7 +363,7 @@
     }
     fill();
     const node = h("div", {}, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": options.label || "Table" },
-      h("table", { class: options.sticky ? "sticky" : null }, h("thead", {}, h("tr", {}, heads)), body)), more);
+      h("table", { class: [options.sticky ? "sticky" : "", options.tight ? "tight" : ""].join(" ").trim() || null }, h("thead", {}, h("tr", {}, heads)), body)), more);
     node.update = (list) => { current = list; fill(); };
     return node;
   }
@@ -593,7 +591,7 @@
     const build = () => {
       const columns = [
         { label: "Patient", sort: (c) => D.subjects[c.s].id, cell: (c) => subjectLink(c.s) },
-        ...(cohorts.length ? [{ label: "Cohort", sort: (c) => D.subjects[c.s].cohort, cell: (c) => D.subjects[c.s].cohort }] : []),
+        ...(cohorts.length ? [{ label: "Cohort", cls: "line", sort: (c) => D.subjects[c.s].cohort, cell: (c) => D.subjects[c.s].cohort }] : []),
         ...names().map((k) => {
           const of = (c) => range(...c.m).find((m) => M.name[m] === k);
           const first = courses.map(of).find((m) => m !== undefined && M.unit[m] >= 0);
@@ -636,9 +634,8 @@
     const share = (r) => landmark(D.metric_names[S.name[r]].name);
     const pct = (x) => `${num(x * 100)} %`;
     into.append(table([
-      { label: "Metric", cls: "wide", sort: (r) => S.name[r], cell: (r) => [D.metric_names[S.name[r]].label + " ", h("small", {}, share(r) ? "share of patients" : T(S.unit[r]).replace(/^day$/, "days"))] },
-      { label: "Patients", n: true, cell: (r) => num(S.n[r]) },
-      { label: "Estimated", n: true, cell: (r) => num(S.n_estimated[r]), sort: (r) => S.n_estimated[r] },
+      { label: "Metric", sort: (r) => S.name[r], cell: (r) => [D.metric_names[S.name[r]].label + " ", h("small", {}, share(r) ? "share of patients" : T(S.unit[r]).replace(/^day$/, "days"))] },
+      { label: "Estimated", n: true, cell: (r) => `${num(S.n_estimated[r])} of ${num(S.n[r])}`, sort: (r) => S.n_estimated[r] },
       { label: "Bounds", n: true, cell: (r) => num(S.n_censored[r]) },
       {
         label: "Not estimable", n: true, sort: (r) => S.n_not_estimable[r],
@@ -657,7 +654,7 @@
       { label: "Mean (SD)", n: true, cell: (r) => (share(r) ? "–" : pair(S.mean[r], S.sd[r])) },
       { label: "Geo. mean (CV %)", tip: "Geometric mean and geometric coefficient of variation", n: true, cell: (r) => (share(r) ? "–" : pair(S.geometric_mean[r], S.geometric_cv_percent[r])) },
       { label: "Range", n: true, cell: (r) => (share(r) ? "–" : span(S.minimum[r], S.maximum[r])) },
-    ], rows, { sticky: true, label: "Summary over patients" }));
+    ], rows, { sticky: true, tight: true, label: "Summary over patients" }));
   }
 
   // ---------------------------------------------------------------- patients
@@ -734,25 +731,28 @@
       const each = types.length > 6 ? 150 : 200;
       const size = types.length * each + 90;
       const plot = figure(`Courses of patient ${who.id}: ${types.map((t) => D.types[t].label).join("; ")}. The numbers are in the table below.`, size);
+      Object.assign(plot.dataset, { paper: Math.min(size, 540), screen: size });
       view.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), "all", (z) => Plotly.relayout(plot, { "xaxis.range": window_(z, end) }))), h("figure", {}, plot));
       patientFigure(plot, who, courses, types, end, size);
     } else view.append(h("p", { class: "notice" }, "No result of this patient was read."));
 
-    view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course. What can't be computed says why."));
+    view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course; open tables are printed. What can't be computed says why."));
     let first = true;
     for (const c of courses.filter((x) => x.m[1] > x.m[0])) {
       const box = h("details", { open: first }, h("summary", {}, `${D.types[c.t].label}`, h("small", {}, `infusion ${c.i}`)));
       first = false;
       const fill = () => { if (box.children.length === 1) box.append(patientTable(c)); };
       box.addEventListener("toggle", fill);
-      addEventListener("beforeprint", fill);
       if (box.open) fill();
       view.append(box);
     }
     if (!courses.some((x) => x.m[1] > x.m[0])) view.append(h("p", { class: "notice" }, "No metric is computed for the courses of this patient."));
     const found = range(0, Q.check.length).filter((r) => Q.s[r] === s);
     view.append(h("h2", {}, "Findings"));
-    view.append(found.length ? findings(found) : h("p", { class: "notice" }, "No check found anything about this patient."));
+    const serious = found.filter((r) => SEVERITY[T(Q.verdict[r])] < 2), notes = found.filter((r) => SEVERITY[T(Q.verdict[r])] >= 2);
+    if (serious.length) view.append(findings(serious));
+    else view.append(h("p", { class: "notice" }, notes.length ? "No check failed or warned about this patient." : "No check found anything about this patient."));
+    if (notes.length) view.append(h("details", {}, h("summary", {}, plural(notes.length, "note")), findings(notes)));
   }
   function patientFigure(plot, who, courses, types, end, size) {
     const traces = [], shapes = [], annotations = [];
@@ -777,7 +777,7 @@
         if (slope === undefined || at0 === undefined || M.value[slope] === null || M.value[at0] === null) return;
         const y = [a, b].map((x) => intercept(at0) * Math.exp(-M.value[slope] * x));
         traces.push({
-          ...panel, type: "scatter", mode: "lines", x: [a + shift, b + shift], y, line: { color: "#B45F00", width: 3 }, name: "Terminal phase", legendgroup: "terminal", showlegend: !marks.has("terminal") && !!marks.add("terminal"),
+          ...panel, type: "scatter", mode: "lines", x: [a + shift, b + shift], y, line: { color: "#E69F00", width: 6 }, name: "Terminal phase", legendgroup: "terminal", showlegend: !marks.has("terminal") && !!marks.add("terminal"),
           hoverinfo: "text", text: [1, 1].map(() => `half-life ${days(M.value[half])} days<br>from day ${days(a)} to ${days(b)} of infusion ${c.i}`),
         });
       });
@@ -800,17 +800,16 @@
   const intercept = (m) => (T(M.unit[m]) ? M.value[m] : Math.exp(M.value[m]));
 
   function patientTable(course) {
-    const status = ["estimated", "upper bound", "lower bound", "interval", "not estimable"];
+    const status = ["estimate", "upper bound", "lower bound", "interval", "no value"];
     return table([
       { label: "Metric", cls: "wide", cell: (m) => h("span", { title: D.metric_names[M.name[m]].definition }, D.metric_names[M.name[m]].label) },
       { label: "Value", n: true, cell: (m) => { const [text, cls] = reading(m); return cls ? h("span", { class: cls }, text) : text; } },
       { label: "95 % interval", n: true, cell: (m) => (M.status[m] === 0 && M.lower[m] !== null && M.upper[m] !== null && M.lower[m] !== M.upper[m] ? `${num(M.lower[m])} to ${num(M.upper[m])}` : "") },
-      { label: "Unit", cell: (m) => (M.status[m] === 4 ? "" : T(M.unit[m]).replace(/^day$/, "days")) },
-      { label: "Known as", cell: (m) => status[M.status[m]] },
-      { label: "Remark", cls: "wide text", cell: (m) => { return M.status[m] === 4 ? reading(m)[2] : T(M.reason[m]); } },
+      { label: "Unit", cls: "line", cell: (m) => (M.status[m] === 4 ? "" : T(M.unit[m]).replace(/^day$/, "days")) },
+      { label: "Known as", cls: "line", cell: (m) => status[M.status[m]] },
       { label: "Results", n: true, cell: (m) => (M.n[m] === null ? "" : num(M.n[m])) },
       { label: "Window (days)", n: true, cell: (m) => (M.start[m] === null || M.end[m] === null ? "" : `${days(M.start[m])} to ${days(M.end[m])}`) },
-      { label: "Method", cls: "wide text", cell: (m) => T(M.method[m]) },
+      { label: "Remark and method", cls: "remark", cell: (m) => [M.status[m] === 4 ? reading(m)[2] : T(M.reason[m]), T(M.method[m]) ? h("small", {}, T(M.method[m])) : null].filter(Boolean) },
     ], range(...course.m), { sticky: true, label: `Metrics, ${D.types[course.t].label}, infusion ${course.i}` });
   }
 
@@ -838,8 +837,9 @@
       view.append(h("p", { class: "notice" }, `Nothing to look at: no check failed, warned or noted anything${c.qc_pass ? ` (${plural(c.qc_pass, "check")} passed)` : ""}.`));
       if (!all.length) return;
     } else view.append(h("p", { class: "lead" }, "Every finding of every check, with its place in the laboratory's file. A suggested reading is never applied: correct the file, and the next run takes it up."));
-    const chosen = new Set(["fail", "warn", "note"].filter((v) => c["qc_" + v]));
-    if (!chosen.size) chosen.add("pass");
+    // What needs a decision first; notes, which may be hundreds, on demand.
+    const chosen = new Set(["fail", "warn"].filter((v) => c["qc_" + v]));
+    if (!chosen.size) chosen.add(c.qc_note ? "note" : "pass");
     let check = "", word = "";
     const text = all.map((r) => [Q.message, Q.subject_id, Q.source_file, Q.value, Q.check, Q.suggestion].map((k) => T(k[r])).join(" ").toLowerCase());
     const filtered = () => all.filter((r) => chosen.has(T(Q.verdict[r])) && (!check || T(Q.check[r]) === check) && text[r].includes(word))
