@@ -2,8 +2,8 @@
 
 10,000 courses of 15 points, all default metrics except the two maximum-likelihood
 fits, which are timed apart. The plain implementation is written here from the
-definitions and must give the same numbers. One row per run is appended to
-benchmarks/nca_results.tsv.
+definitions and must give the same numbers. Seconds are processor time, so a busy machine counts
+little. One row per run is appended to benchmarks/nca_results.tsv.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import platform
 import subprocess
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,8 @@ LLOQ, LOD = 50.0, 10.0
 RESULTS = Path(__file__).with_name("nca_results.tsv")
 WINDOWS = ((0, 7), (0, 14), (0, 28), (0, 84), (0, 90), (0, 180))
 LANDMARKS = {"M1": (28, 7), "M3": (84, 14), "M6": (180, 30), "M12": (365, 45)}
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 
 def simulate(n: int, seed: int = 1) -> Profiles:
@@ -110,6 +112,11 @@ def plain(time: Sequence[float], value: Sequence[float | None]) -> dict[str, flo
             return (t2 - t1) * (c1 - c2) / math.log(c1 / c2)
         return (t2 - t1) * (c1 + c2) / 2
 
+    def quadrature(t1: float, c1: float, t2: float, c2: float) -> float:
+        # Gauss-Legendre: the closed form cancels where c1 and c2 are nearly equal.
+        share = (NODES + 1) / 2
+        return float((t2 - t1) / 2 * (WEIGHTS * (t1 + share * (t2 - t1)) * c1 * (c2 / c1) ** share).sum())
+
     def until(end: float) -> float:
         total = 0.0
         for (t1, c1), (t2, c2) in pairwise(points):
@@ -135,8 +142,7 @@ def plain(time: Sequence[float], value: Sequence[float | None]) -> dict[str, flo
         if t2 > tlast:
             break
         if 0 < c2 < c1:
-            k = math.log(c1 / c2) / (t2 - t1)
-            moment += (t1 * c1 - t2 * c2) / k + (c1 - c2) / k**2
+            moment += quadrature(t1, c1, t2, c2)
         else:
             moment += (t2 - t1) * (t1 * c1 + t2 * c2) / 2
     out |= {"aumc_last": moment, "mrt": moment / auc, "effective_half_life": math.log(2) * moment / auc}
@@ -216,31 +222,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     kinetics = Kinetics.model_validate({"half_life": {"tobit": False}})
     seconds = []
     for _ in range(arguments.repeat):
-        start = perf_counter()
+        start = process_time()
         rows = [*nca.results(profiles, kinetics), *persistence.results(profiles, kinetics)]
         table = assemble(profiles, rows)
-        seconds.append(perf_counter() - start)
+        seconds.append(process_time() - start)
     ours = n / min(seconds)
 
     lists = [
         (t, [None if math.isnan(c) else c for c in v])
         for t, v in zip(profiles.time.tolist(), profiles.value.tolist(), strict=True)
     ]
-    start = perf_counter()
+    start = process_time()
     expected = [plain(t, c) for t, c in lists]
-    reference = n / (perf_counter() - start)
+    reference = n / (process_time() - start)
     worst = agreement(table, expected)
 
     shape = outline(profiles)
     phase = terminal_phase(profiles, shape, kinetics.half_life)
-    start = perf_counter()
+    start = process_time()
     tobit_phase(profiles, shape, phase, kinetics.half_life)
-    tobit = n / (perf_counter() - start)
+    tobit = n / (process_time() - start)
     enough = np.flatnonzero(profiles.quantified.sum(axis=1) >= kinetics.stein.min_points)[: arguments.fits]
-    start = perf_counter()
+    start = process_time()
     for i in enough:
         fit_stein(profiles.time[i], profiles.lower[i], profiles.upper[i])
-    stein = len(enough) / (perf_counter() - start)
+    stein = len(enough) / (process_time() - start)
 
     row = {
         "cartrace": cartrace.__version__,
@@ -264,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         writer.writerow(row)
     for name, value in row.items():
         print(f"{name:28} {value}")
-    if not worst < 1e-8:
+    if not worst < 1e-9:
         print("the two implementations disagree")
         return 1
     return 0
