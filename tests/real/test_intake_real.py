@@ -17,16 +17,16 @@ def test_myeloma_pcr_pairs_off_the_laboratory_ratio_are_found_with_their_reading
     found = intake_of("myeloma_bcma").findings("unit_ratio").set_index("source_row")
     assert list(found.index) == [7, 22]
     assert found.loc[7, "verdict"] == "warn"
-    assert "657 read as 675" in found.loc[7, "suggestion"]
+    assert "digits of the numerator exchanged" in found.loc[7, "suggestion"]
     # 0.12 % off where rounding explains 0.03 %: told, but not flagged.
     assert found.loc[22, "verdict"] == "note"
-    assert "602214 read as 454949" in found.loc[22, "suggestion"]
+    assert "digits of the denominator exchanged" in found.loc[22, "suggestion"]
 
 
 def test_myeloma_many_digit_results_that_two_patients_share_are_found(intake_of: Of) -> None:
-    messages = " ".join(intake_of("myeloma_bcma").findings("same_result_two_subjects")["message"])
-    assert all(number in messages for number in ("271839", "662607", "57721"))
-    assert len(intake_of("myeloma_bcma").findings("same_result_two_subjects")) == 3
+    found = intake_of("myeloma_bcma").findings("same_result_two_subjects")
+    assert sorted(found["source_row"]) == [7, 10, 12]
+    assert found["message"].str.contains("stands for 2 subjects").all()
 
 
 def test_myeloma_days_outside_their_visit_are_found_once_for_each_sample(intake_of: Of) -> None:
@@ -39,7 +39,7 @@ def test_myeloma_text_in_number_columns_is_told_cell_by_cell(intake_of: Of) -> N
     unreadable = cells[cells["message"].str.contains("unreadable")]
     assert sorted(unreadable["source_row"]) == [13, 17, 41, 65, 89, 112]
     assert len(cells) == 42
-    assert set(cells["value"]) == {"n.d.", "n.d", "Teclistamab", "Teclistamab?"}
+    assert not cells["message"].str.contains("text in a number column").any()
 
 
 def test_myeloma_row_of_zeros_is_found(intake_of: Of) -> None:

@@ -153,7 +153,7 @@ def _number(cell: float, options: CellOptions) -> CellReading:
     meaning = options.text.get(fold(f"{value:.12g}"))
     if meaning is not None:
         return _meant(meaning, f"{value:.12g}")
-    # Twelve digits: 61.2999999999999 is what a spreadsheet makes of 66.1.
+    # Twelve digits: 41.2999999999999 is what a spreadsheet makes of 41.3.
     printed = Decimal(f"{value:.12g}")
     return CellReading("number", value=float(printed), rounding=_rounding(printed))
 
