@@ -301,6 +301,19 @@ def swaps(value: float, half: float) -> Iterator[float]:
 # --- (b) values that belong elsewhere ------------------------------------------------------
 
 
+def _courses(chosen: pd.DataFrame) -> Iterator[list[int]]:
+    """Yield the positions of each course in order of days; days with two results are left out."""
+    single = chosen[~chosen.duplicated([*COURSE, "day"], keep=False)]
+    if not len(single):
+        return
+    # One sort and one split: slicing a frame for each course is slow.
+    number = single.groupby(COURSE, sort=False).ngroup().to_numpy()
+    order = np.lexsort((single["day"].to_numpy(float), number))
+    positions = single.index.to_numpy()[order]
+    for part in np.split(positions, np.flatnonzero(np.diff(number[order])) + 1):
+        yield [int(p) for p in part]
+
+
 def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
     """Report values far from both neighbours in time, and neighbours that look exchanged.
 
@@ -316,12 +329,12 @@ def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Findin
         & ~post
         & (frame["day"] > 0)
     ]
-    for _, course in usable.groupby(COURSE, sort=False):
-        ordered = course.sort_values("day", kind="stable").drop_duplicates("day", keep=False)
-        if len(ordered) < 3:
+    all_logs = np.log(frame["value"].where(frame["value"] > 0).to_numpy(float))
+    all_days = frame["day"].to_numpy(float)
+    for positions in _courses(usable):
+        if len(positions) < 3:
             continue
-        positions = [int(p) for p in ordered.index]
-        logs = np.log(ordered["value"].to_numpy(float))
+        logs = all_logs[positions]
         swapped = _exchanged(logs, fold)
         for i in swapped:
             a, b = positions[i], positions[i + 1]
@@ -343,7 +356,7 @@ def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Findin
         for k in np.flatnonzero(same_side & (jump > fold)):
             i = int(k) + 1
             # A sparse course rises and falls steeply: its maximum alone is no error.
-            peak = logs[i] == logs.max() and _get(ordered, i, "day") <= LATEST_PEAK
+            peak = logs[i] == logs.max() and all_days[positions[i]] <= LATEST_PEAK
             if i in taken or peak:
                 continue
             p = positions[i]
@@ -374,19 +387,15 @@ def sudden_loss(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
     usable = frame[frame["analyte"].isin(EXPANSION) & ~post & (frame["day"] > 0)]
     quantified = usable[(usable["detection"] == "quantified") & (usable["value"] > 0)]
     smallest = quantified.groupby(["analyte", "assay", "unit"])["value"].min().to_dict()
-    for key, course in usable.groupby(COURSE, sort=False):
-        least = smallest.get((key[3], key[4], key[5]))
-        ordered = course.sort_values("day", kind="stable").drop_duplicates("day", keep=False)
-        positions = [int(p) for p in ordered.index]
+    value, day, upper = (frame[c].to_numpy(float) for c in ("value", "day", "upper"))
+    detection = frame["detection"].to_numpy(object)
+    for positions in _courses(usable):
         for a, b in itertools.pairwise(positions):
-            if _get(frame, a, "detection") != "quantified" or _get(frame, b, "detection") not in {
-                "BLD",
-                "BLQ",
-            }:
+            if detection[a] != "quantified" or detection[b] not in {"BLD", "BLQ"}:
                 continue
-            upper = _get(frame, b, "upper")
-            limit = least if pd.isna(upper) else upper
-            high, gap = _get(frame, a, "value"), _get(frame, b, "day") - _get(frame, a, "day")
+            unit = (_get(frame, a, "analyte"), _get(frame, a, "assay"), _get(frame, a, "unit"))
+            limit = smallest.get(unit) if np.isnan(upper[b]) else float(upper[b])
+            high, gap = float(value[a]), float(day[b] - day[a])
             if limit and gap <= LOSS_WITHIN and high >= config.plausibility.neighbour_fold**2 * limit:
                 yield Finding(
                     "sudden_loss",
@@ -596,31 +605,37 @@ def visit_window(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
     windows = {" ".join(v.name.split()).casefold(): (v.day, v.window) for v in config.visits}
     default = config.plausibility.visit_window_default
     named = frame[frame["visit"].notna()]
-    for _, group in named.groupby(["subject_id", "infusion", "matrix", "visit", "day"], sort=False):
+    limits: dict[str, tuple[float, float, str]] = {}
+    for visit in named["visit"].unique():
+        known = windows.get(" ".join(str(visit).split()).casefold())
+        match = _DAY_VISIT.fullmatch(str(visit))
+        if known is not None:
+            limits[str(visit)] = (*known, "visits")
+        elif match is not None:
+            limits[str(visit)] = (float(match.group(1)), default, "plausibility.visit_window_default")
+    named = named[named["visit"].isin(list(limits))]
+    center = named["visit"].map({v: limit[0] for v, limit in limits.items()}).astype("float64")
+    window = named["visit"].map({v: limit[1] for v, limit in limits.items()}).astype("float64")
+    # "Day 14" may also be written on the study clock, across a second infusion.
+    distance = np.minimum((named["day"] - center).abs(), (named["study_day"] - center).abs())
+    outside = named[distance > window]
+    for _, group in outside.groupby(["subject_id", "infusion", "matrix", "visit", "day"], sort=False):
         visit = str(group["visit"].iloc[0])
-        nominal = windows.get(" ".join(visit.split()).casefold())
-        source = "visits"
-        if nominal is None:
-            match = _DAY_VISIT.fullmatch(visit)
-            if match is None:
-                continue
-            nominal, source = (float(match.group(1)), default), "plausibility.visit_window_default"
+        nominal, source = limits[visit][:2], limits[visit][2]
         day = float(group["day"].iloc[0])
-        # "Day 14" may also be written on the study clock, across a second infusion.
-        off = min(abs(day - nominal[0]), abs(float(group["study_day"].iloc[0]) - nominal[0]))
-        if off > nominal[1]:
-            nearer = min(config.visits, key=lambda v: abs(v.day - day), default=None)
-            fits = nearer is not None and nearer.name != visit and abs(nearer.day - day) <= nearer.window
-            yield Finding(
-                "visit_window",
-                "warn",
-                tuple(int(p) for p in group.index),
-                f"Visit '{visit}' (day {nominal[0]:g}) was on day {day:g}, {off:g} days off.",
-                value=f"{day:g}",
-                limit=f"{nominal[0]:g} +/- {nominal[1]:g}",
-                limit_source=source,
-                suggestion=f"day {day:g} lies in the window of {nearer.name}" if fits and nearer else "",
-            )
+        off = float(distance[group.index[0]])
+        nearer = min(config.visits, key=lambda v: abs(v.day - day), default=None)
+        fits = nearer is not None and nearer.name != visit and abs(nearer.day - day) <= nearer.window
+        yield Finding(
+            "visit_window",
+            "warn",
+            tuple(int(p) for p in group.index),
+            f"Visit '{visit}' (day {nominal[0]:g}) was on day {day:g}, {off:g} days off.",
+            value=f"{day:g}",
+            limit=f"{nominal[0]:g} +/- {nominal[1]:g}",
+            limit_source=source,
+            suggestion=f"day {day:g} lies in the window of {nearer.name}" if fits and nearer else "",
+        )
 
 
 def detected_before_infusion(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
