@@ -6,16 +6,21 @@ definitions and must give the same numbers. Seconds are processor time, so a bus
 little. One row per run is appended to benchmarks/nca_results.tsv.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import argparse
 import csv
 import math
+import os
 import platform
 import subprocess
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
+
+# One core: threads of the linear algebra only get in the way of such small matrices.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
