@@ -6,7 +6,6 @@ definitions and must give the same numbers. Seconds are processor time, so a bus
 little. One row per run is appended to benchmarks/nca_results.tsv.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import argparse
