@@ -496,7 +496,9 @@ def _forwarding(process: subprocess.Popen[str]) -> Iterator[list[int]]:
         received.append(number)
 
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    earlier = {number: signal.signal(number, stop) for number in watched}
+    # What nohup or a shell's background job ignores stays ignored.
+    heard = [number for number in watched if signal.getsignal(number) != signal.SIG_IGN]
+    earlier = {number: signal.signal(number, stop) for number in heard}
     try:
         yield received
     finally:

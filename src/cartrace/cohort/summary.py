@@ -7,8 +7,8 @@ enters the survival curves; it never enters a mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -87,11 +87,21 @@ def summarise(
     # Metrics keep the order in which they were computed, which is the registry's.
     place = {name: i for i, name in enumerate(metrics["metric"].unique())}
     for cohort, members in _cohorts(ordered, subjects, settings):
-        for key, group in members.groupby([*COURSE_TYPE, "metric"], sort=False):
-            names = {"cohort": cohort, **dict(zip([*COURSE_TYPE, "metric"], key, strict=True))}
-            statistics.append(names | _summarise(group, str(names["metric"]), settings, events))
+        whole = _Courses.of(members)
+        groups = members.groupby([*COURSE_TYPE, "metric"], sort=False).indices
+        for key, index in groups.items():
+            names = {
+                "cohort": cohort,
+                **dict(zip([*COURSE_TYPE, "metric"], cast("tuple[object, ...]", key), strict=True)),
+            }
+            courses = whole.take(np.asarray(index))
+            statistics.append(names | courses.counts())
             if names["metric"] in events:
-                curves += [names | step for step in _curves(group, settings)]
+                median, steps = _survival(courses, settings)
+                statistics[-1] |= median
+                curves += [names | step for step in steps]
+            else:
+                statistics[-1] |= _statistics(courses, str(names["metric"]), settings)
     for table in (statistics, curves):
         table.sort(
             key=lambda row: (
@@ -117,25 +127,66 @@ def _cohorts(
         yield str(cohort), members
 
 
-def _summarise(
-    group: pd.DataFrame, metric: str, settings: Cohort, events: Collection[str]
-) -> dict[str, object]:
-    status = group["status"]
-    estimates = group.loc[status == "estimated", "value"].dropna().to_numpy(dtype=float)
-    units = group["unit"].dropna()
-    row: dict[str, object] = {
-        "unit": units.iloc[0] if len(units) else None,
-        "n": len(group),
-        "n_estimated": int((status == "estimated").sum()),
-        "n_censored": int(status.str.endswith("_censored").sum()),
-        "n_not_estimable": int((status == "not_estimable").sum()),
-        "reasons": count_reasons(group.loc[status == "not_estimable", "reason"]),
-    }
-    if metric in events:
-        return row | _survival_median(group, settings)
+class _Courses(NamedTuple):
+    """One metric of n courses as plain arrays: a thousand small frames would take seconds."""
+
+    status: NDArray[np.object_]
+    value: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    unit: NDArray[np.object_]
+    reason: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> _Courses:
+        return cls(
+            frame["status"].to_numpy(dtype=object),
+            frame["value"].to_numpy(dtype=float),
+            frame["lower"].to_numpy(dtype=float),
+            frame["upper"].to_numpy(dtype=float),
+            frame["unit"].fillna("").to_numpy(dtype=object),
+            frame["reason"].fillna("").to_numpy(dtype=object),
+        )
+
+    def take(self, index: NDArray[np.intp]) -> _Courses:
+        return _Courses(
+            self.status[index],
+            self.value[index],
+            self.lower[index],
+            self.upper[index],
+            self.unit[index],
+            self.reason[index],
+        )
+
+    def counts(self) -> dict[str, object]:
+        estimated = int((self.status == "estimated").sum())
+        refused = self.status == "not_estimable"
+        n_refused = int(refused.sum())
+        return {
+            "unit": next(filter(None, self.unit), None),
+            "n": len(self.status),
+            "n_estimated": estimated,
+            "n_censored": len(self.status) - estimated - n_refused,
+            "n_not_estimable": n_refused,
+            "reasons": count_reasons(self.reason[refused]),
+        }
+
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the intervals (lower, upper] of the courses whose time is known or censored."""
+        known = self.status != "not_estimable"
+        point = self.status == "estimated"
+        # A time lost before the first sample lies after the infusion.
+        lower = np.where(point, self.value, np.where(np.isnan(self.lower), 0.0, self.lower))[known]
+        upper = np.where(point, self.value, np.where(np.isnan(self.upper), np.inf, self.upper))[known]
+        order = np.lexsort((upper, lower))
+        return lower[order], upper[order]
+
+
+def _statistics(courses: _Courses, metric: str, settings: Cohort) -> dict[str, object]:
+    estimates = courses.value[(courses.status == "estimated") & ~np.isnan(courses.value)]
     if len(estimates) < settings.min_n:
-        return row
-    return row | (share(estimates) if metric.startswith(SHARE) else describe(estimates))
+        return {}
+    return share(estimates) if metric.startswith(SHARE) else describe(estimates)
 
 
 def describe(values: NDArray[np.float64]) -> dict[str, object]:
@@ -189,13 +240,13 @@ def share(answers: NDArray[np.float64]) -> dict[str, object]:
     }
 
 
-def count_reasons(reasons: pd.Series[str]) -> str | None:
+def count_reasons(reasons: Iterable[str]) -> str | None:
     """Count the reasons, most frequent first; None when there are none.
 
     The part after a semicolon is detail. Reasons that differ in numbers alone are
     counted together, and the numbers shown as an ellipsis.
     """
-    texts = [str(text).split(";", 1)[0].strip() for text in reasons.fillna("no reason given")]
+    texts = [text.split(";", 1)[0].strip() or "no reason given" for text in reasons]
     kinds: dict[str, list[str]] = {}
     for text in texts:
         kinds.setdefault(_NUMBER.sub("…", text), []).append(text)
@@ -203,55 +254,27 @@ def count_reasons(reasons: pd.Series[str]) -> str | None:
     return "; ".join(f"{text} ({n})" for n, text in sorted(counted, key=lambda c: (-c[0], c[1]))) or None
 
 
-def _bounds(group: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the intervals (lower, upper] of the courses whose time is known or censored."""
-    known = group[group["status"] != "not_estimable"]
-    point = (known["status"] == "estimated").to_numpy(dtype=bool)
-    value = known["value"].to_numpy(dtype=float)
-    # A time lost before the first sample lies after the infusion.
-    lower = np.where(point, value, known["lower"].fillna(0.0).to_numpy(dtype=float))
-    upper = np.where(point, value, known["upper"].fillna(np.inf).to_numpy(dtype=float))
-    order = np.lexsort((upper, lower))
-    return lower[order], upper[order]
-
-
-def _survival_median(group: pd.DataFrame, settings: Cohort) -> dict[str, object]:
-    lower, upper = _bounds(group)
+def _survival(courses: _Courses, settings: Cohort) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """Return the median for the summary, and the steps of both curves."""
+    lower, upper = courses.bounds()
     if len(lower) < settings.min_n:
-        return {}
+        return {}, []
     curve = kaplan_meier(lower, upper)
-    reached = not np.isnan(curve.median)
-    return {
+    median: dict[str, object] = {
         "median": curve.median,
         "median_lower": curve.median_lower,
         "median_upper": curve.median_upper,
-        "median_method": "kaplan_meier" if reached else "kaplan_meier, not reached",
+        "median_method": "kaplan_meier, not reached" if np.isnan(curve.median) else "kaplan_meier",
     }
-
-
-def _curves(group: pd.DataFrame, settings: Cohort) -> Iterator[dict[str, object]]:
-    lower, upper = _bounds(group)
-    if len(lower) < settings.min_n:
-        return
-    km = kaplan_meier(lower, upper)
-    for day, survival, low, high, at_risk in zip(
-        km.day, km.survival, km.lower, km.upper, km.n_at_risk, strict=True
-    ):
-        yield {
-            "estimator": "kaplan_meier",
-            "day": day,
-            "survival": survival,
-            "lower": low,
-            "upper": high,
-            "n_at_risk": at_risk,
-        }
-    steps = turnbull(lower, upper)
-    yield {"estimator": "turnbull", "day": 0.0, "survival": 1.0, "lower": 0.0, "upper": 0.0}
-    for left, right, survival in zip(steps.left, steps.right, steps.survival, strict=True):
-        yield {
-            "estimator": "turnbull",
-            "day": right,
-            "survival": survival,
-            "lower": left,
-            "upper": right,
-        }
+    columns = ("day", "survival", "lower", "upper", "n_at_risk")
+    steps: list[dict[str, object]] = [
+        {"estimator": "kaplan_meier", **dict(zip(columns, step, strict=True))}
+        for step in zip(curve.day, curve.survival, curve.lower, curve.upper, curve.n_at_risk, strict=True)
+    ]
+    masses = turnbull(lower, upper)
+    start = (0.0, 1.0, 0.0, 0.0)
+    steps += [
+        {"estimator": "turnbull", **dict(zip(columns, step, strict=False))}
+        for step in [start, *zip(masses.right, masses.survival, masses.left, masses.right, strict=True)]
+    ]
+    return median, steps
