@@ -320,7 +320,8 @@ def _medians(
     pooled: list[figures.Bin],
     min_n: int,
 ) -> list[dict[str, Any]]:
-    used = measurements[measurements["status"] != "rejected"]
+    columns = ["t", "infusion", "subject_id", "day", "visit", "kind", "position"]
+    used = measurements.loc[measurements["status"] != "rejected", columns]
     used = used.assign(cohort=used["subject_id"].map(cohort_of).astype("string").fillna(""))
     out: list[dict[str, Any]] = []
     pairs = used[["t", "infusion"]].drop_duplicates().sort_values(["t", "infusion"])
@@ -347,11 +348,13 @@ def _medians(
 def _spans(measurements: pd.DataFrame, courses: pd.DataFrame) -> list[list[list[float]]]:
     """Quantifiable stretches of each course, on the study clock; after infusion only."""
     out: list[list[list[float]]] = [[] for _ in range(len(courses))]
-    used = measurements[(measurements["status"] != "rejected") & (measurements["day"] >= 0)]
-    for course, group in used.groupby("course", sort=False):
-        # Of two results on one day the quantifiable one counts, as in the kinetics.
-        rows = group.assign(absent=~group["kind"].isin([figures.QUANTIFIED, figures.ABOVE]))
-        rows = rows.sort_values(["study_day", "absent"], kind="stable").drop_duplicates("study_day")
+    kept = (measurements["status"] != "rejected") & (measurements["day"] >= 0)
+    used = measurements.loc[kept, ["course", "study_day", "kind"]]
+    # Of two results on one day the quantifiable one counts, as in the kinetics.
+    used = used.assign(absent=~used["kind"].isin([figures.QUANTIFIED, figures.ABOVE]))
+    used = used.sort_values(["course", "study_day", "absent"], kind="stable")
+    used = used.drop_duplicates(["course", "study_day"])
+    for course, rows in used.groupby("course", sort=False):
         spans = figures.quantifiable_spans(rows["study_day"].to_numpy(dtype=float), rows["kind"].to_numpy())
         out[int(str(course))] = [[round(a, 4), round(b, 4)] for a, b in spans]
     return out

@@ -71,7 +71,9 @@ def scripted(report: Path, tmp_path: Path):
         html = report.read_text(encoding="utf-8")
         # Only for the test: the policy of the page refuses any script but its own two.
         html = re.sub(r"<meta http-equiv=.*?>", "", html, count=1)
-        extra = f"<script>const done = (t) => {{ document.body.dataset.said = t; }};\n{lines}</script>"
+        # The tables of the cohort page are made after its first figure.
+        later = f"setTimeout(() => {{ {lines} }}, 1500);"
+        extra = f"<script>const done = (t) => {{ document.body.dataset.said = t; }};\n{later}</script>"
         path = tmp_path / "scripted.html"
         path.write_text(html.replace("</body>", extra + "</body>"), encoding="utf-8")
         document, console = opened(path, route, tmp_path / "profile")
@@ -168,7 +170,7 @@ def test_a_formula_is_defused_in_the_downloaded_table(tmp_path: Path) -> None:
     html = re.sub(r"<meta http-equiv=.*?>", "", render(data, load({})), count=1)
     lines = """<script>
         URL.createObjectURL = (blob) => { blob.text().then((t) => { document.body.dataset.said = encodeURIComponent(t); }); return "#/cohort"; };
-        [...document.querySelectorAll("button")].find((b) => b.textContent === "Download as CSV").click();
+        setTimeout(() => [...document.querySelectorAll("button")].find((b) => b.textContent === "Download as CSV").click(), 1500);
     </script>"""
     path = tmp_path / "report.html"
     path.write_text(html.replace("</body>", lines + "</body>"), encoding="utf-8")

@@ -428,14 +428,19 @@
     into.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), shown, zoomTo)), h("figure", {}, plot));
     drawCourses(plot, courses, type, window_(shown, end));
 
+    // The first figure is on the screen before the rest is drawn.
+    const steps = [() => subjectTable(into, courses, type), () => summaryTable(into, type)];
     if (type.expansion) {
       const two = h("div", { class: "two" });
       into.append(two);
-      survivalFigure(two);
-      swimmer(two, type, member);
+      steps.unshift(() => survivalFigure(two), () => swimmer(two, type, member));
     }
-    subjectTable(into, courses, type);
-    summaryTable(into, type);
+    const next = () => {
+      if (!plot.isConnected || !steps.length) return;
+      steps.shift()();
+      setTimeout(next, 0);
+    };
+    setTimeout(next, 0);
   }
   const window_ = (zoom, end) => (zoom === "all" ? [Math.min(-6, -end * 0.03), end * 1.03 + 1] : [-zoom * 0.05 - 1, zoom * 1.02]);
 
@@ -533,9 +538,10 @@
     const last = (s) => spans(s).reduce((a, [, b]) => Math.max(a, b), -1);
     people.sort((a, b) => last(a) - last(b) || D.subjects[a].end - D.subjects[b].end);
     const box = h("figure", {}, h("h2", {}, "Follow-up of each patient"),
-      h("p", { class: "say" }, "Grey: followed. Blue: between quantifiable results without one below the limit between them. Triangles: infusions."));
+      h("p", { class: "say" }, "Grey: followed. Blue: between quantifiable results without one below the limit between them. Triangles: infusions." + (people.length > 80 ? " Hold the pointer on a bar for the patient." : "")));
     into.append(box);
-    const size = Math.max(360, people.length * 16 + 80);
+    const row = people.length <= 40 ? 16 : people.length <= 80 ? 11 : 8;
+    const size = Math.max(360, people.length * row + 80);
     const plot = figure("Swimmer plot: follow-up, infusions and quantifiable stretches of each patient.", size);
     box.append(plot);
     const line = (list, colour, width, name) => ({ type: "scatter", mode: "lines", name, line: { color: colour, width }, connectgaps: false, hoverinfo: "text", ...list });
@@ -543,7 +549,7 @@
     const put = (l, x, y, text, s) => { l.x.push(x); l.y.push(y); l.text.push(text); l.customdata.push(s); };
     const reach = people.reduce((a, s) => Math.max(a, D.subjects[s].end || 0, last(s)), 28);
     const bar = lane(), blue = lane(), dots = lane(), given = lane(), open = lane();
-    const thick = Math.max(4, Math.min(11, 300 / people.length));
+    const thick = Math.min(11, row - 3);
     people.forEach((s, y) => {
       const who = D.subjects[s];
       const name = plain(who.id);
@@ -561,10 +567,10 @@
     const mark = (list, symbol, colour, s, name, legend) => ({ type: "scatter", mode: "markers", name, showlegend: legend, hoverinfo: "text", marker: { symbol, color: colour, size: s, line: { width: symbol.includes("open") ? 1.5 : 0 } }, ...list });
     draw(plot, [
       line(bar, "#cfd6dd", thick, "Followed"), line(blue, COLOURS[0], thick, "Quantifiable"), mark(dots, "square", COLOURS[0], thick, "Quantifiable once", false),
-      mark(given, "triangle-right", INK, 10, "Infusion", true), ...(open.x.length ? [mark(open, "circle-open", SOFT, 8, "Last result", true)] : []),
+      mark(given, "triangle-right", INK, row < 16 ? 6 : 10, "Infusion", true), ...(open.x.length ? [mark(open, "circle-open", SOFT, 8, "Last result", true)] : []),
     ], {
       height: size, xaxis: axis("Days from the first infusion", { range: [-0.03 * reach, 1.02 * reach] }),
-      yaxis: axis("", { tickmode: "array", tickvals: range(0, people.length), ticktext: people.map((s) => plain(shorten(D.subjects[s].id, 14))), range: [-0.8, people.length - 0.2], showgrid: false, ticks: "", tickfont: { size: people.length > 40 ? 9 : 12 } }),
+      yaxis: axis("", { showticklabels: people.length <= 80, tickmode: "array", tickvals: range(0, people.length), ticktext: people.map((s) => plain(shorten(D.subjects[s].id, 14))), range: [-0.8, people.length - 0.2], showgrid: false, ticks: "", tickfont: { size: row < 16 ? 9 : 12 } }),
     }, true);
   }
 
