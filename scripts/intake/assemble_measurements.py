@@ -23,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     from cartrace import config as configuration
-    from cartrace.intake.assemble import SheetTables, assemble
-    from cartrace.intake.laboratory_table import RESULTS
+    from cartrace.intake.assemble import assemble
+    from cartrace.intake.results import RESULTS
+    from cartrace.intake.sheet_tables import SheetTables
     from cartrace.tables import INFUSIONS, MEASUREMENTS, QC, SAMPLES, SUBJECTS, read_table, write_table
 
     config = configuration.load(json.loads(args.settings))

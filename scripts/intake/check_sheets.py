@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     from cartrace import config as configuration
-    from cartrace.intake.assemble import sheet_tables
-    from cartrace.intake.laboratory_table import RESULTS
+    from cartrace.intake.results import RESULTS
+    from cartrace.intake.sheet_tables import sheet_tables
     from cartrace.intake.sheets import read_sheets
     from cartrace.problems import InputError, raise_if_any
     from cartrace.tables import INFUSIONS, SAMPLES, SUBJECTS, read_table, write_table

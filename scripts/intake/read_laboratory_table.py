@@ -23,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     from cartrace import config as configuration
-    from cartrace.intake.laboratory_table import RESULTS, read_grid, read_results
+    from cartrace.intake.laboratory_table import read_grid, read_results
     from cartrace.intake.mapping import read_mapping
+    from cartrace.intake.results import RESULTS
     from cartrace.intake.sheets import read_sheets
     from cartrace.problems import InputError, Problem, raise_if_any
     from cartrace.provenance import sha256_of

@@ -297,11 +297,25 @@ def load(raw: Mapping[str, Any], file: str = "config") -> Config:
     InputError
         With every unknown key (and the nearest known one) and every bad value.
     """
+    config, problems = check(raw, file)
+    raise_if_any(problems)
+    return config
+
+
+def check(raw: Mapping[str, Any], file: str = "config") -> tuple[Config, list[Problem]]:
+    """Check ``raw``; sections with problems are replaced by their defaults.
+
+    So the sheets can be checked too, and everything is told at once.
+    """
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(raw), []
     except ValidationError as error:
-        raise_if_any([_problem(e, file) for e in error.errors()])
-        raise
+        faults = error.errors()
+    bad = {str(fault["loc"][0]) for fault in faults if fault["loc"]}
+    rest = {key: value for key, value in raw.items() if key not in bad}
+    problems = [_problem(fault, file) for fault in faults]
+    # A fault of the whole (no single section to blame) leaves nothing to go on with.
+    return (check(rest, file)[0] if bad else Config()), problems
 
 
 def _problem(error: Any, file: str) -> Problem:

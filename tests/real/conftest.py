@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from cartrace.intake.assemble import SheetTables, assemble, sheet_tables
+from cartrace.intake.assemble import assemble
 from cartrace.intake.laboratory_table import read_grid, read_results
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.plan import Plan, load_plan
+from cartrace.intake.sheet_tables import SheetTables, sheet_tables
 from cartrace.intake.sheets import read_sheets
 from cartrace.problems import raise_if_any
 

@@ -76,7 +76,12 @@ rule read_laboratory_table:
     params:
         sha256=lambda wildcards: PLAN.files[wildcards.file_id].sha256,
         clock=lambda wildcards: PLAN.files[wildcards.file_id].clock_digest,
-        settings=settings("sheets", "single_infusion", "visits"),
+        # Only a table with dates needs the sheets.
+        settings=lambda wildcards: (
+            settings("sheets", "single_infusion", "visits")
+            if PLAN.files[wildcards.file_id].clock_digest
+            else "{}"
+        ),
     shell:
         r"""
         exec &>{log:q}

@@ -1,89 +1,27 @@
 """All results of all files -> measurements, each on the clock of its infusion.
 
-The sheets become tables (:func:`sheet_tables`); the results of the files find
-their subject, sample, day and infusion (:func:`place_on_clock`); the checks over
+The results of the files find their subject, sample, day and infusion (:func:`place_on_clock`); the checks over
 whole courses (:mod:`cartrace.intake.plausibility`) flag what looks wrong.
 Nothing is corrected: what can't be placed is left out, with a row in qc.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from cartrace.intake import plausibility
-from cartrace.intake.laboratory_table import RESULTS
+from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import look_alike
 from cartrace.problems import did_you_mean
-from cartrace.tables import INFUSIONS, MEASUREMENTS, QC, SAMPLES, SUBJECTS, concat, conform, empty, rows
+from cartrace.tables import MEASUREMENTS, QC, concat, conform, empty, rows
 
 if TYPE_CHECKING:
     from cartrace.config import Config
-    from cartrace.intake.sheets import Sheets
-
-
-@dataclass(frozen=True, slots=True)
-class SheetTables:
-    """The sheets as tables: SUBJECTS, INFUSIONS, SAMPLES."""
-
-    subjects: pd.DataFrame
-    infusions: pd.DataFrame
-    samples: pd.DataFrame
-
-
-def sheet_tables(sheets: Sheets, config: Config, subjects_in_tables: Iterable[str] = ()) -> SheetTables:
-    """Turn the sheets into tables without calendar dates.
-
-    Parameters
-    ----------
-    sheets
-        The checked sheets.
-    config
-        With ``single_infusion``, subjects without an infusion row get one on day 0.
-    subjects_in_tables
-        Subjects found in the laboratory tables; used with ``single_infusion``.
-    """
-    single = config.single_infusion
-    subjects: list[dict[str, Any]] = [asdict(s) for s in sheets.subjects]
-    if single is not None and config.sheets.subjects is None:
-        known = {i.subject_id for i in sheets.infusions}
-        found = sorted(set(subjects_in_tables) | known)
-        subjects = [{"subject_id": s} for s in found]
-    products = {p.product: p for p in sheets.products}
-    infusions: list[dict[str, Any]] = []
-    for i in sheets.infusions:
-        product = products.get(i.product)
-        infusions.append(
-            asdict(i)
-            | {
-                "target": product.target if product else (single.target or None if single else None),
-                "construct": product.construct if product else None,
-                "vector": product.vector if product else (single.vector if single else "unknown"),
-            }
-        )
-    if single is not None:
-        treated = {i.subject_id for i in sheets.infusions}
-        infusions += [
-            {
-                "subject_id": s["subject_id"],
-                "infusion": 1,
-                "study_day": 0.0,
-                "product": single.product,
-                "target": single.target or None,
-                "vector": single.vector,
-            }
-            for s in subjects
-            if s["subject_id"] not in treated
-        ]
-    return SheetTables(
-        rows(subjects, SUBJECTS),
-        rows(infusions, INFUSIONS),
-        rows([asdict(s) for s in sheets.samples], SAMPLES),
-    )
+    from cartrace.intake.sheet_tables import SheetTables
 
 
 def assemble(

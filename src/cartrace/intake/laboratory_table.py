@@ -24,11 +24,11 @@ from cartrace.analytes import ANALYTES
 from cartrace.intake.cells import CellOptions, CellReading, parse_cell, show
 from cartrace.intake.clock import EARLIEST, days_between, parse_date
 from cartrace.intake.mapping import ColumnRef, Mapping, MatrixColumn, Test, ValueColumn
+from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import id_fault, quote
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any, redact_dates
-from cartrace.tables import QC, Column, Table, rows
+from cartrace.tables import QC, rows
 from cartrace.units import canonical, factor
-from cartrace.vocabulary import CENSORINGS, DETECTIONS, MATRICES, MEASUREMENT_STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,40 +39,6 @@ MAX_COMPRESSION = 200
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
 MAX_CELLS = 20_000_000
-
-RESULTS = Table(
-    "results",
-    "One result of one laboratory file, before it is put on the clock of its infusion.",
-    (
-        Column("subject_id", "text", "Subject as the table writes it; empty when a sample stands for it."),
-        Column("sample_id", "text", "Sample as the table writes it."),
-        Column("matrix", "text", "Compartment; empty when the samples sheet gives it.", allowed=MATRICES),
-        Column("infusion", "integer", "Infusion, when the table says it; day then counts from it."),
-        Column("day", "number", "Day as the table says it: from infusion, else the study day."),
-        Column("study_day", "number", "Study day that a date became."),
-        Column("visit", "text", "Visit as the table writes it."),
-        Column("analyte", "text", "What was measured.", required=True),
-        Column("assay", "text", "How it was measured.", required=True),
-        Column("value", "number", "The quantified value."),
-        Column("unit", "text", "Unit of all numbers.", required=True),
-        Column("detection", "text", "As in measurements.", required=True, allowed=DETECTIONS),
-        Column("censoring", "text", "As in measurements.", required=True, allowed=CENSORINGS),
-        Column("lower", "number", "Lower bound."),
-        Column("upper", "number", "Upper bound."),
-        Column("lod", "number", "Limit of detection."),
-        Column("lloq", "number", "Lower limit of quantification."),
-        Column("uloq", "number", "Upper limit of quantification."),
-        Column("printed", "number", "The number in the cell, also where it is below a limit."),
-        Column("rounding", "number", "Half a unit of the last printed digit."),
-        Column("ratios", "text", "JSON: the ratios between units that the mapping declares for the analyte."),
-        Column("status", "text", "accepted or flagged.", required=True, allowed=MEASUREMENT_STATUSES),
-        Column("flags", "text", "Checks that flagged it."),
-        Column("source_file", "text", "file_id.", required=True),
-        Column("source_row", "integer", "Row, as a spreadsheet counts.", required=True),
-        Column("source_column", "text", "Column.", required=True),
-        Column("source_sha256", "text", "SHA-256 of the file.", required=True),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,9 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     InputError
         With every problem of configuration, sheets, mappings and files.
     """
-    config = configuration.load(config_raw, config_file)
-    sheets, problems = read_sheets(folder, config)
+    config, problems = configuration.check(config_raw, config_file)
+    sheets, more = read_sheets(folder, config)
+    problems += more
     known = _read_manifest(folder)
     files: dict[str, FilePlan] = {}
     stats: dict[str, tuple[int, int]] = {}

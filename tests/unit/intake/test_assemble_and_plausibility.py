@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace import config as configuration
-from cartrace.intake.assemble import SheetTables, assemble
-from cartrace.intake.laboratory_table import RESULTS
+from cartrace.intake.assemble import assemble
 from cartrace.intake.plausibility import significant_digits, swaps
+from cartrace.intake.results import RESULTS
+from cartrace.intake.sheet_tables import SheetTables
 from cartrace.tables import INFUSIONS, SAMPLES, SUBJECTS, rows
 
 RATIO = [

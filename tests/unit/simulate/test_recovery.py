@@ -17,10 +17,11 @@ import pytest
 import yaml
 
 from cartrace.config import Kinetics, Stein
-from cartrace.intake.assemble import SheetTables, assemble, sheet_tables
+from cartrace.intake.assemble import assemble
 from cartrace.intake.laboratory_table import read_grid, read_results
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.plan import load_plan
+from cartrace.intake.sheet_tables import SheetTables, sheet_tables
 from cartrace.intake.sheets import read_sheets
 from cartrace.kinetics.course import compute_metrics
 from cartrace.kinetics.stein import SteinParameters, stein_course
