@@ -40,6 +40,7 @@ from itertools import pairwise
 DAYS = (2.0, 4.0, 7.0, 9.0, 11.0, 14.0, 18.0, 21.0, 28.0, 42.0, 56.0, 84.0, 120.0, 180.0, 270.0)
 LLOQ, LOD = 50.0, 10.0
 RESULTS = Path(__file__).with_name("nca_results.tsv")
+MIN_RESULTS = 2
 WINDOWS = ((0, 7), (0, 14), (0, 28), (0, 84), (0, 90), (0, 180))
 LANDMARKS = {"M1": (28, 7), "M3": (84, 14), "M6": (180, 30), "M12": (365, 45)}
 
@@ -91,7 +92,8 @@ def plain(time: Sequence[float], value: Sequence[float | None]) -> dict[str, flo
     """Compute the default metrics of one course; ``value`` is None below quantification.
 
     Returns only what is estimable: linear up, log down; results below
-    quantification 0, 0 and left out between; PKNCA's half-life.
+    quantification 0, 0 and left out between; no area from fewer than 2 results;
+    PKNCA's half-life.
     """
     known = [(t, c) for t, c in zip(time, value, strict=True) if c is not None]
     if not known:
@@ -136,10 +138,17 @@ def plain(time: Sequence[float], value: Sequence[float | None]) -> dict[str, flo
             total += area(t1, c1, end, middle, falls=falls)
         return total
 
-    out["auc_last"] = auc = until(tlast)
-    out["auc_all"] = auc + (clast * (below[0] - tlast) / 2 if below else 0.0)
+    def seen(start: float, end: float) -> bool:
+        # The first point is the start that was put in.
+        return sum(start <= t <= end for t, _ in points[1:]) >= MIN_RESULTS
+
+    auc = until(tlast)
+    enough = seen(0, tlast)
+    if enough:
+        out["auc_last"] = auc
+        out["auc_all"] = auc + (clast * (below[0] - tlast) / 2 if below else 0.0)
     for start, end in WINDOWS:
-        if end <= points[-1][0]:
+        if end <= points[-1][0] and seen(start, end):
             out[f"auc_{start}_{end}"] = until(end) - until(start)
     moment = 0.0
     for (t1, c1), (t2, c2) in pairwise(points):
@@ -149,7 +158,8 @@ def plain(time: Sequence[float], value: Sequence[float | None]) -> dict[str, flo
             moment += quadrature(t1, c1, t2, c2)
         else:
             moment += (t2 - t1) * (t1 * c1 + t2 * c2) / 2
-    out |= {"aumc_last": moment, "mrt": moment / auc, "effective_half_life": math.log(2) * moment / auc}
+    if enough:
+        out |= {"aumc_last": moment, "mrt": moment / auc, "effective_half_life": math.log(2) * moment / auc}
 
     late = [(t, math.log(c)) for t, c in known if t > tmax]
     windows = []

@@ -182,6 +182,13 @@ class Auc(Section):
         le=100,
         description="Extrapolated share above which AUC to infinity is not estimable (aNCA).",
     )
+    min_points: int = Field(
+        2,
+        ge=0,
+        description="Fewest results, the imputed start not counted, that must lie inside a window (or up to Tlast, "
+        "for AUC to last, all and infinity, AUMC, MRT) for an area to be reported. House value; PKNCA flags "
+        "max.missing.",
+    )
 
     @field_validator("windows")
     @classmethod

@@ -55,13 +55,15 @@ class Points:
     """The points that areas are computed from, packed to the left.
 
     ``time`` and ``level`` are (n, p); padding repeats the last point, so that
-    padded segments have no width. ``log`` (n, p - 1) marks the segments where the
-    logarithmic rule holds. ``area`` and ``moment`` (n, p) are cumulative from the
-    first point. ``count`` (n,) is the number of points.
+    padded segments have no width. ``measured`` (n, p) marks the points that are
+    results: neither padding nor the start that was put in. ``log`` (n, p - 1) marks
+    the segments where the logarithmic rule holds. ``area`` and ``moment`` (n, p) are
+    cumulative from the first point. ``count`` (n,) is the number of points.
     """
 
     time: Floats
     level: Floats
+    measured: Bools
     log: Bools
     area: Floats
     moment: Floats
@@ -82,11 +84,13 @@ def points(profiles: Profiles, shape: Outline, blq: Blq, auc: Auc) -> Points:
     """Apply the BLQ rule, add the start, and integrate from point to point."""
     level, use = apply_blq(profiles, shape, blq)
     time = profiles.time
+    put_in = np.zeros(len(time), dtype=bool)
     if auc.start == "zero":
         add = shape.any_quantifiable & ~(use & (time == 0)).any(axis=1)
         time = np.column_stack([np.zeros(len(time)), time])
         level = np.column_stack([np.zeros(len(level)), level])
         use = np.column_stack([add, use])
+        put_in = add
     order = np.argsort(~use, axis=1, kind="stable")
     count = use.sum(axis=1)
     # Positions past the last point repeat it.
@@ -96,10 +100,20 @@ def points(profiles: Profiles, shape: Outline, blq: Blq, auc: Auc) -> Points:
     empty = (count == 0)[:, None]
     t = np.where(empty, 0.0, np.take_along_axis(time, order, axis=1))
     c = np.where(empty, 0.0, np.take_along_axis(level, order, axis=1))
+    measured = np.arange(t.shape[1]) < count[:, None]
+    measured[:, 0] &= ~put_in
     log = log_segments(t, c, shape.tmax, auc.method)
     area = segment_area(t[:, :-1], c[:, :-1], t[:, 1:], c[:, 1:], log)
     moment = segment_moment(t[:, :-1], c[:, :-1], t[:, 1:], c[:, 1:], log)
-    return Points(time=t, level=c, log=log, area=_cumulative(area), moment=_cumulative(moment), count=count)
+    return Points(
+        time=t,
+        level=c,
+        measured=measured,
+        log=log,
+        area=_cumulative(area),
+        moment=_cumulative(moment),
+        count=count,
+    )
 
 
 def _cumulative(parts: Floats) -> Floats:

@@ -12,6 +12,7 @@ from cartrace.kinetics.profiles import (
     NO_RESULT,
     Bools,
     Floats,
+    Integers,
     Outline,
     Profiles,
     find_loss,
@@ -236,13 +237,15 @@ def _areas(profiles: Profiles, shape: Outline, phase: Terminal, kinetics: Kineti
     position = np.maximum(n_last - 1, 0)
     # A single point has no width, and so no area that would say anything.
     single = shape.any_quantifiable & (n_last < 2)
+    n_results = (to_last & p.measured).sum(axis=1)
+    few, why_few = _too_few(n_results, shape, kinetics.auc, "up to Tlast")
 
     def area(name: str, value: Floats, end: Floats, *, censor: bool = True) -> Result:
         result = Result(
-            name, value, method=method, n_points=n_last.astype(float), window_start=start, window_end=end
+            name, value, method=method, n_points=n_results.astype(float), window_start=start, window_end=end
         )
         _basic(result, shape).refuse(shape.unbounded, UNBOUNDED)
-        result.refuse(single, "only one point: no width")
+        result.refuse(few, why_few).refuse(single, "only one point: no width")
         return result.censor(above, RIGHT, ABOVE, lower=result.value.copy()) if censor else result
 
     auc, moment = p.area[row, position], p.moment[row, position]
@@ -274,6 +277,19 @@ def _areas(profiles: Profiles, shape: Outline, phase: Terminal, kinetics: Kineti
     return [auc_last, auc_all, auc_inf, percent, *windows, aumc, mrt, effective]
 
 
+def _too_few(count: Integers, shape: Outline, auc: Auc, where: str) -> tuple[Bools, Texts]:
+    """Find the courses with fewer than ``auc.min_points`` results, and say it in words.
+
+    The trapezoids would bridge the gap with a straight line, but nobody looked
+    there: a course seen once has no area.
+    """
+    few = shape.any_quantifiable & (count < auc.min_points)
+    reason = texts(few, f"%d results {where}, fewer than {auc.min_points}", count.astype(float))
+    one = few & (count == 1)
+    reason[one] = f"1 result {where}, fewer than {auc.min_points}"
+    return few, reason
+
+
 def _because(phase: Terminal) -> Texts:
     out = np.full(len(phase.rate), None, dtype=object)
     for i in np.flatnonzero(~phase.accepted):
@@ -296,12 +312,12 @@ def _windows(
         kind[phase.accepted] = 2
     tail = Tail(kind, until, phase.rate, shape.tlast, shape.clast)
     above = profiles.above.any(axis=1)
-    real = np.arange(p.time.shape[1]) < p.count[:, None]
     out = []
     for a, b in kinetics.auc.windows:
         low, high = np.full(n, float(a)), np.full(n, float(b))
         value = area_until(p, tail, high) - area_until(p, tail, low)
-        inside = (real & (p.time >= a) & (p.time <= b)).sum(axis=1)
+        inside = (p.measured & (p.time >= a) & (p.time <= b)).sum(axis=1)
+        few, why_few = _too_few(inside, shape, kinetics.auc, f"inside day {a:g}-{b:g}")
         late = shape.any_quantifiable & (p.start > a)
         short = shape.any_quantifiable & (kind == 0) & (p.end < b)
         result = Result(
@@ -321,10 +337,10 @@ def _windows(
         elif extrapolation == "lambda_z":
             text[short] = [f"{t}; {w}" for t, w in zip(text[short], _because(phase)[short], strict=True)]
         refused_before = result.refused
-        result.refuse(short, text)
+        result.refuse(short, text).refuse(few, why_few)
         # The area as far as it is known is a lower bound worth keeping.
         partial = area_until(p, tail, np.minimum(high, p.end)) - area_until(p, tail, low)
-        bounded = short & ~refused_before & (p.end > a)
+        bounded = short & ~few & ~refused_before & (p.end > a)
         result.lower[bounded] = partial[bounded]
         result.censor(above, RIGHT, ABOVE, lower=result.value.copy())
         out.append(result)

@@ -36,7 +36,6 @@ register(
         definition="Day of the last quantifiable result: a lower bound of persistence.",
         source="Qin 2023 (STTT 8:5) reports persistence so; as Tlast.",
         group="persistence",
-        cdisc="TLST",
     )
 )
 register(

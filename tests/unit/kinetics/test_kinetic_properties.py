@@ -80,7 +80,8 @@ def compute(days, results, kinetics, factor=1.0):
 )
 def test_neighbouring_windows_add_up(course, method, extrapolation, cut):
     whole = cut + 100
-    auc = {"method": method, "extrapolation": extrapolation, "windows": [(0, cut), (cut, whole), (0, whole)]}
+    windows = [(0, cut), (cut, whole), (0, whole)]
+    auc = {"method": method, "extrapolation": extrapolation, "windows": windows, "min_points": 0}
     m = compute(*course, configure(auc=auc))
     parts = m.loc[[f"auc_0_{cut}", f"auc_{cut}_{whole}"], "value"]
     total = m.loc[f"auc_0_{whole}", "value"]
@@ -131,7 +132,7 @@ def test_splitting_a_segment_on_its_own_interpolant_changes_no_area(values, at, 
     log = (method == "lin_up_log_down" and c2 < c1) or (method == "lin_log" and days[left] >= tmax)
     new = c1 * (c2 / c1) ** at if log else c1 + at * (c2 - c1)
     split = sorted([*zip(days, values, strict=True), (days[left] + 7 * at, new)])
-    kinetics = configure(auc={"method": method, "windows": [(0, 9)]})
+    kinetics = configure(auc={"method": method, "windows": [(0, 9)], "min_points": 0})
     before = compute(days, values, kinetics)
     after = compute([d for d, _ in split], [v for _, v in split], kinetics)
     for name in ("auc_last", "auc_0_9"):

@@ -71,7 +71,8 @@ def test_the_logarithmic_moment_is_the_exact_integral(metrics_of):
 
 
 def test_windows_interpolate_at_both_edges_by_the_rule_of_the_segment(metrics_of):
-    m = metrics_of([2, 6], [100, 25], auc={"windows": [(0, 1), (1, 4), (3, 5)]})
+    auc = {"windows": [(0, 1), (1, 4), (3, 5)], "min_points": 0}
+    m = metrics_of([2, 6], [100, 25], auc=auc)
     assert m.loc["auc_0_1", "value"] == pytest.approx(25)
     # Linear from 50 at day 1; halving every two days after day 2: 50 at day 4.
     assert m.loc["auc_1_4", "value"] == pytest.approx(75 + 50 / (np.log(2) / 2))
@@ -208,12 +209,56 @@ def test_a_sample_taken_on_day_0_after_the_infusion_replaces_the_inserted_zero(m
     assert baseline.loc["auc_0_4", "value"] == 300
 
 
-def test_one_point_has_a_peak_and_a_triangle_from_day_0(metrics_of):
+def test_one_result_has_a_peak_and_no_area(metrics_of):
     m = metrics_of([7], [1000])
     assert m.loc["cmax", "value"] == 1000
-    assert m.loc["auc_last", "value"] == 3500
-    alone = metrics_of([7], [1000], auc={"start": "none"})
+    areas = ["auc_last", "auc_all", "auc_inf", "auc_extrapolated_percent", "aumc_last", "mrt"]
+    assert set(m.loc[[*areas, "effective_half_life"], "reason"]) == {"1 result up to Tlast, fewer than 2"}
+    assert m.loc[areas, ["value", "lower", "upper"]].isna().all(axis=None)
+    allowed = metrics_of([7], [1000], auc={"min_points": 1})
+    assert allowed.loc["auc_last", "value"] == 3500
+    assert allowed.loc["auc_last", "n_points"] == 1
+    alone = metrics_of([7], [1000], auc={"start": "none", "min_points": 1})
     assert alone.loc["auc_last", "reason"] == "only one point: no width"
+
+
+def test_a_window_that_nobody_looked_into_has_no_area(metrics_of):
+    late = metrics_of([175, 200], [1000, 900])
+    row = late.loc["auc_0_28"]
+    assert row["status"] == "not_estimable"
+    assert row["reason"] == "0 results inside day 0-28, fewer than 2"
+    assert row[["value", "lower", "upper"]].isna().all()
+    assert late.loc["auc_0_180", "reason"] == "1 result inside day 0-180, fewer than 2"
+    assert late.loc["auc_last", "status"] == "estimated"
+    alone = metrics_of([175], [1000])
+    assert alone.loc["auc_0_28", "reason"] == "0 results inside day 0-28, fewer than 2"
+    # Past the last sample, and seen once: the area so far is no bound either.
+    assert alone.loc["auc_0_180", "reason"] == "last usable result on day 175, window ends on day 180"
+    assert np.isnan(alone.loc["auc_0_180", "lower"])
+
+
+def test_results_that_a_blq_rule_lets_in_count_and_those_it_drops_do_not(metrics_of):
+    days, results = [4, 7, 40], ["BLD", 1000, 100]
+    kept = metrics_of(days, results, auc={"method": "linear"})
+    assert kept.loc["auc_0_14", "n_points"] == 2
+    assert kept.loc["auc_0_14", "status"] == "estimated"
+    dropped = metrics_of(days, results, blq={"before_first": "drop"})
+    assert dropped.loc["auc_0_14", "reason"] == "1 result inside day 0-14, fewer than 2"
+
+
+def test_the_edge_of_a_window_is_interpolated_from_a_result_beyond_it(metrics_of):
+    m = metrics_of([4, 7, 35], [400, 800, 240], auc={"method": "linear"})
+    # From 800 on day 7, 20 a day: 380 on day 28.
+    assert m.loc["auc_0_28", "value"] == pytest.approx(800 + 1800 + 21 * (800 + 380) / 2)
+    assert m.loc["auc_0_28", "n_points"] == 2
+
+
+def test_a_sample_taken_after_the_infusion_on_day_0_is_a_result(metrics_of):
+    m = metrics_of([0, 7, 40], [100, 900, 100], columns={"visit": "Day 0 post"})
+    assert m.loc["auc_0_7", "n_points"] == 2
+    assert m.loc["auc_0_7", "status"] == "estimated"
+    baseline = metrics_of([0, 7, 40], [100, 900, 100], columns={"visit": "Day 0 pre"})
+    assert baseline.loc["auc_0_7", "reason"] == "1 result inside day 0-7, fewer than 2"
 
 
 def test_an_all_censored_course_has_a_reason_in_every_row(metrics_of):
