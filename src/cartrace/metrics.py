@@ -36,6 +36,10 @@ class Metric:
 
 REGISTRY: dict[str, Metric] = {}
 
+GROUPS = ("peak", "area", "terminal", "expansion", "persistence")
+"""Order of the groups in tables and pages. The metrics of a group are registered by one module,
+so that their order never depends on which module was imported first."""
+
 MODULES = (
     "cartrace.kinetics.nca",
     "cartrace.kinetics.expansion",
@@ -62,7 +66,7 @@ def load_all() -> dict[str, Metric]:
     """Import every module that registers metrics and return the registry."""
     for module in MODULES:
         importlib.import_module(module)
-    return REGISTRY
+    return dict(sorted(REGISTRY.items(), key=lambda item: GROUPS.index(item[1].group)))
 
 
 def find(name: str) -> Metric:

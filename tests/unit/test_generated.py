@@ -40,3 +40,15 @@ def test_every_metric_says_what_it_is_and_where_that_comes_from() -> None:
         assert metric.definition.endswith("."), metric.name
         assert metric.source, metric.name
         assert metric.label, metric.name
+
+
+def test_the_metrics_of_a_group_come_from_one_module_so_that_their_order_is_fixed() -> None:
+    import subprocess
+    import sys
+
+    def order(first: str) -> str:
+        code = f"import {first}; from cartrace import metrics; print(list(metrics.load_all()))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert len({order(module) for module in metrics.MODULES}) == 1

@@ -53,7 +53,7 @@ _define(
     "Tbql",
     "day",
     "Day of the first result below quantification after Tlast, when persistence.confirm_blq results follow.",
-    "persistence",
+    "peak",
     source="Cilta-cel (CARTITUDE-1) reports it; confirmation by two results: aNCA issue 994.",
 )
 _define("auc_last", "AUC to last", "day*course", "Area from the start to Tlast.", "area", cdisc="AUCLST")
