@@ -2,7 +2,8 @@
 
 The name goes into ``measurements.analyte``. ``family`` decides which metrics
 are computed: an ``expansion`` analyte counts CAR-T cells or their genes and gets
-the kinetic and persistence metrics.
+the kinetic and persistence metrics; B-lineage cells, immunoglobulins and soluble
+BCMA get the depletion metrics; antibodies get the antibody metrics.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["expansion", "lymphocyte", "depletion", "antibody", "biomarker"]
+Family = Literal["expansion", "lymphocyte", "depletion", "immunoglobulin", "antibody", "biomarker", "tumour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Analyte:
     upper_bound: dict[str, float] | None = None
     """Largest value that is possible at all, by unit (100 for a share in %)."""
 
+
+ANTIBODY_UNITS = ("titre", "U/mL", "IU/mL", "index", "ratio", "ng/mL", "arbitrary")
 
 ANALYTES: dict[str, Analyte] = {
     a.name: a
@@ -42,13 +45,36 @@ ANALYTES: dict[str, Analyte] = {
         Analyte("cd4_cells", "CD4+ T cells", "lymphocyte", ("cells/uL",)),
         Analyte("cd8_cells", "CD8+ T cells", "lymphocyte", ("cells/uL",)),
         Analyte("b_cells", "B cells", "depletion", ("cells/uL", "%", "arbitrary"), {"%": 100.0}),
-        Analyte(
-            "tumour_cells", "Target tumour cells", "depletion", ("cells/uL", "%", "arbitrary"), {"%": 100.0}
-        ),
+        Analyte("naive_b_cells", "Naive B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
+        Analyte("memory_b_cells", "Memory B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
+        Analyte("plasmablasts", "Plasmablasts", "depletion", ("cells/uL", "%"), {"%": 100.0}),
+        Analyte("plasma_cells", "Plasma cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
+        Analyte("igg", "IgG", "immunoglobulin", ("g/L", "mg/dL")),
+        Analyte("iga", "IgA", "immunoglobulin", ("g/L", "mg/dL")),
+        Analyte("igm", "IgM", "immunoglobulin", ("g/L", "mg/dL")),
         Analyte("soluble_bcma", "Soluble BCMA", "biomarker", ("ng/mL", "pg/mL")),
+        Analyte("aqp4_igg", "AQP4-IgG", "antibody", ANTIBODY_UNITS),
+        Analyte("mog_igg", "MOG-IgG", "antibody", ANTIBODY_UNITS),
+        Analyte("anti_srp", "Anti-SRP", "antibody", ANTIBODY_UNITS),
+        Analyte("achr_antibody", "AChR antibody", "antibody", (*ANTIBODY_UNITS, "nmol/L")),
+        Analyte("anti_dsdna", "Anti-dsDNA", "antibody", ANTIBODY_UNITS),
+        Analyte("neutralising_antibody", "Neutralising antibody", "antibody", ANTIBODY_UNITS),
+        Analyte("other_antibody", "Antibody", "antibody", ANTIBODY_UNITS),
+        Analyte(
+            "tumour_cells", "Target tumour cells", "tumour", ("cells/uL", "%", "arbitrary"), {"%": 100.0}
+        ),
         Analyte("crp", "C-reactive protein", "biomarker", ("mg/L",)),
         Analyte("il6", "Interleukin 6", "biomarker", ("pg/mL",)),
     )
 }
+
+DEPLETION = (
+    *(a.name for a in ANALYTES.values() if a.family in {"depletion", "immunoglobulin"}),
+    "soluble_bcma",
+)
+"""Analytes that an anti-B-lineage product takes away; they get the depletion metrics."""
+
+ANTIBODY = tuple(a.name for a in ANALYTES.values() if a.family == "antibody")
+"""Analytes that get the antibody metrics."""
 
 EXPANSION = tuple(a.name for a in ANALYTES.values() if a.family == "expansion")

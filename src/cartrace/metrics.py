@@ -11,7 +11,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Literal
 
-UnitRule = Literal["course", "day", "per day", "day*course", "day^2*course", "none", "%"]
+UnitRule = Literal["course", "day", "per day", "day*course", "day^2*course", "none", "%", "log2", "log10"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class Metric:
     event: bool = False
     """True for a time to an event, which the cohort tables summarise with
     Kaplan-Meier and Turnbull instead of means."""
+    share: bool = False
+    """True for yes (1) or no (0), which the cohort tables summarise as a share."""
 
 
 REGISTRY: dict[str, Metric] = {}
 
-GROUPS = ("peak", "area", "terminal", "expansion", "persistence")
+GROUPS = ("peak", "area", "terminal", "expansion", "persistence", "depletion", "antibody")
 """Order of the groups in tables and pages. The metrics of a group are registered by one module,
 so that their order never depends on which module was imported first."""
 
@@ -44,6 +46,8 @@ MODULES = (
     "cartrace.kinetics.nca",
     "cartrace.kinetics.expansion",
     "cartrace.kinetics.persistence",
+    "cartrace.depletion.metrics",
+    "cartrace.antibody.metrics",
 )
 """The modules whose import fills the registry."""
 
@@ -95,4 +99,6 @@ def unit_of(metric: Metric, course_unit: str) -> str | None:
         "day^2*course": f"day^2*{course_unit}",
         "none": None,
         "%": "%",
+        "log2": "log2",
+        "log10": "log10",
     }[metric.unit]

@@ -23,6 +23,7 @@ from cartrace.problems import redact_dates
 from cartrace.vocabulary import (
     CENSORINGS,
     DETECTIONS,
+    EVENT_KINDS,
     MATRICES,
     MEASUREMENT_STATUSES,
     METRIC_STATUSES,
@@ -308,8 +309,148 @@ SAMPLES = Table(
     key=("sample_id",),
 )
 
+EVENTS = Table(
+    "events",
+    "The events sheet on the study clock: what happened to the subject beside the samples.",
+    (
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("study_day", "number", "First study day of the event.", required=True),
+        Column("end_study_day", "number", "Last study day, where it lasted."),
+        Column(
+            "kind",
+            "text",
+            "What kind of event; ivig masks IgG for a configured time.",
+            required=True,
+            allowed=EVENT_KINDS,
+        ),
+        Column("label", "text", "Name of the drug, category of the response, organ of the infection."),
+        Column("grade", "number", "Grade, where the event has one."),
+        Column("dose", "number", "Dose, where the event has one."),
+        Column("dose_unit", "text", "Unit of the dose."),
+    ),
+)
+
+EPISODES = Table(
+    "episodes",
+    "Stretches in which an analyte was depleted. Start and end are known between two samples each.",
+    (
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("infusion", "integer", "Number of the infusion.", required=True),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("analyte", "text", "Analyte.", required=True),
+        Column("assay", "text", "Assay.", required=True),
+        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        Column("episode", "integer", "Number of the episode in its course, from 1.", required=True),
+        Column(
+            "start_lower",
+            "number",
+            "Last day not depleted before it; empty when depleted from the first sample.",
+        ),
+        Column("start_upper", "number", "First day depleted.", required=True),
+        Column("end_lower", "number", "Last day depleted.", required=True),
+        Column("end_upper", "number", "First day not depleted (confirmed); empty when still depleted."),
+        Column(
+            "status", "text", "closed, or open at the last sample.", required=True, allowed=("closed", "open")
+        ),
+        Column("n_points", "integer", "Results inside it.", required=True),
+        Column("definition", "text", "The definition that held.", required=True),
+    ),
+    key=(*COURSE_KEY, "course_unit", "episode"),
+)
+
+MODELS = Table(
+    "models",
+    "Parameters of models over all subjects, such as the decay of an antibody.",
+    (
+        Column("model", "text", "Name of the model.", required=True),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("analyte", "text", "Analyte.", required=True),
+        Column("assay", "text", "Assay.", required=True),
+        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        Column("parameter", "text", "Name of the parameter.", required=True),
+        Column("value", "number", "Estimate."),
+        Column("se", "number", "Standard error."),
+        Column("lower", "number", "Lower 95 % confidence limit."),
+        Column("upper", "number", "Upper 95 % confidence limit."),
+        Column("unit", "text", "Unit of value, se and limits."),
+        Column(
+            "status",
+            "text",
+            "estimated or not_estimable.",
+            required=True,
+            allowed=("estimated", "not_estimable"),
+        ),
+        Column("reason", "text", "Why it is not estimable; a remark otherwise."),
+        Column("n_subjects", "integer", "Subjects that entered.", required=True),
+        Column("n_points", "integer", "Results that entered.", required=True),
+        Column("n_censored", "integer", "Of these, below a limit.", required=True),
+        Column("method", "text", "How it was fitted.", required=True),
+    ),
+    key=("model", "matrix", "analyte", "assay", "course_unit", "parameter"),
+)
+
+ASSOCIATIONS = Table(
+    "associations",
+    "Does one number go with another over the subjects? Rank tests with n, corrected within each family.",
+    (
+        Column("family", "text", "Questions that are corrected together.", required=True),
+        Column("x", "text", "First variable: metric of a course, in words.", required=True),
+        Column("y", "text", "Second variable, or the grouping.", required=True),
+        Column("method", "text", "spearman, mann_whitney or kruskal_wallis.", required=True),
+        Column("n", "integer", "Subjects with both.", required=True),
+        Column("groups", "text", "Sizes of the groups, where y is a grouping."),
+        Column("statistic", "number", "rho, or the statistic of the test."),
+        Column("lower", "number", "Lower 95 % confidence limit of rho."),
+        Column("upper", "number", "Upper 95 % confidence limit of rho."),
+        Column("p", "number", "Two-sided p value."),
+        Column("q", "number", "p after Benjamini-Hochberg within the family."),
+        Column(
+            "status",
+            "text",
+            "estimated or not_estimable.",
+            required=True,
+            allowed=("estimated", "not_estimable"),
+        ),
+        Column("reason", "text", "Why there is no test."),
+    ),
+    key=("family", "x", "y"),
+)
+
+CHARACTERISTICS = Table(
+    "characteristics",
+    "Table 1: who the subjects are, and what they received.",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column("variable", "text", "What is described.", required=True),
+        Column("level", "text", "Category; empty for a number."),
+        Column("n", "integer", "Subjects with a value (numbers), or in the category.", required=True),
+        Column("n_total", "integer", "Subjects of the cohort.", required=True),
+        Column("percent", "number", "Share of the category in percent."),
+        Column("median", "number", "Median."),
+        Column("minimum", "number", "Smallest."),
+        Column("maximum", "number", "Largest."),
+        Column("unit", "text", "Unit of median, minimum and maximum."),
+    ),
+    key=("cohort", "variable", "level"),
+)
+
 TABLES: dict[str, Table] = {
-    t.name: t for t in (MEASUREMENTS, METRICS, QC, COHORT_SUMMARY, SURVIVAL, SUBJECTS, INFUSIONS, SAMPLES)
+    t.name: t
+    for t in (
+        MEASUREMENTS,
+        METRICS,
+        QC,
+        COHORT_SUMMARY,
+        SURVIVAL,
+        EPISODES,
+        MODELS,
+        ASSOCIATIONS,
+        CHARACTERISTICS,
+        SUBJECTS,
+        INFUSIONS,
+        SAMPLES,
+        EVENTS,
+    )
 }
 
 

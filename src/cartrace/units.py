@@ -33,6 +33,7 @@ KNOWN: frozenset[str] = frozenset(
         "ng/mL",
         "pg/mL",
         "U/mL",
+        "nmol/L",
         "IU/mL",
         "U/L",
         "mIU/mL",

@@ -25,3 +25,14 @@ METRIC_STATUSES = (
 )
 VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
 VERDICTS = ("pass", "note", "warn", "fail")
+EVENT_KINDS = (
+    "ivig",
+    "drug",
+    "relapse",
+    "response",
+    "progression",
+    "infection",
+    "adverse_event",
+    "death",
+    "other",
+)

@@ -59,6 +59,7 @@ register(
         "not assessable without a result in the window.",
         source="Landmarks of TcellNCA (M3 = day 84) and of the NMOSD trial (Qin 2023).",
         group="persistence",
+        share=True,
     )
 )
 

@@ -1,0 +1,1 @@
+"""Antibody metrics of all courses."""

@@ -1,0 +1,1 @@
+"""How deep and how long B-lineage cells and immunoglobulins were gone."""

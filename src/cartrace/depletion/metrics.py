@@ -1,0 +1,1 @@
+"""Depletion metrics of all courses."""
