@@ -33,5 +33,7 @@ rule all:
 # In the order in which they run.
 include: "workflow/rules/intake.smk"
 include: "workflow/rules/kinetics.smk"
+include: "workflow/rules/depletion.smk"
+include: "workflow/rules/antibody.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"

@@ -4,7 +4,7 @@ INPUTS:
     sheets/*.tsv, mappings/*.yaml, data/...
 
 OUTPUTS:
-    <results>/intake/{subjects,infusions,samples}.parquet   sheets without dates
+    <results>/intake/{subjects,infusions,samples,events}.parquet   sheets without dates
     <results>/intake/laboratory_table/{file_id}.parquet     one file, read
     <results>/intake/measurements.parquet                   where every assay ends
     <results>/intake/qc.parquet                             every finding
@@ -16,7 +16,7 @@ with an old date is noticed.
 
 
 rule check_sheets:
-    """Sheets -> subjects, infusions and samples in days; calendar dates end here."""
+    """Sheets -> subjects, infusions, samples and events in days; calendar dates end here."""
     input:
         script=script("intake/check_sheets.py"),
         code=sources("intake/check_sheets.py"),
@@ -34,6 +34,7 @@ rule check_sheets:
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
         samples="<results>/intake/samples.parquet",
+        events="<results>/intake/events.parquet",
     log:
         "<logs>/intake/check_sheets.log",
     benchmark:
@@ -52,7 +53,8 @@ rule check_sheets:
             --results {input.results:q} \
             --subjects {output.subjects:q} \
             --infusions {output.infusions:q} \
-            --samples {output.samples:q}
+            --samples {output.samples:q} \
+            --events {output.events:q}
         """
 
 

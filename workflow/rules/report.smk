@@ -1,7 +1,7 @@
 """Tables -> the page that people read, and the files that other programs read.
 
 INPUTS:
-    <results>/intake/*.parquet, <results>/kinetics/metrics.parquet, <results>/cohort/*.parquet
+    <results>/{intake,cohort,depletion,antibody}/*.parquet
 
 OUTPUTS:
     <results>/tables/*.parquet, *.tsv   the final tables
@@ -9,7 +9,18 @@ OUTPUTS:
     <results>/report.html               one page that opens without a network
 """
 
-TABLES = ["measurements", "metrics", "qc", "cohort_summary", "survival"]
+TABLES = [
+    "measurements",
+    "metrics",
+    "qc",
+    "cohort_summary",
+    "survival",
+    "episodes",
+    "models",
+    "associations",
+    "characteristics",
+    "events",
+]
 
 
 rule export_tables:
@@ -18,10 +29,15 @@ rule export_tables:
         script=script("report/export_tables.py"),
         code=sources("report/export_tables.py"),
         measurements="<results>/intake/measurements.parquet",
-        metrics="<results>/kinetics/metrics.parquet",
-        qc="<results>/intake/qc.parquet",
+        metrics="<results>/cohort/metrics.parquet",
+        qc="<results>/cohort/qc.parquet",
         cohort_summary="<results>/cohort/summary.parquet",
         survival="<results>/cohort/survival.parquet",
+        episodes="<results>/depletion/episodes.parquet",
+        models="<results>/antibody/population_decay.parquet",
+        associations="<results>/cohort/associations.parquet",
+        characteristics="<results>/cohort/characteristics.parquet",
+        events="<results>/intake/events.parquet",
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -47,6 +63,11 @@ rule export_tables:
             --qc {input.qc:q} \
             --cohort-summary {input.cohort_summary:q} \
             --survival {input.survival:q} \
+            --episodes {input.episodes:q} \
+            --models {input.models:q} \
+            --associations {input.associations:q} \
+            --characteristics {input.characteristics:q} \
+            --events {input.events:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -58,10 +79,15 @@ rule render_report:
         script=script("report/render_report.py"),
         code=sources("report/render_report.py"),
         measurements="<results>/intake/measurements.parquet",
-        metrics="<results>/kinetics/metrics.parquet",
-        qc="<results>/intake/qc.parquet",
+        metrics="<results>/cohort/metrics.parquet",
+        qc="<results>/cohort/qc.parquet",
         cohort_summary="<results>/cohort/summary.parquet",
         survival="<results>/cohort/survival.parquet",
+        episodes="<results>/depletion/episodes.parquet",
+        models="<results>/antibody/population_decay.parquet",
+        associations="<results>/cohort/associations.parquet",
+        characteristics="<results>/cohort/characteristics.parquet",
+        events="<results>/intake/events.parquet",
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -89,6 +115,11 @@ rule render_report:
             --qc {input.qc:q} \
             --cohort-summary {input.cohort_summary:q} \
             --survival {input.survival:q} \
+            --episodes {input.episodes:q} \
+            --models {input.models:q} \
+            --associations {input.associations:q} \
+            --characteristics {input.characteristics:q} \
+            --events {input.events:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
             --settings {params.settings:q} \
