@@ -41,6 +41,9 @@ class Sheets(Section):
         None, description="Samples; null when the laboratory's tables carry matrix and day themselves."
     )
     files: str = Field("sheets/files.tsv", description="Laboratory files to read.")
+    events: str | None = Field(
+        None, description="Events: immunoglobulin doses, drugs, relapses, responses, death; null when none."
+    )
 
 
 class SingleInfusion(Section):
@@ -255,11 +258,115 @@ class Kinetics(Section):
     )
 
 
+class ResponseGroup(Section):
+    """Response categories that are one group in the rank tests."""
+
+    name: str = Field(description="Name of the group, as 'VGPR or better'.", min_length=1)
+    labels: tuple[str, ...] = Field(
+        description="Labels of the events sheet that belong to it; case does not count.", min_length=1
+    )
+
+
+class Response(Section):
+    """Which responses of the events sheet are compared, and how they are grouped."""
+
+    day: float = Field(
+        90, gt=0, description="Study day at which the response is asked for. House value: month 3."
+    )
+    window: float = Field(
+        30, ge=0, description="Days on either side; the response nearest to the day answers. House value."
+    )
+    groups: tuple[ResponseGroup, ...] = Field(
+        (ResponseGroup(name="VGPR or better", labels=("sCR", "CR", "nCR", "VGPR")),),
+        description="Groups of response categories. Default: very good partial response or better (IMWG) "
+        "against the rest; another disease needs its own words.",
+    )
+    rest: str | None = Field(
+        "other response", description="Group of every other label; null leaves such subjects out."
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Response:
+        names = [group.name for group in self.groups] + ([self.rest] if self.rest is not None else [])
+        labels = [label.strip().casefold() for group in self.groups for label in group.labels]
+        for listed, what in ((names, "group name"), (labels, "label")):
+            for repeated in sorted({x for x in listed if listed.count(x) > 1}):
+                raise ValueError(f"the {what} '{repeated}' is listed twice")
+        return self
+
+
+class Relapse(Section):
+    """Who counts as relapsed."""
+
+    kinds: tuple[Literal["relapse", "progression"], ...] = Field(
+        ("relapse", "progression"), min_length=1, description="Kinds of the events sheet that count."
+    )
+    by_day: float = Field(
+        180,
+        gt=0,
+        description="Relapsed up to this study day, or not; without a relapse, a subject whose follow-up ended "
+        "earlier is left out, since nobody knows. House value: half a year.",
+    )
+
+
+class Association(Section):
+    """Rank tests of expansion against depletion, antibodies, response and relapse."""
+
+    expansion: tuple[str, ...] = Field(
+        ("cmax", "auc_0_28"), description="Metrics of every expansion course that are compared."
+    )
+    depletion: tuple[str, ...] = Field(
+        (
+            "nadir",
+            "log10_fall",
+            "depletion_duration",
+            "time_to_reconstitution_threshold",
+            "time_to_reconstitution_baseline",
+        ),
+        description="Depletion metrics that they are compared with.",
+    )
+    depletion_analytes: tuple[str, ...] = Field(
+        ("b_cells", "plasma_cells", "soluble_bcma"),
+        description="Analytes whose depletion is compared. Every further one weakens all others, since the "
+        "correction is for all questions of a family.",
+    )
+    antibody: tuple[str, ...] = Field(
+        ("log2_fall", "time_to_seronegative", "antibody_half_life"),
+        description="Antibody metrics that they are compared with, for every antibody.",
+    )
+    min_pairs: int = Field(
+        5,
+        ge=4,
+        description="Fewest subjects with both values. Source: reference 1.5 (Spearman only with at least 5 "
+        "matched subjects).",
+    )
+    min_group: int = Field(2, ge=1, description="Fewest subjects of a group in a rank test. House value.")
+    censored: Literal["ranks", "leave_out"] = Field(
+        "ranks",
+        description="A value known only as an interval is ranked by the pairs whose order is certain (Mantel "
+        "1967, Biometrics 23:65), or left out. Leaving out drops every duration, which sampling days make an "
+        "interval, and the deepest nadirs, which lie below the limit of detection.",
+    )
+    permutation_up_to: int = Field(
+        50,
+        ge=0,
+        description="Subjects up to which p comes from permutations; above, from the limit distribution.",
+    )
+    permutations: int = Field(
+        9999,
+        ge=99,
+        description="Rearrangements for a p value; all of them (an exact p) where there are no more than these.",
+    )
+    response: Response = Field(default_factory=Response)
+    relapse: Relapse = Field(default_factory=Relapse)
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
     min_n: int = Field(3, ge=1, description="Fewest estimates for a mean or a median.")
     by_cohort: bool = Field(True, description="Also summarise each cohort of the subjects sheet.")
+    association: Association = Field(default_factory=Association)
 
 
 class Report(Section):

@@ -224,6 +224,7 @@ COHORT_SUMMARY = Table(
         Column("minimum", "number", "Smallest estimate."),
         Column("maximum", "number", "Largest estimate."),
         Column("median_method", "text", "sample, kaplan_meier, or kaplan_meier, not reached."),
+        Column("counted", "text", "What the statistics count, and what is left out."),
     ),
     key=("cohort", "infusion", "matrix", "analyte", "assay", "course_unit", "metric"),
 )
@@ -398,11 +399,14 @@ ASSOCIATIONS = Table(
         Column("y", "text", "Second variable, or the grouping.", required=True),
         Column("method", "text", "spearman, mann_whitney or kruskal_wallis.", required=True),
         Column("n", "integer", "Subjects with both.", required=True),
+        Column("n_censored", "integer", "Of these, with a value known only as an interval."),
+        Column("left_out", "text", "Subjects with one of the two only, by reason, with their counts."),
         Column("groups", "text", "Sizes of the groups, where y is a grouping."),
         Column("statistic", "number", "rho, or the statistic of the test."),
         Column("lower", "number", "Lower 95 % confidence limit of rho."),
         Column("upper", "number", "Upper 95 % confidence limit of rho."),
         Column("p", "number", "Two-sided p value."),
+        Column("p_method", "text", "exact, permutation or asymptotic."),
         Column("q", "number", "p after Benjamini-Hochberg within the family."),
         Column(
             "status",
@@ -411,7 +415,7 @@ ASSOCIATIONS = Table(
             required=True,
             allowed=("estimated", "not_estimable"),
         ),
-        Column("reason", "text", "Why there is no test."),
+        Column("reason", "text", "Why there is no test; a remark otherwise."),
     ),
     key=("family", "x", "y"),
 )
