@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Whole dates only: 2021-03-04, 04.03.2021, 4/3/21, 20210304, 4 Mar 2021, March 4, 2021.
+# 2021-03-04, 04.03.2021, 4/3/21, 20210304, 4 Mar 2021, March 4, 2021, 2021-Mar-04; and a month
+# of a year: May 2020, titre_june_2021, 2020-May. "2000 may be" is no month, so the year before
+# it needs a sign in between. 05/2020 stays: so reads many a number.
 # Months as whole words, English and German: "7 marrow 14" and "5 decreasing 10" are no dates.
 _MONTH = (
     r"(?:jan(?:uary?)?|jänner|feb(?:ruary?)?|mar(?:ch)?|märz?|apr(?:il)?|may|mai|june?|juni|july?|juli"
@@ -25,6 +27,8 @@ _DATE = re.compile(
     r"|(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
     rf"|(?:0?[1-9]|[12]\d|3[01])[-\s_.]*{_MONTH}[-\s_.,]*(?:(?:19|20)\d{{2}}|\d{{2}})"
     rf"|{_MONTH}[-\s_.]*(?:0?[1-9]|[12]\d|3[01])[-\s_.,]+(?:19|20)\d{{2}}"
+    rf"|(?<![a-zäöüß]){_MONTH}[-\s_./,]*(?:19|20)\d{{2}}"
+    rf"|(?:19|20)\d{{2}}[-_./]?{_MONTH}(?:[-_./]?(?:0?[1-9]|[12]\d|3[01]))?"
     r")(?![\d])",
     re.IGNORECASE,
 )

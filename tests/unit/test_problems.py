@@ -27,6 +27,13 @@ DATES = [
     "March 4, 2021",
     "Sept 4 2021",
     "31 December 1961",
+    "2021-Mar-04",
+    "2021Mar4",
+    "May 2020",
+    "November_2020",
+    "june_2021",
+    "Jan2020",
+    "Mai, 2021",
 ]
 
 NO_DATES = [
@@ -53,6 +60,13 @@ NO_DATES = [
     "visit M6",
     "1e9/L",
     "deadbeefcafe",
+    "May_20",
+    "above 2000 may be too many",
+    "dismay 2020",
+    "marrow 2020",
+    "March 20",
+    "visit 12 of 2020",
+    "dec 2560",
     "12:30:45",
 ]
 
@@ -69,6 +83,12 @@ def test_a_calendar_date_is_redacted_wherever_it_stands(date, around):
 def test_numbers_and_names_that_are_no_dates_stay(text):
     assert not holds_date(text)
     assert redact_dates(text) == text
+
+
+def test_a_month_of_a_year_inside_a_header_goes():
+    assert redact_dates("Neutralisation_May_2020") == "Neutralisation_<date>"
+    assert redact_dates("4th of June 2021, 1:40") == "4th of <date>, 1:40"
+    assert redact_dates("titre 2020-May, 2021_jun") == "titre <date>, <date>"
 
 
 def test_every_date_of_a_text_goes():
