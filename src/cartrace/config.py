@@ -361,6 +361,144 @@ class Association(Section):
     relapse: Relapse = Field(default_factory=Relapse)
 
 
+class AntibodyRule(Section):
+    """What holds for one antibody, where it differs from the rest."""
+
+    analyte: str = Field(description="Antibody (cartrace.analytes).")
+    unit: str | None = Field(None, description="Unit that it holds for; null: every unit of this antibody.")
+    titre_step: float | None = Field(
+        None,
+        ge=1,
+        description="Dilution step of its titres; 1 for interpolated titres (NT50), which are plain numbers.",
+    )
+    positive_from: float | None = Field(
+        None,
+        gt=0,
+        description="Lowest positive result, in the unit of the course, where the laboratory's cut-off lies above "
+        "its lower limit of quantification.",
+    )
+
+    @field_validator("analyte")
+    @classmethod
+    def _antibody(cls, value: str) -> str:
+        from cartrace.analytes import ANTIBODY
+
+        if value not in ANTIBODY:
+            near = did_you_mean(value, ANTIBODY)
+            raise ValueError(f"one of {', '.join(ANTIBODY)}" + (f" (did you mean '{near}'?)" if near else ""))
+        return value
+
+
+class AntibodyHalfLife(Section):
+    """The decline of one subject's antibody."""
+
+    start: Literal["maximum", "infusion", "baseline"] = Field(
+        "maximum",
+        description="The phase begins at the highest result after infusion, at the first one after infusion, or at "
+        "the baseline.",
+    )
+    end: Literal["last", "nadir"] = Field(
+        "last",
+        description="Without a confirmed seronegativity, which always ends it, the phase ends at the last result, "
+        "or at the nadir.",
+    )
+    min_points: int = Field(
+        3,
+        ge=3,
+        description="Fewest results of the phase. Two of them must be neither below nor above a limit.",
+    )
+    min_sd_steps: float = Field(
+        0.5,
+        gt=0,
+        description="Smallest standard deviation of a titre, in dilution steps: repeats of a titration agree "
+        "within one step. House value.",
+    )
+    min_cv_percent: float = Field(
+        10.0,
+        gt=0,
+        description="Smallest coefficient of variation of other units. House value; ICH M10 accepts up to 20 %.",
+    )
+
+
+class AntibodyPopulation(Section):
+    """One exponential decay over all subjects, with random effects."""
+
+    enabled: bool = Field(True, description="Fit it?")
+    rate: Literal["normal", "log_normal"] = Field(
+        "normal",
+        description="Distribution of the subjects' rates: normal lets a subject rise, log_normal does not "
+        "(Bottino 2021, Antib Ther 4:144).",
+    )
+    error: Literal["log", "proportional"] = Field(
+        "log",
+        description="Residual error: constant on the log scale, or proportional on the natural scale "
+        "(Bottino 2021).",
+    )
+    titres_as_intervals: bool = Field(
+        True, description="Does a titre enter as the interval of its dilution step, or as its end point?"
+    )
+    start_day: float = Field(
+        0.0, ge=0, description="First day that enters; the time of the model is the day."
+    )
+    end_day: float | None = Field(None, gt=0, description="Last day that enters; null: all.")
+    min_subjects: int = Field(
+        5, ge=3, description="Fewest subjects with two or more results. House value, as for associations."
+    )
+    nodes: int = Field(
+        7, ge=1, le=31, description="Nodes of the adaptive Gauss-Hermite quadrature in each direction."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AntibodyPopulation:
+        if self.end_day is not None and self.end_day <= self.start_day:
+            raise ValueError("end_day must lie after start_day")
+        return self
+
+
+class Antibody(Section):
+    """Decline of antibodies."""
+
+    titre_step: float = Field(
+        2.0,
+        ge=1,
+        description="Dilution step: an end-point titre of 40 means a titre in [40, 80). Two-fold dilutions are usual.",
+    )
+    rules: tuple[AntibodyRule, ...] = Field((), description="Antibodies with a step or cut-off of their own.")
+    confirm_negative: int = Field(
+        2,
+        ge=1,
+        description="Consecutive negative results, with the same starting dilution, that make a subject "
+        "seronegative. House value.",
+    )
+    fold: float = Field(
+        4.0, gt=1, description="Fall that counts: four-fold, two steps of a two-fold dilution."
+    )
+    landmarks: tuple[Landmark, ...] = Field(
+        (
+            Landmark(name="M1", day=28, window=7),
+            Landmark(name="M3", day=84, window=14),
+            Landmark(name="M6", day=180, window=30),
+            Landmark(name="M12", day=365, window=45),
+        ),
+        description="Days at which fall and seronegativity are asked for; as for persistence.",
+    )
+    half_life: AntibodyHalfLife = Field(default_factory=AntibodyHalfLife)
+    population: AntibodyPopulation = Field(default_factory=AntibodyPopulation)
+    post_infusion_visits: str = Field(
+        r"(?i)\bpost\b",
+        description="Regular expression: a day-0 sample whose visit matches was taken after the infusion; "
+        "every other day-0 sample is a baseline.",
+    )
+
+    @field_validator("rules")
+    @classmethod
+    def _once(cls, rules: tuple[AntibodyRule, ...]) -> tuple[AntibodyRule, ...]:
+        named = [(r.analyte, r.unit) for r in rules]
+        if len(set(named)) != len(named):
+            raise ValueError("an antibody and unit is listed twice")
+        return rules
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -390,6 +528,7 @@ class Config(Section):
     privacy: Privacy = Field(default_factory=Privacy)
     plausibility: Plausibility = Field(default_factory=Plausibility)
     kinetics: Kinetics = Field(default_factory=Kinetics)
+    antibody: Antibody = Field(default_factory=Antibody)
     cohort: Cohort = Field(default_factory=Cohort)
     report: Report = Field(default_factory=Report)
 
