@@ -8,6 +8,7 @@ generated from here, and the report takes its labels from here.
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,6 +88,21 @@ def find(name: str) -> Metric:
         if "{" in metric.name and name.startswith(metric.name.split("{", 1)[0]):
             return metric
     raise KeyError(name)
+
+
+def label_of(name: str) -> str:
+    """Return the label of a concrete name: ``auc_0_28`` has the fields 0 and 28.
+
+    Raises
+    ------
+    KeyError
+        When no registered metric matches.
+    """
+    metric = find(name)
+    match = re.fullmatch(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(metric.name)), name)
+    if match is None:
+        raise KeyError(name)
+    return metric.label.format(**match.groupdict())
 
 
 def unit_of(metric: Metric, course_unit: str) -> str | None:

@@ -426,7 +426,7 @@ CHARACTERISTICS = Table(
     (
         Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
         Column("variable", "text", "What is described.", required=True),
-        Column("level", "text", "Category; empty for a number."),
+        Column("level", "text", "Category; an empty text for a number.", required=True),
         Column("n", "integer", "Subjects with a value (numbers), or in the category.", required=True),
         Column("n_total", "integer", "Subjects of the cohort.", required=True),
         Column("percent", "number", "Share of the category in percent."),
