@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cartrace.analytes import ANALYTES, DEPLETION
 from cartrace.problems import Problem, did_you_mean, raise_if_any
+from cartrace.vocabulary import EVENT_KINDS
 
 
 class Section(BaseModel):
@@ -499,6 +501,147 @@ class Antibody(Section):
         return rules
 
 
+class DepletionRule(Section):
+    """When one analyte counts as depleted, and what is normal for it."""
+
+    analyte: str = Field(description="Analyte of the family that an anti-B-lineage product takes away.")
+    unit: str | None = Field(
+        None,
+        description="Unit of threshold and lower_limit_of_normal; also holds for courses in an exactly convertible "
+        "unit. Null: any unit without a rule of its own.",
+    )
+    kind: Literal["absolute", "percent_of_baseline", "not_detected", "not_quantifiable"] = Field(
+        description="absolute: below threshold, in unit (in %: of the cells that the laboratory counts as 100 %); "
+        "percent_of_baseline: below threshold percent of the baseline; not_detected, not_quantifiable: below that limit."
+    )
+    threshold: float | None = Field(None, gt=0, description="For absolute and percent_of_baseline.")
+    lower_limit_of_normal: float | None = Field(None, gt=0, description="In unit; null: not known.")
+    source: str = Field("", description="Where the numbers come from.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> DepletionRule:
+        if self.analyte not in DEPLETION:
+            raise ValueError(f"'{self.analyte}' gets no depletion metrics; known: {', '.join(DEPLETION)}")
+        needs = self.kind in {"absolute", "percent_of_baseline"}
+        if needs != (self.threshold is not None):
+            raise ValueError(f"{self.kind} {'needs a' if needs else 'takes no'} threshold")
+        if self.unit is None and (self.kind == "absolute" or self.lower_limit_of_normal is not None):
+            raise ValueError("a threshold or a lower limit of normal needs its unit")
+        if self.unit is not None and self.unit not in ANALYTES[self.analyte].units:
+            allowed = ", ".join(ANALYTES[self.analyte].units)
+            raise ValueError(f"'{self.unit}' is no unit of {self.analyte}; known: {allowed}")
+        return self
+
+
+class Mask(Section):
+    """Events after which an analyte says nothing about the subject's own."""
+
+    kind: str = Field("ivig", description=f"Kind of the event: {', '.join(EVENT_KINDS)}.")
+    analytes: tuple[str, ...] = Field(("igg",), description="What it masks.")
+    days: float = Field(28, ge=0, description="Days after the last day of the event that are masked.")
+
+    @model_validator(mode="after")
+    def _known(self) -> Mask:
+        if self.kind not in EVENT_KINDS:
+            raise ValueError(f"'{self.kind}' is no kind of event; known: {', '.join(EVENT_KINDS)}")
+        if unknown := [a for a in self.analytes if a not in DEPLETION]:
+            raise ValueError(f"'{unknown[0]}' gets no depletion metrics; known: {', '.join(DEPLETION)}")
+        return self
+
+
+class Depletion(Section):
+    """Depth and length of depletion, and reconstitution."""
+
+    rules: tuple[DepletionRule, ...] = Field(
+        (
+            DepletionRule(
+                analyte="b_cells",
+                unit="cells/uL",
+                kind="absolute",
+                threshold=20,
+                lower_limit_of_normal=100,
+                source="20: droracle.ai, a weak source; 50 is in use too [recalled]; lower limit of normal "
+                "[recalled]. No definition is agreed on.",
+            ),
+            DepletionRule(
+                analyte="b_cells",
+                unit="%",
+                kind="absolute",
+                threshold=3,
+                source="3 % of lymphocytes [recalled, tisagenlecleucel].",
+            ),
+            DepletionRule(
+                analyte="igg",
+                unit="g/L",
+                kind="absolute",
+                threshold=4,
+                lower_limit_of_normal=7,
+                source="Severe hypogammaglobulinaemia and lower limit of normal [recalled].",
+            ),
+            DepletionRule(
+                analyte="iga",
+                unit="g/L",
+                kind="percent_of_baseline",
+                threshold=10,
+                lower_limit_of_normal=0.7,
+                source="10 %: house value; lower limit of normal [recalled].",
+            ),
+            DepletionRule(
+                analyte="igm",
+                unit="g/L",
+                kind="percent_of_baseline",
+                threshold=10,
+                lower_limit_of_normal=0.4,
+                source="10 %: house value; lower limit of normal [recalled].",
+            ),
+        ),
+        description="Definitions of depletion by analyte and unit. [recalled]: not read in a source, check it.",
+    )
+    otherwise_percent_of_baseline: float = Field(
+        10.0,
+        gt=0,
+        le=100,
+        description="Definition for courses without a rule: below this percentage of the baseline. House value.",
+    )
+    confirm_onset: int = Field(
+        1, ge=1, description="Consecutive depleted results that make a depletion. House value."
+    )
+    confirm_end: int = Field(
+        2,
+        ge=1,
+        description="Consecutive results above that end a depletion or make a reconstitution, so that a flicker "
+        "does not. House value; 1 for trials with few visits.",
+    )
+    baseline_fraction: float = Field(
+        1.0,
+        gt=0,
+        description="Fraction of the baseline that makes a reconstitution. Source: 'back to baseline' in Blood Adv "
+        "2021;5(23):5290.",
+    )
+    landmarks: tuple[Landmark, ...] = Field(
+        (
+            Landmark(name="M1", day=28, window=7),
+            Landmark(name="M3", day=84, window=14),
+            Landmark(name="M6", day=180, window=30),
+            Landmark(name="M12", day=365, window=45),
+        ),
+        description="Days at which depletion is asked for; as in kinetics.persistence.",
+    )
+    masks: tuple[Mask, ...] = Field(
+        (Mask(kind="ivig", analytes=("igg",), days=28),),
+        description="Events whose after-effect masks an analyte; masked results enter no depletion metric. Given "
+        "IgG has a half-life of 21 to 28 days [recalled]; 28 is a house value.",
+    )
+
+    @field_validator("rules")
+    @classmethod
+    def _one_rule_each(cls, rules: tuple[DepletionRule, ...]) -> tuple[DepletionRule, ...]:
+        for i, rule in enumerate(rules):
+            if any((rule.analyte, rule.unit) == (other.analyte, other.unit) for other in rules[:i]):
+                raise ValueError(f"two rules for {rule.analyte} in {rule.unit or 'any unit'}")
+        return rules
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -529,6 +672,7 @@ class Config(Section):
     plausibility: Plausibility = Field(default_factory=Plausibility)
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
+    depletion: Depletion = Field(default_factory=Depletion)
     cohort: Cohort = Field(default_factory=Cohort)
     report: Report = Field(default_factory=Report)
 
