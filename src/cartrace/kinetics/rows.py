@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,25 @@ from cartrace.vocabulary import METRIC_STATUSES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cartrace.kinetics.profiles import Bools, Floats, Profiles
+    from cartrace.kinetics.profiles import Bools, Floats
 
 ESTIMATED, LEFT, RIGHT, INTERVAL, NOT_ESTIMABLE = range(5)
 """Positions in ``cartrace.tables.METRIC_STATUSES``."""
 
 Texts = npt.NDArray[np.object_]
+
+
+class Keyed(Protocol):
+    """n courses, whatever their arrays look like; ``keys`` has the columns of ``PROFILE_KEY``."""
+
+    @property
+    def keys(self) -> pd.DataFrame:
+        """The n rows that name the courses."""
+        ...
+
+    def __len__(self) -> int:
+        """Return n."""
+        ...
 
 
 @dataclass(slots=True)
@@ -112,7 +125,7 @@ def texts(where: Bools, template: str, *numbers: Floats) -> Texts:
     return out
 
 
-def assemble(profiles: Profiles, results: Sequence[Result]) -> pd.DataFrame:
+def assemble(profiles: Keyed, results: Sequence[Result]) -> pd.DataFrame:
     """Return the rows of all results, course by course, in the order of ``results``.
 
     Returns
