@@ -1,13 +1,15 @@
 """One metric over all subjects: how many, why not the others, and the statistics.
 
 A censored value is no estimate. It is counted, and for a time to an event it
-enters the survival curves; it never enters a mean.
+enters the survival curves; it never enters a mean. A subject to whom the event
+cannot happen (never depleted, say, for the time to reconstitution) is in no curve;
+``counted`` tells how many are left out, and why.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -21,12 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cartrace.config import Cohort
+    from cartrace.metrics import Metric
 
 COURSE_TYPE = ("infusion", "matrix", "analyte", "assay", "course_unit")
 """What is summarised together: never two compartments, assays or units."""
-
-SHARE = "persistent_at_"
-"""Metrics with this beginning are answers, 1 for yes and 0 for no."""
 
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
 
@@ -38,19 +38,14 @@ class Summary(NamedTuple):
     survival: pd.DataFrame
 
 
-def summarise(
-    metrics: pd.DataFrame,
-    subjects: pd.DataFrame,
-    settings: Cohort,
-    *,
-    events: Collection[str] | None = None,
-) -> Summary:
+def summarise(metrics: pd.DataFrame, subjects: pd.DataFrame, settings: Cohort) -> Summary:
     """Summarise every metric of every course type, for all subjects and each cohort.
 
     Statistics need ``settings.min_n`` estimates; below that only the counts are
-    given. A time to an event gets the Kaplan-Meier median, with the event at the
-    first confirmed negative visit, and its curves; they need ``min_n`` courses
-    with a known or censored time.
+    given. A metric that the registry marks as a share gets the share of yes. One that
+    it marks as a time to an event gets the Kaplan-Meier median, with the event at the
+    first visit that confirms it, and its curves; they need ``min_n`` courses with a
+    known or censored time.
 
     Parameters
     ----------
@@ -61,9 +56,6 @@ def summarise(
         cohort counts among 'all' only.
     settings
         Section ``cohort`` of the configuration.
-    events
-        Names of the metrics that are times to an event; by default those that
-        the registry marks so.
 
     Returns
     -------
@@ -75,17 +67,16 @@ def summarise(
     ValueError
         When a cohort is called 'all', which is the name of the whole.
     KeyError
-        When a metric is not in the registry and ``events`` is not given.
+        When a metric is not in the registry.
     """
-    if events is None:
-        registry.load_all()
-        events = {str(name) for name in metrics["metric"].unique() if registry.find(str(name)).event}
+    registry.load_all()
+    registered = {str(name): registry.find(str(name)) for name in metrics["metric"].unique()}
     # One order of rows, so that sums never depend on the order of the input.
     ordered = metrics.sort_values(["subject_id", "metric"], kind="stable")
     statistics: list[dict[str, object]] = []
     curves: list[dict[str, object]] = []
     # Metrics keep the order in which they were computed, which is the registry's.
-    place = {name: i for i, name in enumerate(metrics["metric"].unique())}
+    place = {name: i for i, name in enumerate(registered)}
     for cohort, members in _cohorts(ordered, subjects, settings):
         whole = _Courses.of(members)
         groups = members.groupby([*COURSE_TYPE, "metric"], sort=False).indices
@@ -96,12 +87,13 @@ def summarise(
             }
             courses = whole.take(np.asarray(index))
             statistics.append(names | courses.counts())
-            if names["metric"] in events:
-                median, steps = _survival(courses, settings)
-                statistics[-1] |= median
+            metric = registered[str(names["metric"])]
+            if metric.event:
+                found, steps = _survival(courses, settings)
                 curves += [names | step for step in steps]
             else:
-                statistics[-1] |= _statistics(courses, str(names["metric"]), settings)
+                found = _statistics(courses, metric, settings)
+            statistics[-1] |= found | {"counted": _counted(courses, metric)}
     for table in (statistics, curves):
         table.sort(
             key=lambda row: (
@@ -175,18 +167,37 @@ class _Courses(NamedTuple):
         """Return the intervals (lower, upper] of the courses whose time is known or censored."""
         known = self.status != "not_estimable"
         point = self.status == "estimated"
-        # A time lost before the first sample lies after the infusion.
         lower = np.where(point, self.value, np.where(np.isnan(self.lower), 0.0, self.lower))[known]
         upper = np.where(point, self.value, np.where(np.isnan(self.upper), np.inf, self.upper))[known]
+        # The clock of a curve starts at the infusion, and the sample before it may be
+        # the last one without the event.
+        lower, upper = np.maximum(lower, 0.0), np.maximum(upper, 0.0)
         order = np.lexsort((upper, lower))
         return lower[order], upper[order]
 
 
-def _statistics(courses: _Courses, metric: str, settings: Cohort) -> dict[str, object]:
+def _statistics(courses: _Courses, metric: Metric, settings: Cohort) -> dict[str, object]:
     estimates = courses.value[(courses.status == "estimated") & ~np.isnan(courses.value)]
     if len(estimates) < settings.min_n:
         return {}
-    return share(estimates) if metric.startswith(SHARE) else describe(estimates)
+    return share(estimates) if metric.share else describe(estimates)
+
+
+def _counted(courses: _Courses, metric: Metric) -> str:
+    """Say in words what the statistics of ``metric`` count, and what they leave out."""
+    counts = courses.counts()
+    n, estimated, censored = len(courses.status), counts["n_estimated"], counts["n_censored"]
+    refused = f"{counts['n_not_estimable']} not estimable: {counts['reasons']}" if counts["reasons"] else ""
+    if metric.event:
+        _, upper = courses.bounds()
+        seen = int(np.isfinite(upper).sum())
+        text = f"{len(upper)} of {n} courses: {seen} with the event, {len(upper) - seen} without it so far"
+        missing = [refused]
+    else:
+        text = f"{estimated} of {n} courses {'answered' if metric.share else 'estimated'}"
+        missing = [f"{censored} censored" if censored else "", refused]
+    left_out = "; ".join(filter(None, missing))
+    return f"{text}; left out: {left_out}" if left_out else text
 
 
 def describe(values: NDArray[np.float64]) -> dict[str, object]:

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cartrace import metrics as registered
 from cartrace import tables
 from cartrace.cohort.summary import count_reasons, describe, share, summarise
 from cartrace.config import Cohort
-
-EVENTS = {"time_to_loss"}
+from cartrace.metrics import Metric, load_all, register
 
 
 def metric(subject, name, value=None, *, status="estimated", lower=None, upper=None, reason=None, **course):
@@ -42,7 +42,7 @@ def subjects(**cohorts):
 
 
 def summary(frame, people=None, **settings):
-    return summarise(frame, subjects() if people is None else people, Cohort(**settings), events=EVENTS)
+    return summarise(frame, subjects() if people is None else people, Cohort(**settings))
 
 
 def only(frame):
@@ -227,9 +227,66 @@ def test_no_metrics_at_all_give_two_empty_tables():
     assert found.survival.empty
 
 
-def test_the_registry_says_what_is_a_time_to_an_event():
-    row = only(summarise(loss(), subjects(), Cohort()).summary)
-    assert row.median_method == "kaplan_meier"
+@pytest.fixture
+def registry(monkeypatch):
+    """The registry with an answer and a time to an event whose names tell nothing."""
+    load_all()
+    monkeypatch.setattr(registered, "REGISTRY", dict(registered.REGISTRY))
+    common = {"definition": "A test.", "source": "None.", "group": "depletion"}
+    register(Metric(name="gone_at_{landmark}", label="Gone", unit="none", share=True, **common))
+    register(Metric(name="back_after", label="Back", unit="day", event=True, **common))
+
+
+def test_the_registry_alone_says_what_is_an_answer_and_what_a_time_to_an_event(registry):
+    frame = metrics(
+        *(metric(s, "gone_at_M3", v, analyte="b_cells") for s, v in zip("abc", (1, 0, 1), strict=True)),
+        *(metric(s, "back_after", v, analyte="b_cells") for s, v in zip("abc", (30, 60, 90), strict=True)),
+        *(metric(s, "cmax", v, analyte="b_cells") for s, v in zip("abc", (1, 0, 1), strict=True)),
+    )
+    rows = summary(frame).summary.set_index("metric")
+    assert rows.loc["gone_at_M3", "share_upper"] < 1
+    assert rows["median_method"].fillna("").tolist() == ["", "kaplan_meier", "sample"]
+    assert pd.isna(rows.loc["cmax", "share_lower"])
+
+
+def test_a_metric_that_nobody_registered_is_refused():
+    with pytest.raises(KeyError, match="no_such_metric"):
+        summary(metrics(metric("a", "no_such_metric", 1.0)))
+
+
+def test_who_is_left_out_of_a_curve_is_counted_in_words():
+    frame = pd.concat([loss(), metrics(metric("f", "time_to_loss", 30.0))], ignore_index=True)
+    assert only(summary(frame).summary).counted == (
+        "5 of 6 courses: 4 with the event, 1 without it so far; left out: 1 not estimable: never quantifiable (1)"
+    )
+
+
+def test_what_is_left_out_of_a_mean_or_a_share_is_counted_in_words():
+    frame = metrics(
+        metric("a", "cmax", 1.0),
+        metric("b", "cmax", status="right_censored", lower=5.0),
+        metric("c", "cmax", status="not_estimable", reason="never quantifiable"),
+        metric("a", "persistent_at_M6", 1.0),
+        metric("b", "persistent_at_M6", 0.0),
+    )
+    assert summary(frame).summary.counted.tolist() == [
+        "1 of 3 courses estimated; left out: 1 censored; 1 not estimable: never quantifiable (1)",
+        "2 of 2 courses answered",
+    ]
+
+
+def test_an_event_since_a_sample_before_the_infusion_lies_after_the_infusion():
+    frame = metrics(
+        *(metric(s, "time_to_loss", status="interval_censored", lower=-5, upper=7) for s in "abc"),
+        metric("d", "time_to_loss", status="interval_censored", lower=-5, upper=-1),
+    )
+    found = summary(frame)
+    km = found.survival.query("estimator == 'kaplan_meier'")
+    assert km.day.tolist() == [0, 7]
+    assert km.survival.tolist() == pytest.approx([0.75, 0])
+    turnbull = found.survival.query("estimator == 'turnbull'")
+    assert turnbull.lower.min() == 0
+    assert turnbull.survival.iloc[-1] == 0
 
 
 POSITIVE = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30)
