@@ -1,4 +1,4 @@
-"""Write the checked sheets as tables: subjects, infusions, samples, without dates."""
+"""Write the checked sheets as tables: subjects, infusions, samples, events, without dates."""
 
 from __future__ import annotations
 
@@ -24,29 +24,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--subjects", type=Path, required=True, help="output")
     parser.add_argument("--infusions", type=Path, required=True, help="output")
     parser.add_argument("--samples", type=Path, required=True, help="output")
+    parser.add_argument("--events", type=Path, required=True, help="output; empty without an events sheet")
     args = parser.parse_args(argv)
 
     from cartrace import config as configuration
     from cartrace.intake.results import RESULTS
-    from cartrace.intake.sheet_tables import sheet_tables
+    from cartrace.intake.sheet_tables import sheet_tables, strangers
     from cartrace.intake.sheets import read_sheets
     from cartrace.problems import InputError, raise_if_any
-    from cartrace.tables import INFUSIONS, SAMPLES, SUBJECTS, read_table, write_table
+    from cartrace.tables import EVENTS, INFUSIONS, SAMPLES, SUBJECTS, read_table, write_table
 
     try:
         config = configuration.load(json.loads(args.settings))
         sheets, problems = read_sheets(args.folder, config)
         raise_if_any(problems)
+        found = {str(s) for path in args.results for s in read_table(path, RESULTS)["subject_id"].dropna()}
+        tables = sheet_tables(sheets, config, found)
+        raise_if_any(strangers(tables, config.sheets.events or "events"))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    found = {str(s) for path in args.results for s in read_table(path, RESULTS)["subject_id"].dropna()}
-    tables = sheet_tables(sheets, config, found)
     write_table(tables.subjects, args.subjects, SUBJECTS)
     write_table(tables.infusions, args.infusions, INFUSIONS)
     write_table(tables.samples, args.samples, SAMPLES)
+    write_table(tables.events, args.events, EVENTS)
     print(
-        f"{len(tables.subjects)} subjects, {len(tables.infusions)} infusions, {len(tables.samples)} samples"
+        f"{len(tables.subjects)} subjects, {len(tables.infusions)} infusions, "
+        f"{len(tables.samples)} samples, {len(tables.events)} events"
     )
     return 0
 

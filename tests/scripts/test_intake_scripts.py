@@ -56,16 +56,16 @@ def read_one(trial: Path, sha256: str | None = None) -> int:
     return int(program("read_laboratory_table").main(arguments))
 
 
-def check(trial: Path) -> int:
+def check(trial: Path, config: dict[str, Any] | None = None) -> int:
     arguments = [
         "--settings",
-        json.dumps(CONFIG),
+        json.dumps(config or CONFIG),
         "--folder",
         str(trial),
         "--results",
         str(trial / "r.parquet"),
     ]
-    for name in ("subjects", "infusions", "samples"):
+    for name in ("subjects", "infusions", "samples", "events"):
         arguments += [f"--{name}", str(trial / f"{name}.parquet")]
     return int(program("check_sheets").main(arguments))
 
@@ -94,6 +94,31 @@ def test_a_table_becomes_measurements_and_findings(trial: Path) -> None:
     assert pd.read_parquet(trial / "qc.parquet")["source_row"].tolist() == [3, 4]
     assert pd.read_parquet(trial / "subjects.parquet")["subject_id"].tolist() == ["A", "B"]
     assert pd.read_parquet(trial / "infusions.parquet")["study_day"].tolist() == [0, 0]
+
+
+def with_events(trial: Path, text: str) -> dict[str, Any]:
+    (trial / "sheets/events.tsv").write_text("subject_id\tday\tkind\tlabel\n" + text)
+    return CONFIG | {"sheets": CONFIG["sheets"] | {"events": "sheets/events.tsv"}}
+
+
+def test_events_are_written_beside_the_other_sheets(trial: Path) -> None:
+    assert read_one(trial) == 0
+    assert check(trial, with_events(trial, "B\t30\tresponse\tCR\nA\t12\tivig\t\n")) == 0
+    events = pd.read_parquet(trial / "events.parquet")
+    assert events[["subject_id", "study_day", "kind"]].to_numpy().tolist() == [
+        ["A", 12, "ivig"],
+        ["B", 30, "response"],
+    ]
+
+
+def test_events_of_a_subject_that_no_table_knows_are_refused(
+    trial: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read_one(trial) == 0
+    assert check(trial, with_events(trial, "C\t30\tresponse\tCR\n")) == 2
+    assert "found subject 'C'" in capsys.readouterr().err
+    assert not (trial / "events.parquet").exists()
+    assert not (trial / "subjects.parquet").exists()
 
 
 def test_a_file_that_changed_since_the_plan_is_refused(

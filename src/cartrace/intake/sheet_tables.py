@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cartrace.tables import INFUSIONS, SAMPLES, SUBJECTS, rows
+from cartrace.intake.sheets import look_alike, quote
+from cartrace.problems import Problem, did_you_mean
+from cartrace.tables import EVENTS, INFUSIONS, SAMPLES, SUBJECTS, empty, rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cartrace.config import Config
-    from cartrace.intake.sheets import Sheets
+    from cartrace.intake.sheets import Event, Sheets
 
 
 @dataclass(frozen=True, slots=True)
 class SheetTables:
-    """The sheets as tables: SUBJECTS, INFUSIONS, SAMPLES."""
+    """The sheets as tables: SUBJECTS, INFUSIONS, SAMPLES, EVENTS."""
 
     subjects: pd.DataFrame
     infusions: pd.DataFrame
     samples: pd.DataFrame
+    events: pd.DataFrame = field(default_factory=lambda: empty(EVENTS))
 
 
 def sheet_tables(sheets: Sheets, config: Config, subjects_in_tables: Iterable[str] = ()) -> SheetTables:
@@ -72,4 +75,29 @@ def sheet_tables(sheets: Sheets, config: Config, subjects_in_tables: Iterable[st
         rows(subjects, SUBJECTS),
         rows(infusions, INFUSIONS),
         rows([asdict(s) for s in sheets.samples], SAMPLES),
+        rows([asdict(e) for e in _in_order(sheets.events)], EVENTS),
     )
+
+
+def strangers(tables: SheetTables, events_sheet: str) -> list[Problem]:
+    """Name the subjects of the events sheet that have no infusion.
+
+    Without a subjects sheet they can be known only once the laboratory's tables
+    are read; :func:`cartrace.intake.sheets.read_sheets` tells them otherwise.
+    """
+    known = sorted(tables.infusions["subject_id"])
+    alike = {look_alike(s): s for s in known}
+    return [
+        Problem(
+            events_sheet,
+            f"subject {quote(s)}",
+            "a subject of the laboratory's tables",
+            column="subject_id",
+            suggestion=alike.get(look_alike(s)) or did_you_mean(s, known),
+        )
+        for s in sorted(set(tables.events["subject_id"]) - set(known))
+    ]
+
+
+def _in_order(events: Iterable[Event]) -> list[Event]:
+    return sorted(events, key=lambda e: (e.subject_id, e.study_day, e.kind, e.label or ""))

@@ -1,4 +1,4 @@
-"""The sheets of a trial folder: subjects, products, infusions, samples, files.
+"""The sheets of a trial folder: subjects, products, infusions, samples, files, events.
 
 Sheets are read as text and checked cell by cell, row by row and across rows.
 Nothing stops at the first fault: :func:`read_sheets` returns what could be read
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from cartrace.intake.clock import EARLIEST, days_between, infusion_at, parse_date
 from cartrace.problems import Problem, did_you_mean, holds_date
-from cartrace.vocabulary import MATRICES, VECTORS
+from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 
 if TYPE_CHECKING:
     from cartrace.config import Config
@@ -31,6 +31,10 @@ READERS = ("laboratory_table",)
 MAX_SHEET_BYTES = 50_000_000
 MAX_AGE = 120.0
 MAX_WEIGHT_KG = 400.0
+MAX_GRADE = 5.0
+
+LABELLED_EVENTS = ("drug", "response", "adverse_event", "other")
+"""Kinds of events that say nothing without a label."""
 
 IDENTIFYING = frozenset(
     {
@@ -123,6 +127,20 @@ class LaboratoryFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the events sheet, on the study clock."""
+
+    subject_id: str
+    study_day: float
+    end_study_day: float | None
+    kind: str
+    label: str | None
+    grade: float | None
+    dose: float | None
+    dose_unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sheets:
     """All sheets. ``first_dates`` never leaves memory and is not shown."""
 
@@ -131,6 +149,7 @@ class Sheets:
     infusions: tuple[Infusion, ...] = ()
     samples: tuple[Sample, ...] = ()
     files: tuple[LaboratoryFile, ...] = ()
+    events: tuple[Event, ...] = ()
     first_dates: dict[str, date] = field(default_factory=dict, repr=False)
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
@@ -172,6 +191,21 @@ SPECS: dict[str, _Spec] = {
         ("sample_id", "subject_id", "matrix"),
     ),
     "files": _Spec(("file_id", "path", "reader", "mapping", "subjects"), ("file_id", "path", "reader")),
+    "events": _Spec(
+        (
+            "subject_id",
+            "day",
+            "date",
+            "end_day",
+            "end_date",
+            "kind",
+            "label",
+            "grade",
+            "dose",
+            "dose_unit",
+        ),
+        ("subject_id", "kind"),
+    ),
 }
 
 
@@ -437,6 +471,7 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     infusion_rows = _read_rows(folder, names.infusions, "infusions", problems) if names.infusions else []
     sample_rows = _read_rows(folder, names.samples, "samples", problems) if names.samples else []
     file_rows = _read_rows(folder, names.files, "files", problems)
+    event_rows = _read_rows(folder, names.events, "events", problems) if names.events else []
 
     products = _products(product_rows)
     known_subjects = {r.text("subject_id") for r in subject_rows}
@@ -459,10 +494,11 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
                     f"{quote(row.text('subject_id'))} without an infusion",
                     f"at least one row in {names.infusions}",
                 )
-    sheets = Sheets(subjects, products, infusions, (), (), first_dates)
+    sheets = Sheets(subjects, products, infusions, first_dates=first_dates)
     samples = _samples(sample_rows, sheets, known_subjects if names.subjects else None, config)
     files = _files(file_rows, known_subjects if names.subjects else None)
-    return Sheets(subjects, products, infusions, samples, files, first_dates), problems
+    events = _events(event_rows, known_subjects if names.subjects else None, first_dates)
+    return Sheets(subjects, products, infusions, samples, files, events, first_dates), problems
 
 
 def _products(rows: list[_Row]) -> tuple[Product, ...]:
@@ -692,3 +728,79 @@ def _files(rows: list[_Row], known_subjects: set[str] | None) -> tuple[Laborator
                 _known(row, "subjects", subject, known_subjects, "the subjects sheet")
         out.append(LaboratoryFile(file_id, row.required("path"), reader, mapping, named, row.row))
     return tuple(out)
+
+
+def _events(
+    rows: list[_Row], known_subjects: set[str] | None, first_dates: dict[str, date]
+) -> tuple[Event, ...]:
+    read: list[tuple[_Row, Event]] = []
+    for row in rows:
+        subject = row.identifier("subject_id")
+        if known_subjects is not None:
+            _known(row, "subject_id", subject, known_subjects, "the subjects sheet")
+        kind = row.required("kind")
+        if kind and kind not in EVENT_KINDS:
+            row.problem("kind", quote(kind), ", ".join(EVENT_KINDS), did_you_mean(kind, EVENT_KINDS))
+        for column in ("label", "dose_unit"):
+            if holds_date(row.text(column)):
+                row.problem(column, "a calendar date", "text without a date")
+        if kind in LABELLED_EVENTS and not row.text("label"):
+            row.problem("label", "nothing", f"what the {kind.replace('_', ' ')} was")
+        grade = row.number("grade", 0, MAX_GRADE, "a grade from 0 to 5")
+        dose = row.number("dose", 1e-12, 1e15, "a number above 0")
+        if row.text("dose") and not row.text("dose_unit"):
+            row.problem("dose_unit", "nothing", "the unit of the dose")
+        if row.text("dose_unit") and not row.text("dose"):
+            row.problem("dose", "nothing", "the dose, since its unit is given")
+        start = _event_day(row, "day", "date", subject, first_dates)
+        if not row.text("day") and not row.text("date"):
+            row.problem("day", "neither day nor date", "either day or date")
+        end = _event_day(row, "end_day", "end_date", subject, first_dates)
+        if start is not None and end is not None and end < start:
+            column = "end_day" if row.text("end_day") else "end_date"
+            row.problem(column, f"day {end:g}", f"no earlier than the start (day {start:g})")
+        if start is not None:
+            label, unit = row.optional("label"), row.optional("dose_unit")
+            read.append((row, Event(subject, start, end, kind, label, grade, dose, unit)))
+    _events_together(read)
+    return tuple(event for _, event in read)
+
+
+def _event_day(
+    row: _Row, day_column: str, date_column: str, subject: str, first_dates: dict[str, date]
+) -> float | None:
+    if row.text(day_column) and row.text(date_column):
+        row.problem(day_column, "a day and a date", f"either {day_column} or {date_column}")
+        return None
+    if row.text(day_column):
+        return row.number(day_column, -36_525, 36_525, "study day (the first infusion is 0)")
+    when = row.date(date_column)
+    if when is None:
+        return None
+    if subject not in first_dates:
+        row.problem(date_column, "a date", f"{day_column}, since the first infusion has no date")
+        return None
+    return days_between(first_dates[subject], when)
+
+
+def _events_together(read: Sequence[tuple[_Row, Event]]) -> None:
+    """Tell an event that stands twice, a second death, and what happened after a death."""
+    seen: dict[Event, int] = {}
+    deaths: dict[str, tuple[float, int]] = {}
+    for row, event in read:
+        if event in seen:
+            row.problem(None, "the same event again", f"each event once; it is in row {seen[event]}")
+        elif event.kind == "death" and event.subject_id in deaths:
+            number = deaths[event.subject_id][1]
+            row.problem("kind", "a second death", f"one for each subject; it is in row {number}")
+        elif event.kind == "death":
+            deaths[event.subject_id] = (event.study_day, row.row)
+        seen.setdefault(event, row.row)
+    for row, event in read:
+        day, number = deaths.get(event.subject_id, (math.inf, 0))
+        if event.study_day > day:
+            row.problem(
+                "date" if row.text("date") else "day",
+                f"day {event.study_day:g}",
+                f"no later than the subject's death (day {day:g}, row {number})",
+            )
