@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from cartrace import metrics as registry
+from cartrace.cohort.groups import ALL, cohorts
 from cartrace.cohort.survival import kaplan_meier, turnbull
 from cartrace.tables import COHORT_SUMMARY, SURVIVAL, rows
 
@@ -97,7 +98,7 @@ def summarise(metrics: pd.DataFrame, subjects: pd.DataFrame, settings: Cohort) -
     for table in (statistics, curves):
         table.sort(
             key=lambda row: (
-                row["cohort"] != "all",
+                row["cohort"] != ALL,
                 *(row[c] for c in ("cohort", *COURSE_TYPE)),
                 place[str(row["metric"])],
             )
@@ -108,15 +109,9 @@ def summarise(metrics: pd.DataFrame, subjects: pd.DataFrame, settings: Cohort) -
 def _cohorts(
     metrics: pd.DataFrame, subjects: pd.DataFrame, settings: Cohort
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    yield "all", metrics
-    if not settings.by_cohort:
-        return
-    named = subjects.dropna(subset=["cohort"])
-    if (named["cohort"] == "all").any():
-        raise ValueError("a cohort of the subjects sheet is called 'all'; give it another name")
-    for cohort in sorted(named["cohort"].unique()):
-        members = metrics[metrics["subject_id"].isin(named.loc[named["cohort"] == cohort, "subject_id"])]
-        yield str(cohort), members
+    for cohort, members in cohorts(subjects, by_cohort=settings.by_cohort):
+        # A metric is summarised even where its subject is missing in the sheet.
+        yield cohort, metrics if cohort == ALL else metrics[metrics["subject_id"].isin(members)]
 
 
 class _Courses(NamedTuple):
