@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from cartrace.cohort.groups import cohorts
 from cartrace.tables import CHARACTERISTICS, rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cartrace.config import Cohort
 
 NOT_GIVEN = "not given"
@@ -77,19 +78,19 @@ def _number(variable: str, values: pd.Series[float], unit: str) -> Row:
     return row
 
 
-def _shares(variable: str, levels: pd.Series[str], n_total: int) -> Iterator[Row]:
-    counts = levels.value_counts()
+def _shares(variable: str, levels: Iterable[str], n_total: int) -> Iterator[Row]:
+    counts = Counter(levels)
     # What is missing comes last.
-    for level in sorted(counts.index, key=lambda x: (x in {NOT_GIVEN, NO_INFUSION}, x)):
-        n = int(counts[level])
+    for level in sorted(counts, key=lambda x: (x in {NOT_GIVEN, NO_INFUSION}, x)):
+        n = counts[level]
         yield {"variable": variable, "level": level, "n": n, "percent": 100 * n / n_total}
 
 
-def _products(subjects: pd.DataFrame, infusions: pd.DataFrame) -> pd.Series[str]:
+def _products(subjects: pd.DataFrame, infusions: pd.DataFrame) -> list[str]:
     """Give one element for each product of each subject, and one for each without any."""
     received = infusions[["subject_id", "product"]].drop_duplicates()["product"]
     none = ~subjects["subject_id"].isin(infusions["subject_id"])
-    return pd.concat([received, pd.Series([NO_INFUSION] * int(none.sum()), dtype="string")])
+    return [*received, *[NO_INFUSION] * int(none.sum())]
 
 
 def _doses(first: pd.DataFrame, units: list[str]) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace import tables
@@ -126,6 +126,7 @@ def test_without_subjects_the_table_is_empty():
     assert table_one(subjects=[], infusions=[]).empty
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.permutations(SUBJECTS), st.permutations(INFUSIONS))
 def test_the_order_of_rows_changes_nothing(subjects, infusions):
     pd.testing.assert_frame_equal(table_one(subjects, infusions), table_one())
