@@ -342,7 +342,7 @@ class Association(Section):
         description="Fewest subjects with both values. Source: reference 1.5 (Spearman only with at least 5 "
         "matched subjects).",
     )
-    min_group: int = Field(2, ge=1, description="Fewest subjects of a group in a rank test. House value.")
+    min_group: int = Field(2, ge=2, description="Fewest subjects of a group in a rank test. House value.")
     censored: Literal["ranks", "leave_out"] = Field(
         "ranks",
         description="A value known only as an interval is ranked by the pairs whose order is certain (Mantel "
