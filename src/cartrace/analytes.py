@@ -49,7 +49,8 @@ ANALYTES: dict[str, Analyte] = {
         Analyte("memory_b_cells", "Memory B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
         Analyte("plasmablasts", "Plasmablasts", "depletion", ("cells/uL", "%"), {"%": 100.0}),
         Analyte("plasma_cells", "Plasma cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
-        Analyte("igg", "IgG", "immunoglobulin", ("g/L", "mg/dL")),
+        # No serum holds 200 g/L of IgG, not in myeloma either: it is mg/dL in a column of g/L.
+        Analyte("igg", "IgG", "immunoglobulin", ("g/L", "mg/dL"), {"g/L": 200.0, "mg/dL": 20_000.0}),
         Analyte("iga", "IgA", "immunoglobulin", ("g/L", "mg/dL")),
         Analyte("igm", "IgM", "immunoglobulin", ("g/L", "mg/dL")),
         Analyte("soluble_bcma", "Soluble BCMA", "biomarker", ("ng/mL", "pg/mL")),
