@@ -427,14 +427,9 @@ class AntibodyPopulation(Section):
 
     enabled: bool = Field(True, description="Fit it?")
     rate: Literal["normal", "log_normal"] = Field(
-        "normal",
+        "log_normal",
         description="Distribution of the subjects' rates: normal lets a subject rise, log_normal does not "
         "(Bottino 2021, Antib Ther 4:144).",
-    )
-    error: Literal["log", "proportional"] = Field(
-        "log",
-        description="Residual error: constant on the log scale, or proportional on the natural scale "
-        "(Bottino 2021).",
     )
     titres_as_intervals: bool = Field(
         True, description="Does a titre enter as the interval of its dilution step, or as its end point?"
