@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from cartrace.intake.mapping import fold
+from cartrace.intake.mapping import TITRE, fold
 from cartrace.problems import redact_dates
 
 Kind = Literal["number", "below", "above", "BLD", "BLQ", "missing", "not_done", "unreadable", "unread"]
@@ -60,12 +60,19 @@ WORDS: dict[str, Kind] = {
 """Words with one meaning. Undetermined is what qPCR software writes without a Cq.
 ``n.d.`` is not here: it stands for not done, not detected and not determined."""
 
+NEGATIVE = frozenset({"neg", "neg.", "negative", "undetected", "not detected"})
+"""Words that mean nothing in a titre column until the mapping says so: the bound is the
+starting dilution, which the word does not tell."""
+
 EXCEL_ERRORS = frozenset(
     {"#div/0!", "#n/a", "#name?", "#null!", "#num!", "#ref!", "#value!", "#getting_data", "#spill!", "#calc!"}
 )
 
 _COMPARATOR = re.compile(r"\A(<=|>=|=<|=>|<|>|≤|≥|⩽|⩾)\s*(.*)\Z", re.DOTALL)
-_TITRE = re.compile(r"\A1\s*:\s*(\d[\d.,' ]*)\Z")
+_TITRE = re.compile(r"\A1\s*(:|/)\s*(\d[\d.,' ]*)\Z")
+_TITRE_RANGE = re.compile(
+    r"\A(?:1\s*[:/]\s*)?\d[\d.,' ]*\s*(?:-|\N{EN DASH}|\N{EM DASH}|to|bis)\s*(?:1\s*[:/]\s*)?\d[\d.,' ]*\Z"
+)
 _PLAIN = re.compile(r"\A[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\Z")
 
 
@@ -78,7 +85,7 @@ class CellOptions:
     text: dict[str, str] = field(default_factory=dict)
     """Folded word -> missing, not_done, BLD, BLQ or unreadable."""
     unit: str = ""
-    """Unit of the column: ``12%`` is a number only where the unit is %."""
+    """Unit of the column: ``12%`` is a number only where the unit is %, ``1:40`` only where it is titre."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,12 @@ def parse_cell(cell: object, options: CellOptions) -> CellReading:
         return CellReading("missing")
     if isinstance(cell, bool):
         return CellReading("unread", note="a truth value in a number column")
+    if isinstance(cell, time) and options.unit == TITRE and cell.hour == 1:
+        return CellReading(
+            "unread",
+            note="a time of day in a titre column",
+            suggestion=f"perhaps 1:{cell.minute:02d}, which the spreadsheet took for a time; enter it as text",
+        )
     if isinstance(cell, (datetime, date, time, timedelta)):
         return CellReading(
             "unread",
@@ -178,6 +191,16 @@ def _text(text: str, options: CellOptions) -> CellReading:
     word = fold(text)
     if word in options.text:
         return _meant(options.text[word], text)
+    if options.unit == TITRE and word in NEGATIVE:
+        return CellReading(
+            "unread",
+            note="a negative titre, which does not tell its starting dilution",
+            suggestion=f"say in the mapping's text {word}: BLQ, and give lloq or start",
+        )
+    if options.unit == TITRE and _TITRE_RANGE.match(text):
+        return CellReading(
+            "unread", note="a range of titres", suggestion="enter the last dilution that was positive"
+        )
     if word in WORDS:
         kind = WORDS[word]
         return CellReading(kind, note=f"read as {kind}")
@@ -190,8 +213,12 @@ def _text(text: str, options: CellOptions) -> CellReading:
     comparator = _COMPARATOR.match(text)
     rest = comparator.group(2) if comparator else text
     titre = _TITRE.match(rest)
+    if titre is not None and titre.group(1) == "/" and options.unit != TITRE:
+        titre = None
     if titre is not None:
-        rest = titre.group(1).strip()
+        if options.unit not in {"", TITRE}:
+            return CellReading("unread", note="a titre where the unit is another")
+        rest = titre.group(2).strip()
     percent = rest.endswith("%")
     if percent:
         if options.unit != "%":
@@ -216,7 +243,8 @@ def _text(text: str, options: CellOptions) -> CellReading:
             f"read as a bound {'above' if below else 'below'} the result",
         )
     if titre is not None:
-        return CellReading("number", value, "read as a titre", rounding=rounding)
+        note = "" if options.unit == TITRE else "read as a titre"
+        return CellReading("number", value, note, rounding=rounding)
     if percent:
         return CellReading("number", value, "read as a number in %", rounding=rounding)
     # A declared decimal comma is this laboratory's plain number; a thousands mark is text.

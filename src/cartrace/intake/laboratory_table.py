@@ -15,7 +15,7 @@ import re
 import zipfile
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from cartrace.analytes import ANALYTES
 from cartrace.intake.cells import CellOptions, CellReading, parse_cell, show
 from cartrace.intake.clock import EARLIEST, days_between, parse_date
-from cartrace.intake.mapping import ColumnRef, Mapping, MatrixColumn, Test, ValueColumn
+from cartrace.intake.mapping import TITRE, ColumnRef, Mapping, MatrixColumn, Test, ValueColumn
 from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import id_fault, quote
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any, redact_dates
@@ -260,9 +260,10 @@ def _text(cell: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """One value column of the table."""
+    """One value column of the table. ``name`` is what outputs call it."""
 
     index: int
+    name: str
     test: Test
     day: float | None
     visit: str | None
@@ -368,6 +369,8 @@ def _find_columns(grid: Grid, mapping: Mapping) -> tuple[dict[str, int], list[_V
             "unit": mapping.long.unit,
         }
     named |= {f"ignore {n}": rule for n, rule in enumerate(mapping.ignore_rows)}
+    named |= {f"start {r.column}": r for r in (mapping.start, *(t.start for t in mapping.tests)) if r}
+    named |= {f"censored {t.censored.column}": t.censored for t in mapping.tests if t.censored}
     for role, reference in named.items():
         if reference is not None and (index := find(reference.column)) is not None:
             columns[role] = index
@@ -385,14 +388,35 @@ def _find_columns(grid: Grid, mapping: Mapping) -> tuple[dict[str, int], list[_V
                     grid.header[index],
                 )
             )
+    problems += _one_name_each(values, grid, first_row)
     raise_if_any(problems)
     return columns, values
+
+
+def _one_name_each(values: Sequence[_Value], grid: Grid, first_row: int | None) -> list[Problem]:
+    """Tell value columns that outputs can't tell apart once the date is out of their headers."""
+    by_name: dict[str, set[int]] = {}
+    for v in values:
+        by_name.setdefault(v.name, set()).add(v.index)
+    return [
+        Problem(
+            grid.file,
+            f"{len(indices)} value columns that read the same without the date in their headers",
+            "a label for each of them in the mapping (label: V1, say)",
+            first_row,
+            name,
+        )
+        for name, indices in by_name.items()
+        if len(indices) > 1 and any(holds_date(grid.header[i]) for i in indices)
+    ]
 
 
 def _value_columns(entry: ValueColumn, grid: Grid, find: Any, problems: list[Problem]) -> list[_Value]:
     if entry.column is not None:
         index = find(entry.column)
-        return [] if index is None else [_Value(index, entry, None, None)]
+        if index is None:
+            return []
+        return [_Value(index, entry.label or show(grid.header[index]), entry, None, entry.visit)]
     pattern = re.compile(entry.pattern or "")
     out: list[_Value] = []
     for index, text in enumerate(grid.header):
@@ -402,11 +426,29 @@ def _value_columns(entry: ValueColumn, grid: Grid, find: Any, problems: list[Pro
         groups = match.groupdict()
         day = None
         if groups.get("day") is not None:
-            try:
-                day = float(groups["day"])
-            except ValueError:
-                problems.append(Problem(grid.file, f"day {quote(groups['day'])}", "a number", None, text))
-        out.append(_Value(index, entry, day, groups.get("visit")))
+            day = _header_day(groups)
+            if day is None:
+                problems.append(
+                    Problem(
+                        grid.file,
+                        f"day {quote(' '.join(filter(None, groups.values())))}",
+                        "a number of days; an hour from 0 to 24, a minute from 0 to 59",
+                        None,
+                        text,
+                    )
+                )
+        visit = groups.get("visit") or entry.visit
+        if visit is not None and holds_date(visit):
+            problems.append(
+                Problem(
+                    grid.file,
+                    "a calendar date as the visit",
+                    "one entry for each such column, with visit and label",
+                    None,
+                    text,
+                )
+            )
+        out.append(_Value(index, show(text), entry, day, visit))
     if not out:
         near = did_you_mean(entry.pattern or "", grid.header)
         problems.append(
@@ -418,6 +460,18 @@ def _value_columns(entry: ValueColumn, grid: Grid, find: Any, problems: list[Pro
             )
         )
     return out
+
+
+def _header_day(groups: MappingABC[str, str | None]) -> float | None:
+    """Return the day that a header says, with its time of day as a fraction; None when it is none."""
+    try:
+        day = float(groups["day"] or "")
+        hour, minute = (float(groups.get(part) or 0) for part in ("hour", "minute"))
+    except ValueError:
+        return None
+    if not (abs(day) <= 36_525 and 0 <= hour <= 24 and 0 <= minute < 60):
+        return None
+    return day + hour / 24 + minute / 1440
 
 
 class _Reader:
@@ -446,6 +500,7 @@ class _Reader:
         self.ignored = [
             (columns[f"ignore {n}"], set(rule.values)) for n, rule in enumerate(mapping.ignore_rows)
         ]
+        self.started: dict[tuple[int, float], Test] = {}
 
     def find(
         self, check: str, verdict: str, row: int, column: str | None, message: str, **more: object
@@ -486,7 +541,7 @@ class _Reader:
                         own["day"] = v.day
                     if v.visit is not None:
                         own["visit"] = v.visit
-                self.read_value(row, line[v.index], self.grid.header[v.index], v.test, own)
+                self.read_value(row, line, v.index, v.name, test=v.test, common=own)
             return
         name = self.cell("analyte", line)
         test = self.mapping.long.tests.get(name)
@@ -496,7 +551,13 @@ class _Reader:
         multiplier = self.unit_factor(row, line, test)
         if multiplier is not None:
             self.read_value(
-                row, line[self.columns["value"]], self.header("value"), test, common, multiplier=multiplier
+                row,
+                line,
+                self.columns["value"],
+                self.header("value"),
+                test=test,
+                common=common,
+                multiplier=multiplier,
             )
 
     def unit_factor(self, row: int, line: Sequence[Any], test: Test) -> float | None:
@@ -702,19 +763,33 @@ class _Reader:
     def read_value(
         self,
         row: int,
-        cell: Any,
+        line: Sequence[Any],
+        index: int,
         column: str,
+        *,
         test: Test,
         common: dict[str, object],
-        *,
         multiplier: float = 1.0,
     ) -> None:
+        cell = line[index]
         options = CellOptions(
             self.mapping.decimal, self.mapping.thousands, dict(self.mapping.text), test.unit
         )
         reading = parse_cell(cell, options)
-        if reading.kind == "missing" and not reading.note:
+        about = {
+            "subject_id": common.get("subject_id"),
+            "sample_id": common.get("sample_id"),
+            "analyte": test.analyte,
+        }
+        flag = self.flag(row, line, test, reading, about)
+        if flag is None or (reading.kind == "missing" and not reading.note):
             return
+        started = self.with_start(row, line, test, about)
+        if started is None:
+            return
+        test = started
+        if test.censored is not None:
+            reading, test = by_flag(reading, flag, test, test.scale * multiplier)
         result, remark = to_result(reading, test, test.scale * multiplier)
         note = "; ".join(n for n in (reading.note, remark) if n)
         if note:
@@ -726,9 +801,7 @@ class _Reader:
                 row,
                 column,
                 f"Cell {quote(show(cell))}: {note}{'; no result was taken' if result is None else ''}.",
-                subject_id=common.get("subject_id"),
-                sample_id=common.get("sample_id"),
-                analyte=test.analyte,
+                **about,
                 value=show(cell),
                 limit="a plain number",
                 limit_source="mapping",
@@ -751,6 +824,71 @@ class _Reader:
                 }
             )
 
+    def flag(
+        self,
+        row: int,
+        line: Sequence[Any],
+        test: Test,
+        reading: CellReading,
+        about: MappingABC[str, object],
+    ) -> str | None:
+        """Return what the censoring column says of a result, or None when no result can be taken."""
+        if test.censored is None:
+            return "quantified"
+        role = f"censored {test.censored.column}"
+        text = self.cell(role, line)
+        meaning = test.censored.meaning(text)
+        if reading.kind == "missing" and not reading.note:
+            if meaning in {None, "quantified"}:
+                return None
+            fault = "The result is censored, but its cell, which should hold the limit, is empty"
+        elif meaning is not None:
+            return meaning
+        else:
+            fault = f"{quote(show(text))} is nothing that the mapping lists"
+        self.find(
+            "censoring_column",
+            "warn",
+            row,
+            self.header(role),
+            f"{fault}; no result was taken.",
+            **about,
+            value=show(text),
+            limit=", ".join(test.censored.values),
+            limit_source="mapping",
+        )
+        return None
+
+    def with_start(
+        self, row: int, line: Sequence[Any], test: Test, about: MappingABC[str, object]
+    ) -> Test | None:
+        """Return the test with the starting dilution of this row as its lloq; None when it is unreadable."""
+        rule = test.start or (self.mapping.start if test.unit == TITRE else None)
+        if rule is None:
+            return test
+        role = f"start {rule.column}"
+        if not self.cell(role, line):
+            return test
+        cell = line[self.columns[role]]
+        reading = parse_cell(cell, CellOptions(self.mapping.decimal, self.mapping.thousands, unit=TITRE))
+        start = reading.value
+        if reading.kind != "number" or start is None or start < 1 or start >= (test.uloq or float("inf")):
+            self.find(
+                "starting_dilution",
+                "fail",
+                row,
+                self.header(role),
+                f"Starting dilution {quote(show(cell))} is none; the result is left out.",
+                **about,
+                value=show(cell),
+                limit="10 or 1:10, from 1 and below uloq",
+            )
+            return None
+        key = (id(test), start)
+        if key not in self.started:
+            self.started[key] = test.model_copy(update={"lloq": start})
+        return self.started[key]
+
     def close(self) -> None:
         """Say which rows were left out on purpose, once for each reason."""
         for reason, numbers in self.left_out.items():
@@ -765,6 +903,48 @@ class _Reader:
                 value=str(len(numbers)),
                 limit_source="mapping",
             )
+
+
+def by_flag(reading: CellReading, flag: str, test: Test, scale: float) -> tuple[CellReading, Test]:
+    """Turn a cell into the limit that another column says it is.
+
+    Parameters
+    ----------
+    reading
+        The cell.
+    flag
+        quantified, BLQ, BLD or above_uloq, as the censoring column says.
+    test
+        Analyte, unit and limits.
+    scale
+        Multiplier that turns the printed number into the test's unit.
+
+    Returns
+    -------
+    CellReading
+        The bound; unread when cell and column contradict each other.
+    Test
+        The test, with the number as its limit of detection where the flag is BLD.
+    """
+    if flag == "quantified" or reading.kind in {"missing", "not_done", "unreadable", "unread"}:
+        return reading, test
+    said = f"as column '{show(test.censored.column)}' says" if test.censored is not None else ""
+    below = flag in {"BLQ", "BLD"}
+    if reading.kind == "number":
+        value = reading.value or 0.0
+        if value < 0 or (below and value == 0):
+            return CellReading("unread", note=f"a limit, {said}, that no result can keep"), test
+        note = "; ".join(n for n in (reading.note, f"read as a bound, {said}") if n)
+        reading = replace(reading, kind="below" if below else "above", note=note)
+    if below != (reading.kind in {"below", "BLD", "BLQ"}):
+        return CellReading(
+            "unread", note=f"a result that is {flag}, {said}, and the cell says otherwise"
+        ), test
+    if flag == "BLD" and reading.kind == "below":
+        lod = (reading.value or 0.0) * scale
+        lloq = test.lloq if test.lloq is not None and test.lloq >= lod else None
+        test = test.model_copy(update={"lod": lod, "lloq": lloq})
+    return reading, test
 
 
 def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dict[str, object] | None, str]:
@@ -803,6 +983,8 @@ def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dic
         "lower": 0.0,
         "upper": lod if lod is not None else lloq,
     }
+    if test.unit == TITRE and reading.kind in {"BLQ", "BLD"} and lloq is None and lod is None:
+        return None, "a negative titre without a starting dilution; give lloq or start in the mapping"
     if reading.kind == "BLQ":
         return extra | blq, ""
     if reading.kind == "BLD":
@@ -830,6 +1012,13 @@ def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dic
         }, ""
     if printed < 0:
         return None, "negative; nothing measured here can be below 0"
+    if test.unit == TITRE and printed == 0 and test.zero is None:
+        return None, "a titre of 0; zero: BLQ in the mapping says that it means negative"
+    if test.unit == TITRE and lloq is not None and 0 < printed < lloq:
+        return None, (
+            f"a titre below its starting dilution {lloq:g}; if it stands for negative, "
+            f'say so in the mapping (text: {{"{printed:g}": BLQ}})'
+        )
     bound = (ANALYTES[test.analyte].upper_bound or {}).get(test.unit)
     if bound is not None and printed > bound:
         slipped = (

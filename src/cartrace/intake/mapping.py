@@ -28,12 +28,17 @@ from pydantic import (
 )
 
 from cartrace.analytes import ANALYTES
-from cartrace.problems import InputError, Problem, did_you_mean
+from cartrace.problems import InputError, Problem, did_you_mean, holds_date
 from cartrace.units import canonical
 from cartrace.vocabulary import MATRICES
 
 Meaning = Literal["missing", "not_done", "BLD", "BLQ", "unreadable"]
 ZeroMeaning = Literal["quantified", "BLD", "BLQ"]
+Censored = Literal["quantified", "BLD", "BLQ", "above_uloq"]
+TITRE = "titre"
+
+NOT_CENSORED = frozenset({"", "0", "no", "none", "false"})
+"""What a censoring column says where the cell is a result; other texts must be listed."""
 
 
 def _matrix(value: object) -> object:
@@ -126,6 +131,26 @@ class IgnoreRows(ColumnRef):
     values: tuple[Text, ...] = Field(description="Cell texts.", min_length=1)
 
 
+class CensoredBy(ColumnRef):
+    """A column that says whether the number beside it is a result or only its limit."""
+
+    values: Annotated[dict[str, Censored], BeforeValidator(_text_keys)] = Field(
+        description="Text -> BLQ, BLD or above_uloq (the number is then the limit), or quantified. An empty cell, "
+        "0, no, none and false mean quantified; another text that is not listed leaves the result out.",
+        min_length=1,
+    )
+
+    @field_validator("values")
+    @classmethod
+    def _fold(cls, value: dict[str, Censored]) -> dict[str, Censored]:
+        return {fold(k): v for k, v in value.items()}
+
+    def meaning(self, text: str) -> Censored | None:
+        """Return what ``text`` says, or None when the mapping does not know it."""
+        word = fold(text)
+        return self.values.get(word, "quantified" if word in NOT_CENSORED else None)
+
+
 class Test(Part):
     """What one value column, or one test name, measures."""
 
@@ -141,6 +166,14 @@ class Test(Part):
         None, description="What the number 0 means. Without it: BLD for expansion analytes, else quantified."
     )
     scale: float = Field(1.0, gt=0, description="Multiplier that turns the column's numbers into `unit`.")
+    start: ColumnRef | None = Field(
+        None,
+        description="Titres: column with the starting dilution of each row, its lower limit of quantification. "
+        "Where that cell is empty, lloq holds.",
+    )
+    censored: CensoredBy | None = Field(
+        None, description="Another column that says where the number is only a limit (CENS of NONMEM tables)."
+    )
 
     @field_validator("analyte")
     @classmethod
@@ -165,7 +198,18 @@ class Test(Part):
         for (n1, v1), (n2, v2) in itertools.pairwise(given):
             if v1 > v2 or (n2 == "uloq" and v1 == v2):
                 raise ValueError(f"{n1} {v1:g} lies above {n2} {v2:g}")
+        if self.unit == TITRE and self.zero == "quantified":
+            raise ValueError("a titre of 0 is no result; zero may be BLQ or BLD")
+        if self.start is not None:
+            self.check_start()
         return self
+
+    def check_start(self) -> None:
+        """Raise ValueError when this test can have no starting dilution."""
+        if self.unit != TITRE:
+            raise ValueError(f"start is the starting dilution of a titre, and the unit is {self.unit}")
+        if self.lod is not None:
+            raise ValueError("start and lod don't go together: nothing is known below the starting dilution")
 
     @property
     def zero_means(self) -> ZeroMeaning:
@@ -180,8 +224,26 @@ class ValueColumn(Test):
 
     column: Text | None = Field(None, description="Exact header.")
     pattern: Regex | None = Field(
-        None, description="Regular expression over whole headers, with groups named day or visit."
+        None,
+        description="Regular expression over whole headers, with groups named day (and hour, minute: the time "
+        "of that day) or visit.",
     )
+    visit: Text | None = Field(
+        None, min_length=1, description="Visit of this column; its day comes from the configuration's visits."
+    )
+    label: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=60,
+        description="How outputs name the column, where its header holds a month or date.",
+    )
+
+    @field_validator("visit", "label")
+    @classmethod
+    def _no_date(cls, value: str | None) -> str | None:
+        if value is not None and holds_date(value):
+            raise ValueError("a name without a calendar date or month in it: it appears in outputs")
+        return value
 
     @model_validator(mode="after")
     def _one_of_both(self) -> ValueColumn:
@@ -189,10 +251,18 @@ class ValueColumn(Test):
             raise ValueError("give either column or pattern")
         if self.pattern is not None:
             groups = set(re.compile(self.pattern).groupindex)
-            if groups - {"day", "visit"}:
+            others = sorted(groups - {"day", "hour", "minute", "visit"})
+            if others:
                 raise ValueError(
-                    f"the groups may be named day and visit, not {', '.join(sorted(groups - {'day', 'visit'}))}"
+                    f"the groups may be named day, hour, minute and visit, not {', '.join(others)}"
                 )
+            for group, needed in (("hour", "day"), ("minute", "hour")):
+                if group in groups and needed not in groups:
+                    raise ValueError(f"a group named {group} needs a group named {needed}")
+            if "visit" in groups and self.visit is not None:
+                raise ValueError("the visit is given twice: by the pattern and by visit")
+            if self.label is not None:
+                raise ValueError("label names one column: it goes with column, not with pattern")
         return self
 
     @property
@@ -202,8 +272,10 @@ class ValueColumn(Test):
 
     @property
     def gives_visit(self) -> bool:
-        """Whether the header itself says the visit."""
-        return self.pattern is not None and "visit" in re.compile(self.pattern).groupindex
+        """Whether the visit goes with the column: said by its header, or by the mapping."""
+        return self.visit is not None or (
+            self.pattern is not None and "visit" in re.compile(self.pattern).groupindex
+        )
 
 
 class Long(Part):
@@ -270,6 +342,9 @@ class Mapping(Part):
         None, description="Column with the infusion number; days then count from it."
     )
     sample: ColumnRef | None = Field(None, description="Column with the sample of samples.tsv.")
+    start: ColumnRef | None = Field(
+        None, description="Column with the starting dilution, for every titre that names no own."
+    )
     ignore_rows: tuple[IgnoreRows, ...] = Field((), description="Rows to leave out.")
     values: tuple[ValueColumn, ...] = Field((), description="Wide table: the value columns.")
     long: Long | None = Field(None, description="Long table: test, value and unit columns.")
@@ -321,6 +396,14 @@ class Mapping(Part):
                 faults.append("no day: give day, date or visit, or a value pattern with a group named day")
         if self.day is not None and self.date is not None:
             faults.append("give day or date, not both")
+        if self.start is not None:
+            titres = [t for t in self.tests if t.unit == TITRE]
+            if not titres:
+                faults.append("start is the starting dilution of titres, and no test has the unit titre")
+            if any(t.lod is not None for t in titres):
+                faults.append("start and lod don't go together: nothing is known below the starting dilution")
+        labels = [v.label for v in self.values if v.label is not None]
+        faults += [f"label '{n}' is given twice" for n in sorted({n for n in labels if labels.count(n) > 1})]
         names = [v.column for v in self.values if v.column is not None]
         faults += [f"column '{n}' is listed twice" for n in sorted({n for n in names if names.count(n) > 1})]
         if faults:
