@@ -1,6 +1,6 @@
 """Laboratory errors, planted where they disturb little, each one recorded.
 
-Nine mistakes that laboratories make. Each sits in a subject of its own choice,
+Twelve mistakes that laboratories make. Each sits in a subject of its own choice,
 at a visit that the metrics hardly rest on, and is written down with its file, row
 and column, what the cell should have said, which check has to find it, and which
 metrics it disturbs. Subjects that do not exist (a trial of 5) get no error.
@@ -28,11 +28,13 @@ OUTSIDE_WINDOW = (11, "D120")
 PROTECTED: dict[int, tuple[str, ...]] = {
     0: ("D21", "D42"),
     2: ("D21",),
+    3: ("D120", "D150"),
     7: ("D21",),
-    8: ("D21",),
+    8: ("D21", "D42", "D60", "D120", "D150"),
     11: ("D60", "D90", "D120"),
 }
-"""Visits that are never missed, by place among twelve: errors are planted there."""
+"""Visits that are never missed, by place among twelve: errors are planted there, or a
+special case (the infused immunoglobulin, the second episode) needs them."""
 
 CHECKS = {
     "unit_off_by_ten": "unit_ratio",
@@ -44,6 +46,9 @@ CHECKS = {
     "wrong_specimen": "specimen",
     "impossible_value": "impossible_value",
     "text_in_number_cell": "cell",
+    "igg_in_mg_dl": "impossible_value",
+    "letter_in_titre": "cell",
+    "decimal_point": "cell",
 }
 """Which check of the intake has to find each kind of error."""
 
@@ -289,6 +294,30 @@ def _impossible_value(context: _Context, subject_id: str) -> PlantedError:
     return context.overwrite("impossible_value", place, "130,0", "flow car_t_fraction: all")
 
 
+def _igg_in_mg_dl(context: _Context, subject_id: str) -> PlantedError:
+    place = (subject_id, 1, "serum", "D28", "igg", "g/L")
+    in_mg_dl = f"{100 * context.results[place].measured:.0f}"
+    return context.overwrite("igg_in_mg_dl", place, in_mg_dl, "serum igg: one point missing")
+
+
+def _letter_in_titre(context: _Context, subject_id: str) -> PlantedError:
+    place = (subject_id, 1, "serum", "D14", "aqp4_igg", "titre")
+    # The last zero is the letter O, as in 1:4O.
+    cell = f"{str(context.results[place].cell)[:-1]}O"
+    return context.overwrite("letter_in_titre", place, cell, "serum aqp4_igg: one point missing")
+
+
+def _decimal_point(context: _Context, subject_id: str) -> PlantedError:
+    for visit in ("D14", "D21", "D10", "D7"):
+        place = _blood(subject_id, visit, "b_cells", "cells/uL")
+        cell = context.results[place].cell if place in context.places else None
+        if isinstance(cell, str) and "," in cell and cell[0].isdigit():
+            return context.overwrite(
+                "decimal_point", place, cell.replace(",", "."), "flow b_cells: one point missing"
+            )
+    raise RuntimeError(f"no number with a decimal comma for {subject_id}")
+
+
 def _text_in_number_cell(context: _Context, subject_id: str) -> PlantedError:
     place = _blood(subject_id, "D60")
     return context.overwrite("text_in_number_cell", place, "see letter", "one point missing")
@@ -317,8 +346,11 @@ PLANS: tuple[tuple[int, Callable[[_Context, str], PlantedError]], ...] = (
     (2, _digits_transposed),
     (2, _impossible_value),
     (5, _visits_swapped),
+    (5, _igg_in_mg_dl),
     (7, _wrong_specimen),
+    (7, _letter_in_titre),
     (8, _duplicate_disagrees),
+    (8, _decimal_point),
     (11, _visit_outside_window),
     (11, _text_in_number_cell),
     (11, _subject_written_otherwise),

@@ -51,7 +51,8 @@ class Draw:
 class Result:
     """One result: the true value, the measured one (with noise), and the cell for it.
 
-    ``first_cell`` is what the first run left when it failed and was repeated.
+    ``first_cell`` is what the first run left when it failed and was repeated;
+    ``start`` is the first dilution of the series of a titre.
     """
 
     draw: Draw
@@ -62,6 +63,7 @@ class Result:
     measured: float
     cell: Cell
     first_cell: Cell = None
+    start: int | None = None
 
     @property
     def place(self) -> Place:
@@ -242,7 +244,7 @@ def lay_out_qpcr(
 ) -> list[LabTable]:
     """One workbook a batch of subjects, and one with the repeats of failed runs."""
     del first_infusion  # this laboratory writes study days
-    by_subject = _by_subject(r for r in results if r.assay == "qpcr" and r.draw.matrix == "blood")
+    by_subject = results_by_subject(r for r in results if r.assay == "qpcr" and r.draw.matrix == "blood")
     tables = []
     for number, subjects in enumerate(batches, 1):
         table = _qpcr_table(f"pcr_batch_{number:02d}", tuple(subjects))
@@ -289,7 +291,7 @@ def lay_out_flow(
     results: Sequence[Result], batches: Sequence[Sequence[str]], first_infusion: Mapping[str, date]
 ) -> list[LabTable]:
     """One long semicolon file a batch, with decimal commas and dates of the draw."""
-    by_subject = _by_subject(r for r in results if r.assay == "flow")
+    by_subject = results_by_subject(r for r in results if r.analyte in FLOW_TESTS)
     tables = []
     for number, subjects in enumerate(batches, 1):
         table = LabTable(
@@ -331,7 +333,7 @@ def lay_out_csf(
         header=(("patient", "collected", "CAR copies/ug"),),
         delimiter="\t",
     )
-    by_subject = _by_subject(r for r in results if r.assay == "qpcr" and r.draw.matrix == "csf")
+    by_subject = results_by_subject(r for r in results if r.assay == "qpcr" and r.draw.matrix == "csf")
     for subject in (s for batch in batches for s in batch):
         for result in by_subject.get(subject, []):
             collected = first_infusion[subject] + timedelta(days=result.draw.study_day)
@@ -345,7 +347,8 @@ Writer = Callable[[Sequence[Result], Sequence[Sequence[str]], Mapping[str, date]
 WRITERS: tuple[Writer, ...] = (lay_out_qpcr, lay_out_flow, lay_out_csf)
 
 
-def _by_subject(results: Iterable[Result]) -> dict[str, list[Result]]:
+def results_by_subject(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Return the results of each subject, in their order."""
     out: dict[str, list[Result]] = {}
     for result in results:
         out.setdefault(result.draw.subject_id, []).append(result)

@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cartrace.simulate import courses
+from cartrace.simulate import courses, humoral_laboratory, laboratory
 from cartrace.simulate.courses import ROLES, Course
 from cartrace.simulate.errors import OUTSIDE_WINDOW, PROTECTED, no_errors, plant
+from cartrace.simulate.events import IMPROVED, STABLE, WORSE, Event, draw_events
+from cartrace.simulate.humoral import LINEAGES, Humoral, draw_humoral
+from cartrace.simulate.humoral_laboratory import humoral_results
+from cartrace.simulate.humoral_truth import true_antibodies, true_depletion
 from cartrace.simulate.laboratory import (
-    MAPPINGS,
     NOT_RUN,
     PER_1000_CELLS,
-    WRITERS,
     Draw,
     LabTable,
     Result,
@@ -76,6 +78,9 @@ MISSED = 0.08
 """Chance that one of these visits is missed; never two in a row."""
 
 CSF_DAYS = (-5, 14, 28, 60, 90, 180)
+MAPPINGS = laboratory.MAPPINGS | humoral_laboratory.MAPPINGS
+WRITERS = (*laboratory.WRITERS, *humoral_laboratory.WRITERS)
+
 PCR_CV, FLOW_CV, COUNT_CV = 0.25, 0.15, 0.08
 """Coefficients of variation of the assays. qPCR: the 25 % of the GMO rule (PMC8282960)."""
 
@@ -91,7 +96,8 @@ class Trial:
 
     ``config`` and ``mappings`` are the YAML files; ``sheets`` the sheets as text;
     ``tables`` the laboratory files; ``truth`` the frames ``courses`` (one row per
-    course), ``samples`` (one row per result) and ``planted_errors``.
+    course), ``depletion`` and ``antibodies`` (one row per subject, infusion and
+    analyte), ``samples`` (one row per result) and ``planted_errors``.
     """
 
     seed: int
@@ -118,6 +124,8 @@ class _Subject:
     infusion_days: tuple[int, ...]
     blood: tuple[Course, ...]
     csf: Course | None
+    humoral: Humoral
+    events: tuple[Event, ...]
     results: tuple[Result, ...]
 
 
@@ -160,6 +168,20 @@ def simulate_trial(seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool
         tables=tuple(tables),
         truth={
             "courses": _true_courses(subjects),
+            "depletion": pd.DataFrame(
+                [
+                    row
+                    for s in subjects
+                    for row in true_depletion(s.subject_id, s.humoral, s.infusion_days, s.follow_up_day)
+                ]
+            ),
+            "antibodies": pd.DataFrame(
+                [
+                    row
+                    for s in subjects
+                    for row in true_antibodies(s.subject_id, s.humoral, s.infusion_days, s.follow_up_day)
+                ]
+            ),
             "samples": _true_samples(results, places),
             "planted_errors": planted,
         },
@@ -195,21 +217,39 @@ def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
     results = [r for d in draws for r in _blood_results(rng, d, blood, infusion_days, place)]
     if csf is not None:
         results += [_csf_result(rng, subject_id, day, csf) for day in CSF_DAYS]
+    age = int(rng.integers(30, 68))
+    weight_kg = round(min(max(float(rng.normal(62, 9)), 43.0), 95.0), 1)
+    first_infusion = date(2021, 1, 11) + timedelta(days=int(rng.integers(0, 900)))
+    # A stream of its own: what the B lineage does moves no CAR-T result.
+    stream = np.random.default_rng([seed, index + 1, 3])
+    ivig_days = _ivig_days(draws) if LINEAGES[place] == "ivig" else ()
+    humoral = draw_humoral(stream, place, infusion_days, ivig_days)
+    down = [FLOW_DOWN[place]] if place in FLOW_DOWN else []
+    results += humoral_results(stream, humoral, draws, infusion_days, left_out=down)
+    events = draw_events(stream, place, weight_kg=weight_kg, follow_up_day=follow_up, ivig_days=ivig_days)
     return _Subject(
         index=index,
         subject_id=subject_id,
         cohort=cohort,
         dose=dose,
         sex="male" if place in {4, 9} else "female",
-        age=int(rng.integers(30, 68)),
-        weight_kg=round(min(max(float(rng.normal(62, 9)), 43.0), 95.0), 1),
-        first_infusion=date(2021, 1, 11) + timedelta(days=int(rng.integers(0, 900))),
+        age=age,
+        weight_kg=weight_kg,
+        first_infusion=first_infusion,
         follow_up_day=follow_up,
         infusion_days=tuple(infusion_days),
         blood=tuple(blood),
         csf=csf,
+        humoral=humoral,
+        events=tuple(events),
         results=tuple(results),
     )
+
+
+def _ivig_days(draws: Sequence[Draw]) -> tuple[int, ...]:
+    """Two doses that lift the IgG of D120 and D150, and no longer that of D180."""
+    days = {d.visit: d.study_day for d in draws if d.infusion == 1}
+    return days["D120"] - 4, min(days["D150"] - 4, days["D180"] - 31)
 
 
 def _cohort(place: int) -> tuple[str, float]:
@@ -328,7 +368,20 @@ def _config(seed: int, n_subjects: int) -> dict[str, Any]:
             "No patient is behind any number.",
         },
         "data_dir": "data",
+        "sheets": {"events": "sheets/events.tsv"},
         "visits": [{"name": name, "day": day, "window": window} for name, day, window in VISITS],
+        "cohort": {
+            "association": {
+                "response": {
+                    "day": 180,
+                    "groups": [
+                        {"name": "improved", "labels": [IMPROVED]},
+                        {"name": "not improved", "labels": [STABLE, WORSE]},
+                    ],
+                    "rest": None,
+                }
+            }
+        },
     }
 
 
@@ -365,6 +418,9 @@ def _sheets(subjects: Sequence[_Subject], tables: Sequence[LabTable]) -> dict[st
                 for number, day in enumerate(s.infusion_days, 1)
             ]
         ),
+        "events": pd.DataFrame(
+            [_event_row(s, e) for s in subjects for e in s.events], columns=list(EVENT_COLUMNS)
+        ),
         "files": pd.DataFrame(
             [
                 {
@@ -377,6 +433,25 @@ def _sheets(subjects: Sequence[_Subject], tables: Sequence[LabTable]) -> dict[st
                 for t in tables
             ]
         ),
+    }
+
+
+EVENT_COLUMNS = ("subject_id", "date", "end_date", "kind", "label", "grade", "dose", "dose_unit")
+
+
+def _event_row(subject: _Subject, event: Event) -> dict[str, str]:
+    def on(day: int | None) -> str:
+        return "" if day is None else (subject.first_infusion + timedelta(days=day)).isoformat()
+
+    return {
+        "subject_id": subject.subject_id,
+        "date": on(event.day),
+        "end_date": on(event.end_day),
+        "kind": event.kind,
+        "label": event.label,
+        "grade": "" if event.grade is None else str(event.grade),
+        "dose": "" if event.dose is None else f"{event.dose:g}",
+        "dose_unit": event.dose_unit,
     }
 
 

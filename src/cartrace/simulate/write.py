@@ -42,8 +42,8 @@ def files(trial: Trial) -> dict[str, bytes]:
     out |= {f"mappings/{name}.yaml": _yaml(mapping) for name, mapping in trial.mappings.items()}
     out |= {f"sheets/{name}.tsv": _tsv(frame) for name, frame in trial.sheets.items()}
     out |= {f"data/{table.path}": _table(table) for table in trial.tables}
-    names = {"courses": "truth", "samples": "samples", "planted_errors": "planted_errors"}
-    out |= {f"truth/{names[name]}.tsv": _tsv(frame) for name, frame in trial.truth.items()}
+    names = {"courses": "truth"}
+    out |= {f"truth/{names.get(name, name)}.tsv": _tsv(frame) for name, frame in trial.truth.items()}
     return out
 
 

@@ -28,7 +28,7 @@ def cells(folder: Path, path: str) -> list[list[str]]:
     """All cells of a file as text, as a person would see them."""
     file = folder / "data" / path
     if file.suffix == ".xlsx":
-        sheet = load_workbook(file)["qPCR"]
+        sheet = load_workbook(file).worksheets[0]
         return [["" if c is None else str(c) for c in row] for row in sheet.iter_rows(values_only=True)]
     with file.open(encoding="utf-8-sig", newline="") as handle:
         return list(csv.reader(handle, delimiter=";" if file.suffix == ".csv" else "\t"))

@@ -45,6 +45,8 @@ def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None
         assert (tmp_path / "demo/data" / row["path"]).is_file()
         assert (tmp_path / "demo" / row["mapping"]).is_file()
     assert sorted(p.name for p in (tmp_path / "demo/truth").iterdir()) == [
+        "antibodies.tsv",
+        "depletion.tsv",
         "planted_errors.tsv",
         "samples.tsv",
         "simulation.json",
