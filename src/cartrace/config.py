@@ -294,6 +294,8 @@ class Response(Section):
         for listed, what in ((names, "group name"), (labels, "label")):
             for repeated in sorted({x for x in listed if listed.count(x) > 1}):
                 raise ValueError(f"the {what} '{repeated}' is listed twice")
+        if len(names) < 2:
+            raise ValueError("a comparison needs two groups: name another one, or the rest")
         return self
 
 
@@ -361,6 +363,14 @@ class Association(Section):
     )
     response: Response = Field(default_factory=Response)
     relapse: Relapse = Field(default_factory=Relapse)
+
+    @field_validator("depletion_analytes")
+    @classmethod
+    def _depleted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in DEPLETION:
+                raise ValueError(f"'{name}' gets no depletion metrics; allowed: {', '.join(DEPLETION)}")
+        return names
 
 
 class AntibodyRule(Section):
