@@ -530,6 +530,8 @@ class DepletionRule(Section):
         needs = self.kind in {"absolute", "percent_of_baseline"}
         if needs != (self.threshold is not None):
             raise ValueError(f"{self.kind} {'needs a' if needs else 'takes no'} threshold")
+        if self.kind == "percent_of_baseline" and self.threshold is not None and self.threshold > 100:
+            raise ValueError("a threshold above 100 % of the baseline makes the baseline itself depleted")
         if self.unit is None and (self.kind == "absolute" or self.lower_limit_of_normal is not None):
             raise ValueError("a threshold or a lower limit of normal needs its unit")
         if self.unit is not None and self.unit not in ANALYTES[self.analyte].units:
