@@ -122,6 +122,110 @@ def test_the_cohort_program_names_an_unknown_setting_and_writes_nothing(trial):
     assert not (trial / "summary.parquet").exists()
 
 
+def assemble(trial, *metrics, qc=()):
+    return run(
+        "cohort/assemble_metrics.py",
+        *("--metrics", *metrics, "--qc", *qc),
+        *("--output-metrics", trial / "all_metrics.parquet", "--output-qc", trial / "all_qc.parquet"),
+    )
+
+
+def test_the_metrics_and_findings_of_all_stages_become_one_table_each(trial):
+    tables.write_table(tables.empty(tables.METRICS), trial / "nothing.parquet", tables.METRICS)
+    tables.write_table(tables.rows([cmax("P9", 1.0)], tables.METRICS), trial / "more.parquet", tables.METRICS)
+    finding = {"check": "starting_dilution", "verdict": "warn", "message": "It changed."}
+    tables.write_table(tables.rows([finding], tables.QC), trial / "more_qc.parquet", tables.QC)
+    done = assemble(
+        trial,
+        *(trial / f"{name}.parquet" for name in ("metrics", "nothing", "more")),
+        qc=(trial / "qc.parquet", trial / "more_qc.parquet"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 metrics of 3 tables, 1 findings" in done.stdout
+    found = tables.read_table(trial / "all_metrics.parquet", tables.METRICS)
+    assert found[["subject_id", "value"]].to_numpy().tolist() == [
+        ["P2", 200.0],
+        ["P1", 100.0],
+        ["P3", 300.0],
+        ["P9", 1.0],
+    ]
+    assert tables.read_table(trial / "all_qc.parquet", tables.QC).check.tolist() == ["starting_dilution"]
+
+
+def test_a_metric_that_two_stages_report_is_refused_and_nothing_is_written(trial):
+    done = assemble(trial, trial / "metrics.parquet", trial / "metrics.parquet")
+    assert done.returncode != 0
+    assert "repeat a key" in done.stderr
+    assert not list(trial.glob("*all_*"))
+
+
+def test_the_subjects_program_writes_table_one(trial):
+    infusion = {"infusion": 1, "study_day": 0.0, "product": "CT103A", "vector": "lentiviral"}
+    tables.write_table(
+        tables.rows([{"subject_id": f"P{i}", **infusion} for i in (1, 2)], tables.INFUSIONS),
+        trial / "infusions.parquet",
+        tables.INFUSIONS,
+    )
+    done = run(
+        "cohort/describe_subjects.py",
+        *("--subjects", trial / "subjects.parquet", "--infusions", trial / "infusions.parquet"),
+        *("--settings", json.dumps({"cohort": {"by_cohort": True}})),
+        *("--output", trial / "characteristics.parquet"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "on 2 subjects" in done.stdout
+    found = tables.read_table(trial / "characteristics.parquet", tables.CHARACTERISTICS)
+    product = found[found.variable == "Product"]
+    assert product[["cohort", "level", "n", "percent"]].to_numpy().tolist() == [
+        ["all", "CT103A", 2, 100.0],
+        ["dose 1", "CT103A", 2, 100.0],
+    ]
+
+
+def associate(trial, **association):
+    subjects = [f"P{i}" for i in range(1, 7)]
+    tables.write_table(
+        tables.rows([cmax(s, float(i)) for i, s in enumerate(subjects)], tables.METRICS),
+        trial / "metrics.parquet",
+        tables.METRICS,
+    )
+    tables.write_table(
+        tables.rows([{"subject_id": s} for s in subjects], tables.SUBJECTS),
+        trial / "subjects.parquet",
+        tables.SUBJECTS,
+    )
+    labels = ["PD", "PD", "PR", "CR", "CR", "VGPR"]
+    responses = [
+        {"subject_id": s, "study_day": 90.0, "kind": "response", "label": x}
+        for s, x in zip(subjects, labels, strict=True)
+    ]
+    tables.write_table(tables.rows(responses, tables.EVENTS), trial / "events.parquet", tables.EVENTS)
+    return run(
+        "cohort/associate.py",
+        *("--metrics", trial / "metrics.parquet", "--subjects", trial / "subjects.parquet"),
+        *("--events", trial / "events.parquet"),
+        *("--settings", json.dumps({"cohort": {"association": association}})),
+        *("--output", trial / "associations.parquet"),
+    )
+
+
+def test_the_association_program_writes_every_question(trial):
+    done = associate(trial, expansion=["cmax"])
+    assert done.returncode == 0, done.stderr
+    assert "2 questions, 1 tests" in done.stdout
+    found = tables.read_table(trial / "associations.parquet", tables.ASSOCIATIONS).set_index("family")
+    # The three responders are the three highest of six: 1 of 20 choices, on each side.
+    assert found.loc["expansion and response", "p"] == pytest.approx(2 / 20)
+    assert found.loc["expansion and relapse", "status"] == "not_estimable"
+
+
+def test_the_association_program_names_an_unknown_metric_and_writes_nothing(trial):
+    done = associate(trial, expansion=["cmaxx"])
+    assert done.returncode != 0
+    assert "did you mean 'cmax'" in done.stderr
+    assert not (trial / "associations.parquet").exists()
+
+
 def test_the_final_tables_are_parquet_tsv_and_one_database(trial):
     assert summarise(trial, min_n=2).returncode == 0
     done = export(trial)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -214,10 +214,10 @@ def _variables(
 ) -> Iterator[Variable]:
     """Give each named metric of each course type of ``analytes``, over all subjects."""
     chosen = metrics[metrics["analyte"].isin(analytes)]
-    types = chosen[list(COURSE_TYPE)].drop_duplicates().itertuples(index=False, name=None)
+    types = {cast("tuple[str, ...]", k): own for k, own in chosen.groupby(list(COURSE_TYPE))}
     for key in sorted(types, key=lambda k: (analytes.index(k[1]), k)):
         matrix, analyte, assay, unit = key
-        of_type = chosen[(chosen[list(COURSE_TYPE)] == key).all(axis=1)]
+        of_type = types[key]
         for name in names:
             course = f"{ANALYTES[analyte].label} ({matrix}, {assay}, {unit})"
             found = of_type[of_type["metric"] == name].set_index("subject_id").reindex(subjects["subject_id"])
