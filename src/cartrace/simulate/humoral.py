@@ -284,6 +284,7 @@ def draw_humoral(
             nadir=0.006,
             anchor_day=205 * _spread(z[6], 0.15),
             doubling=20,
+            nadir_day=16,
         ),
         "igg": _immunoglobulin(
             lineage,
@@ -300,7 +301,7 @@ def draw_humoral(
             infusion_days,
             baseline=2.0 * _spread(z[9], 0.3),
             half_life=IGA_HALF_LIFE,
-            floor=0.06 * _spread(z[16], 0.2),
+            floor=0.03 * _spread(z[16], 0.2),
             recovered=620 * _spread(z[17], 0.2),
         ),
         "igm": _immunoglobulin(
@@ -308,7 +309,7 @@ def draw_humoral(
             infusion_days,
             baseline=1.1 * _spread(z[10], 0.3),
             half_life=IGM_HALF_LIFE,
-            floor=0.07 * _spread(z[18], 0.2),
+            floor=0.04 * _spread(z[18], 0.2),
             recovered=270 * _spread(z[19], 0.2),
         ),
         "soluble_bcma": _plasma(

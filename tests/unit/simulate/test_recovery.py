@@ -8,68 +8,22 @@ visits, the terminal phase below the LLOQ) is said beside each.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from tests.unit.simulate.reading import Read, read
 
 from cartrace.analytes import EXPANSION
 from cartrace.config import Kinetics, Stein
-from cartrace.intake.assemble import assemble
-from cartrace.intake.laboratory_table import read_grid, read_results
-from cartrace.intake.mapping import read_mapping
-from cartrace.intake.plan import load_plan
-from cartrace.intake.sheet_tables import SheetTables, sheet_tables
-from cartrace.intake.sheets import read_sheets
 from cartrace.kinetics.course import compute_metrics
 from cartrace.kinetics.stein import SteinParameters, stein_course
 from cartrace.simulate.trial import Trial, simulate_trial
-from cartrace.simulate.write import write_trial
 
 WITHOUT_STEIN = Kinetics(stein=Stein(enabled=False))
 COURSE = ["subject_id", "infusion", "matrix"]
 UNITS = ("copies/ug", "copies/1000 cells", "%", "cells/uL")
-
-
-@dataclass(frozen=True)
-class Read:
-    trial: Trial
-    tables: SheetTables
-    measurements: pd.DataFrame
-    qc: pd.DataFrame
-
-
-def read(trial: Trial, folder: Path) -> Read:
-    write_trial(trial, folder)
-    plan = load_plan(yaml.safe_load((folder / "config.yaml").read_text("utf-8")), folder)
-    sheets, problems = read_sheets(folder, plan.config)
-    assert problems == []
-    parts = []
-    for file in plan.files.values():
-        mapping = read_mapping(folder / file.mapping, file.mapping)
-        grid = read_grid(folder / file.path, mapping)
-        parts.append(
-            read_results(
-                grid, mapping, file_id=file.file_id, sha256=file.sha256, first_dates=sheets.first_dates
-            )
-        )
-    tables = sheet_tables(sheets, plan.config)
-    measurements, qc = assemble([r for r, _ in parts], [q for _, q in parts], tables, plan.config)
-    return Read(trial, tables, measurements, qc)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    return read(simulate_trial(2024), tmp_path_factory.mktemp("demo") / "trial")
-
-
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    trial = simulate_trial(2024, 60, plant_errors=False)
-    return read(trial, tmp_path_factory.mktemp("clean") / "trial")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,19 @@
+"""Two trials, simulated and read once."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.simulate.reading import Read, read
+
+from cartrace.simulate.trial import simulate_trial
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Read:
+    return read(simulate_trial(2024), tmp_path_factory.mktemp("demo") / "trial")
+
+
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Read:
+    trial = simulate_trial(2024, 60, plant_errors=False)
+    return read(trial, tmp_path_factory.mktemp("clean") / "trial")
