@@ -135,6 +135,7 @@ for _metric in (
 
 ALREADY = "already depleted at the baseline"
 NEVER = "never depleted"
+UNBOUNDED = "baseline and nadir both lie beyond a limit of the assay, so that the fall has no bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ def _bounded(result: Result, lower: Floats, upper: Floats, remark: str | Texts) 
     exact = lower == upper
     result.value[:] = np.where(exact & ~result.refused, lower, np.nan)
     no_lower, no_upper = ~exact & ~np.isfinite(lower), ~exact & ~np.isfinite(upper)
-    result.refuse(no_lower & no_upper, "neither bound is known")
+    result.refuse(no_lower & no_upper, UNBOUNDED)
     result.censor(no_lower, LEFT, remark, upper=upper)
     result.censor(no_upper, RIGHT, remark, lower=lower)
     result.censor(~exact & ~no_lower & ~no_upper, INTERVAL, remark, lower=lower, upper=upper)
@@ -361,6 +362,8 @@ def _percent_fall(series: Series, nadir_lower: Floats, nadir_upper: Floats) -> R
     )
     _refuse_fall(result, series, nadir_lower)
     result.refuse(base_upper <= 0, "the baseline is 0")
+    # Everything falls by 100 % at most: that alone says nothing.
+    result.refuse(~np.isfinite(lower) & ~(upper < 100), UNBOUNDED)
     held = ~result.refused
     return _bounded(
         result,

@@ -102,6 +102,13 @@ def test_a_baseline_below_a_limit_leaves_the_fall_open_on_the_other_side(deplete
     assert np.isnan(lower)
 
 
+def test_a_baseline_and_a_nadir_below_a_limit_leave_the_fall_unknown(deplete):
+    m = deplete((-6, "<10"), (7, "<10"))
+    for name in ("log10_fall", "percent_fall"):
+        assert m[name]["status"] == "not_estimable"
+        assert m[name]["reason"].startswith("baseline and nadir both lie beyond a limit")
+
+
 def test_a_baseline_above_the_range_gives_a_lower_bound_of_the_fall(deplete):
     m = deplete((-6, ">500"), (7, 5))
     assert m.bounds("baseline")[:2] == ("right_censored", 500)

@@ -49,6 +49,14 @@ def test_a_change_that_is_not_confirmed_is_pending():
     assert np.isnan(walk("hlllhh", 1, 2).pending[0])
 
 
+def test_recovery_as_the_first_of_three_consecutive_values_at_or_above_half():
+    """CIBMTR's neutrophil recovery: the first of 3 consecutive values >= 0.5 on different days."""
+    days = np.array([[5.0, 9, 12, 14, 15, 16, 20, 21, 22, 23, 30]])
+    count = np.array([[0.1, 0.0, 0.6, 0.7, 0.4, 0.5, 0.9, 0.3, 0.5, 0.6, 1.2]])
+    found = find_episodes(days, count < 0.5, count >= 0.5, 1, 3)
+    assert (found.end_lower[0], found.end_upper[0]) == (21, 22)
+
+
 def test_duration_and_end_of_an_episode_are_intervals(deplete):
     m = deplete((-6, 200), (7, 2), (28, 0), (84, 10), (120, 60), (180, 120))
     assert m.spans == [(-6, 7, 84, 120)]
