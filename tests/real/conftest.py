@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -45,6 +46,16 @@ class Intake:
         return {str(k): int(v) for k, v in self.qc["check"].value_counts().items()}
 
 
+def derive_sheets(folder: Path) -> None:
+    """Run the make_sheets.py of an example."""
+    spec = importlib.util.spec_from_file_location("make_sheets", folder / "make_sheets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.main(["--folder", str(folder)]) == 0
+
+
 def run_intake(folder: Path, config_file: str = "config.yaml") -> Intake:
     plan = load_plan(yaml.safe_load((folder / config_file).read_text()), folder, config_file)
     sheets, problems = read_sheets(folder, plan.config)
@@ -64,9 +75,14 @@ def run_intake(folder: Path, config_file: str = "config.yaml") -> Intake:
     return Intake(plan, tables, measurements, findings)
 
 
+def data_of(name: str) -> Path:
+    """Folder of the real tables of an example."""
+    return real_data() / ("antibody_decay" if name.startswith("antibody_") else f"kinetics/{name}")
+
+
 def example_folder(name: str, target: Path) -> Path:
     """Copy an example and link its data folder; skip the test when the data are absent."""
-    data = real_data() / "kinetics" / name
+    data = data_of(name)
     if not data.is_dir():
         pytest.skip(
             f"the real tables ({name}) are not here: set CARTRACE_REAL_DATA or put them in ../shared/data"
@@ -87,6 +103,19 @@ def intake_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Intak
         return done[name]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def clinical(tmp_path_factory: pytest.TempPathFactory) -> Intake:
+    """The myeloma example with the sheets that its make_sheets.py derives."""
+    folder = example_folder("myeloma_bcma", tmp_path_factory.mktemp("clinical"))
+    derive_sheets(folder)
+    return run_intake(folder, "config_clinical.yaml")
+
+
+@pytest.fixture
+def make_sheets() -> Callable[[Path], None]:
+    return derive_sheets
 
 
 @pytest.fixture

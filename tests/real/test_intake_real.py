@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from cartrace.problems import holds_date
 
 pytestmark = pytest.mark.real
 Of = Callable[[str], Any]
@@ -106,15 +107,12 @@ def test_ctl019_transgene_before_the_infusion_and_a_vanished_result_are_found(in
 
 
 def test_ctl019_sheets_give_second_infusions_their_own_clock(
-    copy_example: Callable[[str], Path], run_folder: Callable[[Path, str], Any]
+    copy_example: Callable[[str], Path],
+    run_folder: Callable[[Path, str], Any],
+    make_sheets: Callable[[Path], None],
 ) -> None:
     folder = copy_example("ctl019_qpcr")
-    spec = importlib.util.spec_from_file_location("make_sheets", folder / "make_sheets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.main(["--folder", str(folder)]) == 0
+    make_sheets(folder)
     intake = run_folder(folder, "config_infusions.yaml")
     days = intake.tables.infusions.groupby("subject_id")["study_day"].apply(list)
     assert sorted(d for d in days if len(d) > 1) == [[0, 42], [0, 45], [0, 86, 100]]
@@ -132,7 +130,81 @@ def test_digitised_files_that_both_number_from_one_stay_two_groups(intake_of: Of
     assert intake.counts() == {"cell": 37, "same_result_two_visits": 6, "same_result_two_subjects": 2}
 
 
-@pytest.mark.parametrize("name", ["myeloma_bcma", "ctl019_qpcr", "ball_digitised"])
+def test_dan2021_numbers_beside_the_flag_are_limits_and_no_titres(intake_of: Of) -> None:
+    intake = intake_of("antibody_dan2021")
+    assert intake.measurements["detection"].value_counts().to_dict() == {"quantified": 83, "BLQ": 8}
+    below = intake.measurements.query("detection == 'BLQ'")
+    assert set(below["upper"]) == set(below["lloq"]) == {20}
+    assert (intake.measurements.query("detection == 'quantified'")["value"] > 20).all()
+    assert set(intake.measurements["unit"]) == {"arbitrary"}
+    assert intake.measurements["subject_id"].nunique() == 41
+    assert intake.counts() == {"cell": 8}
+    assert set(intake.qc["verdict"]) == {"note"}
+
+
+def test_vo_titres_are_read_with_their_bounds(intake_of: Of) -> None:
+    measurements = intake_of("antibody_vo_serology").measurements
+    counts = measurements.groupby(["visit", "detection"]).size().to_dict()
+    # <1:10 is 23, 40 and 39 cells; Neg 5 and 2; >1:320 2 and 1; >1:2560 23.
+    assert counts == {
+        ("S1", "BLQ"): 28,
+        ("S1", "quantified"): 69,
+        ("S2", "BLQ"): 42,
+        ("S2", "above_uloq"): 2,
+        ("S2", "quantified"): 69,
+        ("S3", "BLQ"): 39,
+        ("S3", "above_uloq"): 24,
+        ("S3", "quantified"): 63,
+    }
+    above = measurements.query("detection == 'above_uloq'")["lower"].value_counts().to_dict()
+    assert above == {2560: 23, 320: 3}
+    assert set(measurements.query("detection == 'BLQ'")["upper"]) == {10}
+    steps = measurements.query("detection == 'quantified'")["value"] / 10
+    assert set(steps) <= {2.0**n for n in range(9)}
+    assert set(measurements["study_day"]) == {80, 264, 476}
+
+
+def test_vo_has_no_warning_and_no_output_holds_a_month(intake_of: Of) -> None:
+    intake = intake_of("antibody_vo_serology")
+    assert intake.counts() == {"cell": 177}
+    assert set(intake.qc["verdict"]) == {"note"}
+    # 102 <1:10, 23 >1:2560, 3 >1:320, 42 NA, 7 Neg; plain titres leave no row.
+    assert intake.qc["value"].value_counts().to_dict() == {
+        "<1:10": 102,
+        "NA": 42,
+        ">1:2560": 23,
+        "Neg": 7,
+        ">1:320": 3,
+    }
+    for table in (intake.measurements, intake.qc):
+        text = table.drop(columns="source_sha256", errors="ignore").to_csv()
+        assert not holds_date(text)
+        assert "2020" not in text
+        assert "2021" not in text
+
+
+def test_sees_isotypes_stay_two_assays_and_nothing_is_reported(intake_of: Of) -> None:
+    intake = intake_of("antibody_sees_nepal")
+    assert intake.measurements["assay"].value_counts().to_dict() == {
+        "elisa_hlye_iga": 459,
+        "elisa_hlye_igg": 445,
+    }
+    assert intake.measurements["subject_id"].nunique() == 188
+    assert intake.measurements["detection"].value_counts().to_dict() == {"quantified": 903, "BLD": 1}
+    assert intake.counts() == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "myeloma_bcma",
+        "ctl019_qpcr",
+        "ball_digitised",
+        "antibody_dan2021",
+        "antibody_vo_serology",
+        "antibody_sees_nepal",
+    ],
+)
 def test_no_reading_is_applied(intake_of: Of, name: str) -> None:
     measurements = intake_of(name).measurements
     assert set(measurements["status"]) <= {"accepted", "flagged"}
