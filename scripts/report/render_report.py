@@ -10,7 +10,20 @@ from pathlib import Path
 from cartrace import config, metrics, provenance, tables
 from cartrace.report.page import ReportData, render
 
-INPUTS = ("measurements", "metrics", "qc", "cohort_summary", "survival", "subjects", "infusions")
+INPUTS = (
+    "measurements",
+    "metrics",
+    "qc",
+    "cohort_summary",
+    "survival",
+    "subjects",
+    "infusions",
+    "events",
+    "episodes",
+    "models",
+    "associations",
+    "characteristics",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -97,11 +97,22 @@ def summarise(trial, **cohort):
 
 
 def export(trial):
+    further = (tables.EPISODES, tables.MODELS, tables.ASSOCIATIONS, tables.CHARACTERISTICS)
+    for table in further:
+        tables.write_table(tables.empty(table), trial / f"{table.name}.parquet", table)
+    events = [
+        {"subject_id": "P2", "study_day": 60.0, "kind": "ivig", "label": "=cmd()"},
+        {"subject_id": "P1", "study_day": 30.0, "kind": "relapse"},
+    ]
+    tables.write_table(tables.rows(events, tables.EVENTS), trial / "exported_events.parquet", tables.EVENTS)
     return run(
         "report/export_tables.py",
         *("--measurements", trial / "measurements.parquet", "--metrics", trial / "metrics.parquet"),
         *("--qc", trial / "qc.parquet", "--cohort-summary", trial / "summary.parquet"),
-        *("--survival", trial / "survival.parquet"),
+        *("--survival", trial / "survival.parquet", "--episodes", trial / "episodes.parquet"),
+        *("--models", trial / "models.parquet", "--associations", trial / "associations.parquet"),
+        *("--characteristics", trial / "characteristics.parquet"),
+        *("--events", trial / "exported_events.parquet"),
         *("--folder", trial / "tables", "--duckdb", trial / "cartrace.duckdb"),
     )
 
@@ -238,6 +249,8 @@ def test_the_final_tables_are_parquet_tsv_and_one_database(trial):
         rows = database.execute(
             "SELECT subject_id, day, value, upper, n_replicates, visit FROM measurements"
         ).fetchall()
+        events = database.execute("SELECT subject_id, study_day, kind, label FROM events").fetchall()
+    assert events == [("P1", 30.0, "relapse", None), ("P2", 60.0, "ivig", "=cmd()")]
     assert rows == [
         ("P1", 7.0, None, 50.0, 3, None),
         ("P1", 14.0, 50.5, None, None, "=HYPERLINK(1)"),

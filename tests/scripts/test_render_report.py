@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from scripts.report.render_report import INPUTS, main
-from tests.unit.report.small_trial import trial
+from tests.unit.report.full_trial import full_trial
 
 from cartrace import tables
 from cartrace.config import load
@@ -14,7 +14,7 @@ from cartrace.problems import InputError
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    data = trial(3)
+    data = full_trial(3)
     listed = []
     for name in INPUTS:
         path = tmp_path / f"{name}.parquet"
@@ -30,6 +30,8 @@ def test_the_page_is_written_from_the_tables(arguments: list[str], tmp_path: Pat
     assert "<title>Three patients</title>" in written
     assert "<code>half_life</code>" in written
     assert '"id":"P03"' in written
+    assert '"kind":"ivig"' in written
+    assert "Did the antibody fall four-fold?" in written
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]
 
 

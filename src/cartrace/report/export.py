@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.tables import (
+    ASSOCIATIONS,
+    CHARACTERISTICS,
     COHORT_SUMMARY,
     COURSE_KEY,
+    EPISODES,
+    EVENTS,
     MEASUREMENTS,
     METRICS,
+    MODELS,
     QC,
     SURVIVAL,
     Table,
@@ -22,12 +27,25 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-EXPORTED: tuple[Table, ...] = (MEASUREMENTS, METRICS, QC, COHORT_SUMMARY, SURVIVAL)
+EXPORTED: tuple[Table, ...] = (
+    MEASUREMENTS,
+    METRICS,
+    QC,
+    COHORT_SUMMARY,
+    SURVIVAL,
+    EPISODES,
+    MODELS,
+    ASSOCIATIONS,
+    CHARACTERISTICS,
+    EVENTS,
+)
 
 ORDER: dict[str, tuple[str, ...]] = {
     "measurements": (*COURSE_KEY, "unit", "study_day", "sample_id", "source_file", "source_row"),
     "metrics": (*COURSE_KEY, "course_unit"),
     "qc": ("source_file", "source_row", "source_column", "check", "message"),
+    "episodes": (*COURSE_KEY, "course_unit", "episode"),
+    "events": ("subject_id", "study_day", "kind", "label"),
 }
 """Columns that the rows are sorted by; rows that are equal in them, and all rows
 of the other tables, keep the order in which they were computed."""

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from cartrace.config import Visit
+    from cartrace.config import Antibody, Visit
 
 QUANTIFIED, BLQ, BLD, ABOVE, ZERO = range(5)
 """How a result is drawn. ``ZERO`` is a measured 0, which a log axis can't hold."""
@@ -77,6 +77,42 @@ def positions(measurements: pd.DataFrame) -> np.ndarray:
     below = (kind == BLQ) | (kind == BLD)
     height = np.where(below, upper, np.where(kind == ABOVE, lower, value))
     return np.where(height > 0, height, np.nan)
+
+
+def titre_tops(measurements: pd.DataFrame, antibody: Antibody) -> np.ndarray:
+    """Give the upper end of the interval that each end-point titre stands for.
+
+    The last dilution that still reacts was read: a titre of 40 in two-fold
+    dilutions means one from 40 up to, but not at, 80.
+
+    Parameters
+    ----------
+    measurements
+        In the contract ``cartrace.tables.MEASUREMENTS``, n rows.
+    antibody
+        Section ``antibody`` of the configuration, which knows the dilution step.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        The next dilution of a quantified titre; nan for every other result.
+    """
+    titre = (measurements["unit"] == "titre").to_numpy()
+    value = measurements["value"].to_numpy(dtype=float)
+    analyte = measurements["analyte"].astype(str)
+    step = analyte.map({a: titre_step(antibody, a) for a in analyte.unique()}).to_numpy(dtype=float)
+    read = titre & (kinds(measurements) == QUANTIFIED) & (step > 1)
+    return np.where(read, value * step, np.nan)
+
+
+def titre_step(antibody: Antibody, analyte: str) -> float:
+    """Give the dilution step of the titres of an antibody; 1 for interpolated titres."""
+    step = antibody.titre_step
+    # A rule for the unit is nearer than a rule for every unit: it comes last.
+    for rule in sorted(antibody.rules, key=lambda r: r.unit is not None):
+        if rule.analyte == analyte and rule.unit in {None, "titre"} and rule.titre_step is not None:
+            step = rule.titre_step
+    return step
 
 
 def bins(visits: Sequence[Visit]) -> list[Bin]:
@@ -170,3 +206,54 @@ def quantifiable_spans(days: np.ndarray, kind: np.ndarray) -> list[tuple[float, 
             spans = [*spans[:-1], (spans[-1][0], day)] if last else [*spans, (day, day)]
         last = here
     return spans
+
+
+WATERFALL_COLUMNS = ["subject_id", "low", "high", "known", "reason"]
+"""``known`` is ``exact``, ``interval``, ``at_least``, ``at_most`` (of the fall) or ``none``."""
+
+_KNOWN = {
+    "estimated": "exact",
+    "interval_censored": "interval",
+    "right_censored": "at_least",
+    "left_censored": "at_most",
+    "not_estimable": "none",
+}
+
+
+def waterfall(falls: pd.DataFrame) -> pd.DataFrame:
+    """Order the falls of an antibody, the largest first, with what is known of each.
+
+    Parameters
+    ----------
+    falls
+        Rows of ``cartrace.tables.METRICS`` for the metric ``log2_fall``, one per
+        subject.
+
+    Returns
+    -------
+    DataFrame
+        :data:`WATERFALL_COLUMNS`. The change from baseline (minus the fall, log2)
+        lies between ``low`` and ``high``; an unknown end is nan. Subjects without
+        a value come last.
+    """
+    known = falls["status"].map(_KNOWN).to_numpy(dtype=object)
+    value, lower, upper = (falls[c].to_numpy(dtype=float) for c in ("value", "lower", "upper"))
+    exact = known == "exact"
+    # The bound of a censored fall may stand as its value only.
+    least = np.where(exact, value, np.where(np.isnan(lower) & (known == "at_least"), value, lower))
+    most = np.where(exact, value, np.where(np.isnan(upper) & (known == "at_most"), value, upper))
+    least[(known == "at_most") | (known == "none")] = np.nan
+    most[(known == "at_least") | (known == "none")] = np.nan
+    centre = np.where(np.isnan(least), most, np.where(np.isnan(most), least, (least + most) / 2))
+    out = pd.DataFrame(
+        {
+            "subject_id": falls["subject_id"].to_numpy(),
+            "low": -most,
+            "high": -least,
+            "known": known,
+            "reason": falls["reason"].to_numpy(),
+            "order": -centre,
+        }
+    )
+    ordered = out.sort_values(["order", "subject_id"], kind="stable", na_position="last", ignore_index=True)
+    return ordered[WATERFALL_COLUMNS]

@@ -10,8 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from cartrace.analytes import ANALYTES
+
 if TYPE_CHECKING:
-    from cartrace.config import Auc, Blq, Config, HalfLife, Persistence, Stein
+    from cartrace.config import (
+        Antibody,
+        Auc,
+        Blq,
+        Config,
+        Depletion,
+        DepletionRule,
+        HalfLife,
+        Persistence,
+        Stein,
+    )
+
+TITRE_CAUTION = (
+    "An antibody titre is a read-out of the treatment. It does not follow the activity of the disease and does "
+    "not predict relapse (Akaishi 2020, J Neurol Sci 2020;116671)."
+)
+"""Stands beside every figure of an antibody."""
 
 _TRAPEZOID = {
     "linear": "the linear trapezoidal rule",
@@ -50,6 +68,8 @@ def sections(config: Config, versions: Mapping[str, str]) -> list[tuple[str, str
         ("Terminal phase", _half_life(kinetics.half_life)),
         ("Persistence", _persistence(kinetics.persistence)),
         ("Model of expansion and decline", _stein(kinetics.stein)),
+        ("Depletion and reconstitution", _depletion(config.depletion)),
+        ("Antibodies", _antibody(config.antibody)),
         ("Cohort", _cohort(config)),
     ]
     software = _software(versions)
@@ -182,16 +202,125 @@ def _stein(stein: Stein) -> str:
     )
 
 
+def _depletion(depletion: Depletion) -> str:
+    rules = _list([_rule_of(rule) for rule in depletion.rules], semicolons=True)
+    text = "A result counts as depleted " + (f"by these rules: {rules}; any other course " if rules else "")
+    text += (
+        f"below {depletion.otherwise_percent_of_baseline:g} % of its baseline. The baseline is the last result before "
+        "lymphodepletion, or else before the infusion. A result below a limit that lies above the threshold leaves the "
+        f"state open. A depletion needs {_results(depletion.confirm_onset)}, its end "
+        f"{_results(depletion.confirm_end)} above. Start and end are known only as intervals between two samples; a "
+        "depletion that lasts to the last sample is right-censored. Reconstitution was asked for in three ways: above "
+        f"the threshold again, back to {100 * depletion.baseline_fraction:g} % of the baseline, and above the lower "
+        "limit of normal where one is given."
+    )
+    for mask in depletion.masks:
+        text += (
+            f" For {mask.days:g} {'day' if mask.days == 1 else 'days'} after an event of kind {mask.kind}, results of "
+            f"{_list([_name(a) for a in mask.analytes])} entered no depletion metric."
+        )
+    if depletion.landmarks:
+        named = _list([f"{x.name} (day {x.day:g} ± {x.window:g})" for x in depletion.landmarks])
+        text += f" Landmarks: {named}."
+    return text
+
+
+def _rule_of(rule: DepletionRule) -> str:
+    where = _name(rule.analyte) + (f" in {rule.unit}" if rule.unit else "")
+    what = {
+        "absolute": f"below {rule.threshold or 0:g}",
+        "percent_of_baseline": f"below {rule.threshold or 0:g} % of the baseline",
+        "not_detected": "below the limit of detection",
+        "not_quantifiable": "below the limit of quantification",
+    }[rule.kind]
+    normal = rule.lower_limit_of_normal
+    return f"{where} {what}" + (f" (normal from {normal:g})" if normal is not None else "")
+
+
+def _results(n: int) -> str:
+    return "one result" if n == 1 else f"{n} consecutive results"
+
+
+def _name(analyte: str) -> str:
+    return ANALYTES[analyte].label if analyte in ANALYTES else analyte
+
+
+def _antibody(antibody: Antibody) -> str:
+    stepped = antibody.titre_step > 1
+    text = (
+        f"A titre is the last dilution that still reacts: with a step of {antibody.titre_step:g}, 40 means a titre "
+        f"from 40 to below {40 * antibody.titre_step:g}. A negative result lies below the starting dilution. "
+        if stepped
+        else "Titres are taken as plain numbers. A negative result lies below the starting dilution. "
+    )
+    own = [f"{_name(r.analyte)} {r.titre_step:g}" for r in antibody.rules if r.titre_step is not None]
+    cut = [
+        f"{_name(r.analyte)} {r.positive_from:g}" + (f" {r.unit}" if r.unit else "")
+        for r in antibody.rules
+        if r.positive_from is not None
+    ]
+    text += f"Other steps: {_list(own)}. " if own else ""
+    text += f"Lowest positive results: {_list(cut)}. " if cut else ""
+    text += (
+        "The fall from the baseline to the lowest later result is given in log2 steps, with the interval that the "
+        f"dilutions leave open. A fall of {antibody.fold:g} times counts. Seronegative means "
+        f"{_negatives(antibody.confirm_negative)}; a change of the starting dilution between "
+        "them confirms nothing. "
+    )
+    half_life = antibody.half_life
+    begin = {
+        "maximum": "the highest result after the infusion",
+        "infusion": "the first result after the infusion",
+        "baseline": "the baseline",
+    }[half_life.start]
+    end = "the last result" if half_life.end == "last" else "the lowest result"
+    text += (
+        f"The half-life of a patient's antibody rests on at least {half_life.min_points} results from {begin} to {end} "
+        "or to the confirmed loss, by maximum likelihood with titres as intervals and results below a limit as "
+        "left-censored. "
+    )
+    population = antibody.population
+    if population.enabled:
+        rates = "normally" if population.rate == "normal" else "log-normally"
+        until = "" if population.end_day is None else f" to day {population.end_day:g}"
+        text += (
+            f"One exponential decay over all patients from day {population.start_day:g}{until} was fitted by maximum "
+            f"likelihood, with random starts and {rates} distributed rates, an error constant on the log scale, and results below a "
+            f"limit as left-censored; it needs {population.min_subjects} patients with two results. "
+        )
+    return text + TITRE_CAUTION
+
+
+def _negatives(n: int) -> str:
+    return (
+        "one negative result"
+        if n == 1
+        else f"{n} consecutive negative results with the same starting dilution"
+    )
+
+
 def _cohort(config: Config) -> str:
     each = (
         "Each cohort of the subjects sheet was also summarised on its own." if config.cohort.by_cohort else ""
     )
     n = config.cohort.min_n
-    return (
+    text = (
         "Summaries use estimates only and state beside them how many values are censored or not estimable. "
-        f"Means and medians need at least {n} {'estimate' if n == 1 else 'estimates'}. Times to loss were "
-        "summarised with the Kaplan-Meier estimator (event at the first result of the loss) and, since they "
+        f"Means and medians need at least {n} {'estimate' if n == 1 else 'estimates'}. Times to an event were "
+        "summarised with the Kaplan-Meier estimator (event at the first result that shows it) and, since they "
         f"are intervals, with the Turnbull estimator. {each}".strip()
+    )
+    a = config.cohort.association
+    ranked = (
+        "A value known only as an interval was ranked by the pairs whose order is certain (Mantel 1967). "
+        if a.censored == "ranks"
+        else "Values known only as intervals were left out. "
+    )
+    return (
+        f"{text} Expansion was compared with depletion, antibodies, response and relapse by rank tests (Spearman, "
+        f"Mann-Whitney, Kruskal-Wallis) of the first infusion where at least {a.min_pairs} patients have both values. "
+        f"{ranked}p values come from permutations up to {a.permutation_up_to} patients; q is p after Benjamini and "
+        "Hochberg within each family of questions."
     )
 
 

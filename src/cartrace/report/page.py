@@ -14,16 +14,21 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from cartrace import tables
 from cartrace.analytes import ANALYTES
+from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
 from cartrace.report import figures, methods
+from cartrace.report.families import FAMILIES, SUBSETS, family_of
+from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
+from cartrace.report.questions import Question, questions
 
 if TYPE_CHECKING:
     from cartrace.config import Config
@@ -55,8 +60,24 @@ KEY_METRICS = (
     "time_to_loss",
     "persistent_at_M3",
     "persistent_at_M6",
+    "baseline",
+    "nadir",
+    "nadir_day",
+    "percent_fall",
+    "time_to_depletion",
+    "depletion_duration",
+    "time_to_reconstitution_threshold",
+    "antibody_baseline",
+    "antibody_nadir",
+    "log2_fall",
+    "time_to_fourfold_fall",
+    "time_to_seronegative",
+    "antibody_half_life",
 )
-"""The columns of the cohort table that are shown before the reader asks for more."""
+"""The columns of the cohort table that are shown before the reader asks for more. A course has
+the metrics of its own family only."""
+
+_SCRIPTS = ("tools", "figures", "tables", "cohort", "panels", "patient", "quality", "routes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +94,11 @@ class ReportData:
     survival: pd.DataFrame
     subjects: pd.DataFrame
     infusions: pd.DataFrame
+    events: pd.DataFrame = field(default_factory=partial(tables.empty, tables.EVENTS))
+    episodes: pd.DataFrame = field(default_factory=partial(tables.empty, tables.EPISODES))
+    models: pd.DataFrame = field(default_factory=partial(tables.empty, tables.MODELS))
+    associations: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ASSOCIATIONS))
+    characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.metrics.load_all`` gives."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -106,7 +132,7 @@ def render(data: ReportData, config: Config) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = [_script(get_plotlyjs()), _script(_read("report.js"))]
+    scripts = [_script(get_plotlyjs()), _script(_own_script())]
     template = environment.get_template("report.html.j2")
     return template.render(
         title=redact_dates(config.trial.title),
@@ -133,8 +159,9 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
     dict
         Plain lists, numbers and strings, ready for JSON.
     """
-    texts = _Texts()
-    measurements = data.measurements.rename_axis(None).reset_index(drop=True)
+    texts = Texts()
+    measurements = mask(data.measurements, data.events, config.depletion)
+    measurements = measurements.rename_axis(None).reset_index(drop=True)
     metrics = data.metrics.rename(columns={"unit": "metric_unit", "course_unit": "unit"})
     subjects = _subject_ids(data)
     number_of = {s: i for i, s in enumerate(subjects)}
@@ -143,7 +170,10 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
     courses = _courses(measurements, metrics, number_of, type_of)
 
     measurements = measurements.assign(
-        kind=figures.kinds(measurements), position=figures.positions(measurements)
+        kind=figures.kinds(measurements),
+        position=figures.positions(measurements),
+        top=figures.titre_tops(measurements, config.antibody),
+        masked=is_masked(measurements),
     )
     measurements = _by_course(measurements, courses).sort_values(["course", "study_day"], kind="stable")
     names = _metric_names(metrics["metric"].unique().tolist(), data.registry)
@@ -153,6 +183,8 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
     metrics = metrics.sort_values(["course", "name"], kind="stable")
     cohort_of = dict(zip(data.subjects["subject_id"], data.subjects["cohort"], strict=True))
     pooled = figures.bins(config.visits)
+    people = _subjects(data, measurements, subjects, config)
+    last_day = {s: np.nan if p["end"] is None else p["end"] for s, p in zip(subjects, people, strict=True)}
 
     return {
         "title": redact_dates(config.trial.title),
@@ -160,8 +192,9 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "min_n": config.cohort.min_n,
         "by_visit": bool(config.visits),
         "counts": _counts(data, subjects),
-        "subjects": _subjects(data, measurements, subjects),
+        "subjects": people,
         "types": [_type_label(t, measurements) for t in types],
+        "families": [list(f) for f in FAMILIES],
         "courses": _course_list(courses, measurements, metrics),
         "points": _points(measurements, texts),
         "medians": _medians(measurements, types, cohort_of, pooled, config.cohort.min_n),
@@ -171,40 +204,17 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "metrics": _metrics(metrics, texts),
         "summary": _table(data.cohort_summary, type_of, order, texts),
         "survival": _table(data.survival, type_of, order, texts),
+        "episodes": _episodes(data.episodes, courses, texts),
+        "waterfalls": _waterfalls(data.metrics, number_of, type_of, texts),
+        "models": {"t": _type_numbers(data.models, type_of), **columns(data.models, texts)},
+        "questions": _questions(questions(data.metrics, data.events, last_day, types, config), texts),
+        "characteristics": columns(data.characteristics, texts),
+        "associations": columns(data.associations, texts),
+        "caution": methods.TITRE_CAUTION,
+        "fold": config.antibody.fold,
         "qc": _qc(data.qc, number_of, texts),
         "texts": texts.listed,
     }
-
-
-class _Texts:
-    """Every text once; without calendar dates."""
-
-    def __init__(self) -> None:
-        self.listed: list[str] = []
-        self._index: dict[str, int] = {}
-
-    def column(self, series: pd.Series[Any]) -> list[int]:
-        codes, uniques = pd.factorize(series)
-        places = np.array([*(self._place(str(u)) for u in uniques), -1])
-        return [int(i) for i in places[codes]]
-
-    def _place(self, text: str) -> int:
-        shown = redact_dates(text)
-        if shown not in self._index:
-            self._index[shown] = len(self.listed)
-            self.listed.append(shown)
-        return self._index[shown]
-
-
-def _numbers(series: Iterable[Any]) -> list[float | int | None]:
-    """Numbers with nine significant digits; None where empty."""
-    out: list[float | int | None] = []
-    for x in pd.to_numeric(pd.Series(series)).to_numpy(dtype=float, na_value=np.nan).tolist():
-        if not np.isfinite(x):
-            out.append(None)
-        else:
-            out.append(int(x) if x.is_integer() and abs(x) < 1e15 else float(f"{x:.9g}"))
-    return out
 
 
 def _subject_ids(data: ReportData) -> list[str]:
@@ -223,10 +233,12 @@ def _course_types(measurements: pd.DataFrame, metrics: pd.DataFrame) -> list[tup
         found.setdefault(tuple(map(str, row)), 0)
     usual = ("blood", "transgene", "qpcr", "copies/ug")
     analytes = {name: i for i, name in enumerate(ANALYTES)}
+    families = [name for name, _ in FAMILIES]
 
     def rank(t: tuple[str, ...]) -> tuple[object, ...]:
         distance = [a != b for a, b in zip(t, usual, strict=True)]
-        return (analytes.get(t[1], len(analytes)), *distance, -found[t], t)
+        family = families.index(family_of(t[1]))
+        return (family, analytes.get(t[1], len(analytes)), *distance, -found[t], t)
 
     return sorted(found, key=rank)
 
@@ -266,10 +278,6 @@ def _course_list(
     ]
 
 
-def _unit_label(unit: str) -> str:
-    return unit.replace("/ug", "/µg").replace("/uL", "/µL").replace("^2", "²").replace("*", "·")
-
-
 def _type_label(t: tuple[str, ...], measurements: pd.DataFrame) -> dict[str, Any]:
     matrix, analyte, assay, unit = t
     rows = measurements[(measurements[_TYPE] == list(t)).all(axis=1)]
@@ -280,14 +288,16 @@ def _type_label(t: tuple[str, ...], measurements: pd.DataFrame) -> dict[str, Any
     lowest = shown.min()
     return {
         "key": list(t),
-        "label": f"{name} in {place}, {method}, {_unit_label(unit)}",
+        "label": f"{name} in {place}, {method}, {unit_label(unit)}",
         "name": name,
         "place": place,
         "method": method,
-        "unit": _unit_label(unit),
-        "expansion": analyte in ANALYTES and ANALYTES[analyte].family == "expansion",
+        "unit": unit_label(unit),
+        "family": family_of(analyte),
+        "subset": analyte in SUBSETS,
+        "titre": unit == "titre",
         # Marks without a known height are drawn here, below everything that has one.
-        "floor": _numbers([lowest / 2 if np.isfinite(lowest) else 1.0])[0],
+        "floor": number(lowest / 2 if np.isfinite(lowest) else 1.0),
         "lloq": _limits(rows["lloq"]),
         "lod": _limits(rows["lod"]),
     }
@@ -295,19 +305,22 @@ def _type_label(t: tuple[str, ...], measurements: pd.DataFrame) -> dict[str, Any
 
 def _limits(series: pd.Series[Any]) -> list[float | int | None]:
     """List the limits that held, the most frequent first."""
-    return _numbers(series.dropna().value_counts().index.tolist()[:4])
+    return numbers(series.dropna().value_counts().index.tolist()[:4])
 
 
-def _points(measurements: pd.DataFrame, texts: _Texts) -> dict[str, list[Any]]:
-    status = {"accepted": 0, "flagged": 1, "rejected": 2}
+def _points(measurements: pd.DataFrame, texts: Texts) -> dict[str, list[Any]]:
+    status = measurements["status"].map({"accepted": 0, "flagged": 1, "rejected": 2})
+    # A masked result was measured well but answers for a drug: 3, unless it was rejected anyway.
+    status = status.where((status == 2) | ~measurements["masked"], 3)
     return {
-        "day": _numbers(measurements["day"]),
-        "study": _numbers(measurements["study_day"]),
-        "y": _numbers(measurements["position"]),
+        "day": numbers(measurements["day"]),
+        "study": numbers(measurements["study_day"]),
+        "y": numbers(measurements["position"]),
+        "top": numbers(measurements["top"]),
         "kind": measurements["kind"].astype(int).tolist(),
-        "status": measurements["status"].map(status).astype(int).tolist(),
-        "lloq": _numbers(measurements["lloq"]),
-        "lod": _numbers(measurements["lod"]),
+        "status": status.astype(int).tolist(),
+        "lloq": numbers(measurements["lloq"]),
+        "lod": numbers(measurements["lod"]),
         "visit": texts.column(measurements["visit"]),
         "flags": texts.column(measurements["flags"]),
     }
@@ -320,26 +333,27 @@ def _medians(
     pooled: list[figures.Bin],
     min_n: int,
 ) -> list[dict[str, Any]]:
-    columns = ["t", "infusion", "subject_id", "day", "visit", "kind", "position"]
-    used = measurements.loc[measurements["status"] != "rejected", columns]
+    wanted = ["t", "infusion", "subject_id", "day", "visit", "kind", "position"]
+    kept = (measurements["status"] != "rejected") & ~measurements["masked"]
+    used = measurements.loc[kept, wanted]
     used = used.assign(cohort=used["subject_id"].map(cohort_of).astype("string").fillna(""))
     out: list[dict[str, Any]] = []
     pairs = used[["t", "infusion"]].drop_duplicates().sort_values(["t", "infusion"])
-    for number, infusion in pairs.astype(int).itertuples(index=False, name=None):
-        group = used[(used["t"] == number) & (used["infusion"] == infusion)]
+    for t, infusion in pairs.astype(int).itertuples(index=False, name=None):
+        group = used[(used["t"] == t) & (used["infusion"] == infusion)]
         named = [(c, g) for c, g in group.groupby("cohort", sort=True) if c]
         for cohort, rows in [("all", group), *named]:
             curve = figures.median_curve(rows, pooled, min_n)
             out.append(
                 {
-                    "t": number,
+                    "t": t,
                     "i": infusion,
                     "cohort": redact_dates(str(cohort)),
-                    "day": _numbers(curve["day"]),
+                    "day": numbers(curve["day"]),
                     "label": [redact_dates(x) for x in curve["label"].tolist()],
                     "n": curve["n"].tolist(),
                     "below": curve["n_below"].tolist(),
-                    "median": _numbers(curve["median"]),
+                    "median": numbers(curve["median"]),
                 }
             )
     return out
@@ -360,13 +374,13 @@ def _spans(measurements: pd.DataFrame, courses: pd.DataFrame) -> list[list[list[
     return out
 
 
-def _metric_names(found: list[str], registry: Mapping[str, Metric]) -> list[dict[str, str]]:
+def _metric_names(found: list[str], registry: Mapping[str, Metric]) -> list[dict[str, Any]]:
     """Describe the metrics that occur, in the order of the registry."""
     described = [(name, *_describe(name, registry)) for name in found]
     described.sort(key=lambda d: (d[1], _natural(d[0])))
     return [
-        {"name": name, "label": label, "definition": definition, "group": group}
-        for name, _, label, definition, group in described
+        {"name": name, "label": label, "definition": definition, "group": group, "share": share}
+        for name, _, label, definition, group, share in described
     ]
 
 
@@ -374,11 +388,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
 
 
-def _describe(name: str, registry: Mapping[str, Metric]) -> tuple[int, str, str, str]:
-    """Give place in the registry, label, definition and group of a concrete metric."""
+def _describe(name: str, registry: Mapping[str, Metric]) -> tuple[int, str, str, str, bool]:
+    """Give place in the registry, label, definition, group and share of a concrete metric."""
     if name in registry:
         exact = registry[name]
-        return list(registry).index(name), exact.label, exact.definition, exact.group
+        return list(registry).index(name), exact.label, exact.definition, exact.group, exact.share
     for place, metric in enumerate(registry.values()):
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(metric.name))
         match = re.fullmatch(pattern, name)
@@ -387,8 +401,8 @@ def _describe(name: str, registry: Mapping[str, Metric]) -> tuple[int, str, str,
             for key, value in match.groupdict().items():
                 label = label.replace(f"{{{key}}}", value)
                 definition = definition.replace(f"{{{key}}}", value)
-            return place, label, definition, metric.group
-    return len(registry), name, "", "other"
+            return place, label, definition, metric.group, metric.share
+    return len(registry), name, "", "other", False
 
 
 def _definitions(data: ReportData) -> list[tuple[str, list[Metric]]]:
@@ -407,19 +421,19 @@ _STATUS = {
 }
 
 
-def _metrics(metrics: pd.DataFrame, texts: _Texts) -> dict[str, list[Any]]:
-    units = metrics["metric_unit"].map(_unit_label, na_action="ignore")
+def _metrics(metrics: pd.DataFrame, texts: Texts) -> dict[str, list[Any]]:
+    units = metrics["metric_unit"].map(unit_label, na_action="ignore")
     return {
         "name": metrics["name"].tolist(),
-        "value": _numbers(metrics["value"]),
-        "lower": _numbers(metrics["lower"]),
-        "upper": _numbers(metrics["upper"]),
+        "value": numbers(metrics["value"]),
+        "lower": numbers(metrics["lower"]),
+        "upper": numbers(metrics["upper"]),
         "unit": texts.column(units),
         "status": metrics["status"].map(_STATUS).astype(int).tolist(),
         "reason": texts.column(metrics["reason"]),
-        "n": _numbers(metrics["n_points"]),
-        "start": _numbers(metrics["window_start"]),
-        "end": _numbers(metrics["window_end"]),
+        "n": numbers(metrics["n_points"]),
+        "start": numbers(metrics["window_start"]),
+        "end": numbers(metrics["window_end"]),
         "method": texts.column(metrics["method"]),
     }
 
@@ -428,27 +442,25 @@ def _table(
     frame: pd.DataFrame,
     type_of: Mapping[tuple[str, ...], int],
     order: Mapping[str, int],
-    texts: _Texts,
-) -> dict[str, list[Any]]:
+    texts: Texts,
+) -> Columns:
     """Give a cohort table as columns, its course type and metric as numbers."""
-    keys = frame[["matrix", "analyte", "assay", "course_unit"]].itertuples(index=False, name=None)
-    out: dict[str, list[Any]] = {
-        "t": [type_of.get(tuple(map(str, k)), -1) for k in keys],
+    return {
+        "t": _type_numbers(frame, type_of),
         "name": [order.get(str(m), -1) for m in frame["metric"]],
+        **columns(frame, texts, ["matrix", "analyte", "assay", "course_unit", "metric"]),
     }
-    for column in frame.columns.drop(["matrix", "analyte", "assay", "course_unit", "metric"]):
-        series = frame[column]
-        if column == "unit":
-            series = series.map(_unit_label, na_action="ignore")
-        number = pd.api.types.is_numeric_dtype(series)
-        out[str(column)] = _numbers(series) if number else texts.column(series)
-    return out
 
 
-def _qc(qc: pd.DataFrame, number_of: Mapping[str, int], texts: _Texts) -> dict[str, list[Any]]:
+def _type_numbers(frame: pd.DataFrame, type_of: Mapping[tuple[str, ...], int]) -> list[int]:
+    keys = frame[["matrix", "analyte", "assay", "course_unit"]].itertuples(index=False, name=None)
+    return [type_of.get(tuple(map(str, k)), -1) for k in keys]
+
+
+def _qc(qc: pd.DataFrame, number_of: Mapping[str, int], texts: Texts) -> dict[str, list[Any]]:
     out: dict[str, list[Any]] = {
         "s": qc["subject_id"].map(number_of).fillna(-1).astype(int).tolist(),
-        "source_row": _numbers(qc["source_row"]),
+        "source_row": numbers(qc["source_row"]),
     }
     for column in qc.columns.drop(["source_row"]):
         out[str(column)] = texts.column(qc[column])
@@ -466,28 +478,32 @@ def _counts(data: ReportData, subjects: list[str]) -> dict[str, int]:
     }
 
 
-def _subjects(data: ReportData, measurements: pd.DataFrame, subjects: list[str]) -> list[dict[str, Any]]:
+def _subjects(
+    data: ReportData, measurements: pd.DataFrame, subjects: list[str], config: Config
+) -> list[dict[str, Any]]:
     sheet = data.subjects.set_index("subject_id")
     last = measurements.groupby("subject_id")["study_day"].max()
     results = measurements["subject_id"].value_counts()
     serious = data.qc.loc[data.qc["verdict"].isin(["warn", "fail"]), "subject_id"].value_counts()
     infusions = dict(list(data.infusions.groupby("subject_id", sort=False)))
+    events = dict(list(data.events.groupby("subject_id", sort=False)))
     out = []
     for subject in subjects:
         row = sheet.loc[subject] if subject in sheet.index else None
-        followed = None if row is None else _numbers([row["follow_up_study_day"]])[0]
+        followed = None if row is None else number(row["follow_up_study_day"])
         out.append(
             {
                 "id": redact_dates(subject),
-                "cohort": _text(row, "cohort"),
-                "sex": _text(row, "sex"),
-                "age": None if row is None else _numbers([row["age"]])[0],
-                "weight": None if row is None else _numbers([row["weight_kg"]])[0],
-                "end": followed if followed is not None else _numbers([last.get(subject, np.nan)])[0],
+                "cohort": text(row, "cohort"),
+                "sex": text(row, "sex"),
+                "age": None if row is None else number(row["age"]),
+                "weight": None if row is None else number(row["weight_kg"]),
+                "end": followed if followed is not None else number(last.get(subject, np.nan)),
                 "end_known": followed is not None,
                 "results": int(results.get(subject, 0)),
                 "findings": int(serious.get(subject, 0)),
                 "infusions": _infusions(infusions.get(subject)),
+                "events": _events(events.get(subject), config),
             }
         )
     return out
@@ -499,18 +515,85 @@ def _infusions(rows: pd.DataFrame | None) -> list[dict[str, Any]]:
     return [
         {
             "n": int(r["infusion"]),
-            "day": _numbers([r["study_day"]])[0],
-            "product": _text(r, "product"),
-            "dose": _numbers([r["dose"]])[0],
-            "unit": _text(r, "dose_unit"),
-            "ld": _numbers([r["lymphodepletion_day"]])[0],
+            "day": number(r["study_day"]),
+            "product": text(r, "product"),
+            "dose": number(r["dose"]),
+            "unit": text(r, "dose_unit"),
+            "ld": number(r["lymphodepletion_day"]),
         }
         for _, r in rows.sort_values("infusion").iterrows()
     ]
 
 
-def _text(row: Any, column: str) -> str:
-    return "" if row is None or pd.isna(row[column]) else redact_dates(str(row[column]))
+def _events(rows: pd.DataFrame | None, config: Config) -> list[dict[str, Any]]:
+    if rows is None:
+        return []
+    masks = {m.kind: {"analytes": list(m.analytes), "days": m.days} for m in config.depletion.masks}
+    return [
+        {
+            "day": number(r["study_day"]),
+            "end": number(r["end_study_day"]),
+            "kind": text(r, "kind"),
+            "label": text(r, "label"),
+            "grade": number(r["grade"]),
+            "dose": number(r["dose"]),
+            "unit": text(r, "dose_unit"),
+            "mask": masks.get(str(r["kind"])),
+        }
+        for _, r in rows.sort_values("study_day", kind="stable").iterrows()
+    ]
+
+
+def _episodes(episodes: pd.DataFrame, courses: pd.DataFrame, texts: Texts) -> Columns:
+    """Name each episode's course by number; its days count from the infusion of the course."""
+    keyed = episodes.rename(columns={"course_unit": "unit"})
+    known = keyed.merge(courses[[*_COURSE, "course"]], on=_COURSE, how="inner")
+    known = known.sort_values(["course", "episode"], kind="stable")
+    return {"c": known["course"].astype(int).tolist(), **columns(known, texts, [*_COURSE, "course"])}
+
+
+def _waterfalls(
+    metrics: pd.DataFrame,
+    number_of: Mapping[str, int],
+    type_of: Mapping[tuple[str, ...], int],
+    texts: Texts,
+) -> list[dict[str, Any]]:
+    """Order the falls of each antibody course type and infusion."""
+    falls = metrics[metrics["metric"] == "log2_fall"]
+    out = []
+    keys = ["matrix", "analyte", "assay", "course_unit", "infusion"]
+    for key, rows in falls.groupby(keys, sort=True, observed=True):
+        bars = figures.waterfall(rows)
+        out.append(
+            {
+                "t": type_of[tuple(map(str, key[:4]))],
+                "i": int(str(key[4])),
+                "s": bars["subject_id"].map(number_of).astype(int).tolist(),
+                "low": numbers(bars["low"]),
+                "high": numbers(bars["high"]),
+                "known": bars["known"].tolist(),
+                "reason": texts.column(bars["reason"]),
+            }
+        )
+    return out
+
+
+def _questions(asked: Iterable[Question], texts: Texts) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": q.text,
+            "rule": q.rule,
+            "verdict": [a.verdict for a in q.answers],
+            "remark": [texts.place(a.remark) for a in q.answers],
+        }
+        for q in asked
+    ]
+
+
+def _own_script() -> str:
+    """Join the parts of the page's script in one function, where they see each other."""
+    parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();'
 
 
 @cache

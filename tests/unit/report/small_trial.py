@@ -24,7 +24,7 @@ REGISTRY = {
         Metric("lambda_z_intercept", "Intercept", "course", "Terminal line at day 0.", "PKNCA.", "terminal phase"),
         Metric("half_life", "Half-life", "day", "ln 2 / lambda_z.", "PKNCA.", "terminal phase", "LAMZHL"),
         Metric("time_to_loss", "Time to loss", "day", "Interval that holds the loss.", "House.", "persistence", event=True),
-        Metric("persistent_at_{landmark}", "Present at {landmark}", "none", "Quantifiable at {landmark}.", "House.", "persistence"),
+        Metric("persistent_at_{landmark}", "Present at {landmark}", "none", "Quantifiable at {landmark}.", "House.", "persistence", share=True),
     )
 }  # fmt: skip
 

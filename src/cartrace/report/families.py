@@ -1,0 +1,30 @@
+"""What belongs together on the pages: CAR-T, cells, antibody, immunoglobulins, soluble BCMA."""
+
+from __future__ import annotations
+
+from cartrace.analytes import ANALYTES
+
+FAMILIES = (
+    ("expansion", "CAR-T"),
+    ("cells", "B and plasma cells"),
+    ("antibody", "Antibody"),
+    ("immunoglobulin", "Immunoglobulins"),
+    ("bcma", "Soluble BCMA"),
+    ("lymphocyte", "T cells"),
+    ("tumour", "Tumour"),
+    ("biomarker", "Other markers"),
+)
+"""Name and label in the order of the panels of a patient."""
+
+SUBSETS = ("car_cd4_cells", "car_cd8_cells", "naive_b_cells", "memory_b_cells")
+"""Parts of another analyte. A patient's page shows the whole first and these on demand."""
+
+
+def family_of(analyte: str) -> str:
+    """Give the family under which an analyte is shown."""
+    if analyte == "soluble_bcma":
+        return "bcma"
+    if analyte not in ANALYTES:
+        return "biomarker"
+    family = ANALYTES[analyte].family
+    return "cells" if family == "depletion" else family

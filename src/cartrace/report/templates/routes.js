@@ -1,0 +1,33 @@
+  // ---------------------------------------------------------------- routes
+
+  let opened = false;
+  function route() {
+    const hash = location.hash;
+    const [, page, rest] = hash.split("/");
+    clear();
+    methods.hidden = true;
+    let title = "Cohort", tab = "#/cohort";
+    if (page === "patient" && D.subject_pages) {
+      let id = "";
+      try { id = decodeURIComponent(rest || ""); } catch { id = ""; }
+      const s = D.subjects.findIndex((x) => x.id === id);
+      tab = "#/patients";
+      if (s >= 0) { title = D.subjects[s].id; patientPage(s); }
+      else { title = "Patients"; patientsPage(); }
+    } else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
+    else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }
+    else if (page === "methods") { title = "Methods"; tab = "#/methods"; methods.hidden = false; }
+    else cohortPage();
+    document.title = `${title} · ${D.title}`;
+    for (const a of document.querySelectorAll("#nav a")) a.getAttribute("href") === tab ? a.setAttribute("aria-current", "page") : a.removeAttribute("aria-current");
+    if (opened) {
+      scrollTo(0, 0);
+      const heading = document.querySelector("#methods:not([hidden]) h1, #view h1");
+      if (heading) heading.focus({ preventScroll: true });
+    }
+    opened = true;
+    document.body.dataset.ready = page || "cohort";
+  }
+  document.querySelector(".skip").addEventListener("click", (e) => { e.preventDefault(); document.getElementById("main").focus(); });
+  addEventListener("hashchange", route);
+  route();
