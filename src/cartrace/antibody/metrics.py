@@ -296,8 +296,8 @@ def _fall(readings: Readings, fate: _Fate, position: Integers, name: str, what: 
     else:
         lower, upper = _pick(readings.lower, position), _pick(readings.upper, position)
     with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.log2(_pick(readings.lower, base)) - np.log2(upper)
-        most = np.log2(_pick(readings.upper, base)) - np.log2(lower)
+        least = np.log2(_pick(readings.lower, base) / upper)
+        most = np.log2(_pick(readings.upper, base) / lower)
         value = np.log2(_pick(readings.value, base) / _pick(readings.value, position))
     result = Result(
         name,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from cartrace.antibody.likelihood import normal_interval
 
@@ -80,12 +80,11 @@ def fit(series: Series, model: Model) -> Decay:
         value = -likelihood.total(theta * scale)
         return value if np.isfinite(value) else 1e10
 
-    best = None
-    for start in _starts(series, model):
-        found = minimize(objective, start / scale, method="BFGS", options={"gtol": 1e-4, "maxiter": 300})
-        if best is None or found.fun < best.fun - 1e-9:
-            best = found
-    assert best is not None
+    def climb(start: Floats, slope: float) -> OptimizeResult:
+        return minimize(objective, start, method="BFGS", options={"gtol": slope, "maxiter": 200})
+
+    rough = [climb(start / scale, 0.05) for start in _starts(series, model)]
+    best = climb(min(rough, key=lambda found: float(found.fun)).x, 1e-3)
     theta, value = np.asarray(best.x), float(best.fun)
     # The gradient by differences ends early; central differences and Newton finish the climb.
     gradient, hessian = _differences(objective, theta)
@@ -249,17 +248,19 @@ class Likelihood:
         value, gradient, information = self._joint(eta[:, None, :], theta)
         for _ in range(100):
             step = np.linalg.solve(information[:, 0], gradient[:, 0, :, None])[..., 0]
-            if np.abs(step).max(initial=0.0) < 1e-9:
+            if np.abs(step).max(initial=0.0) < 1e-8:
                 break
             length = np.ones(len(eta))
             for _ in range(30):
                 trial = eta + length[:, None] * step
-                reached = self._joint(trial[:, None, :], theta)[0]
-                worse = ~(reached[:, 0] >= value[:, 0] - 1e-12)
+                reached = self._joint(trial[:, None, :], theta)
+                worse = ~(reached[0][:, 0] >= value[:, 0] - 1e-12)
                 if not worse.any():
+                    eta, (value, gradient, information) = trial, reached
                     break
                 length[worse] /= 2
-            eta = np.where(worse[:, None], eta, trial)
-            value, gradient, information = self._joint(eta[:, None, :], theta)
+            else:
+                eta = np.where(worse[:, None], eta, trial)
+                value, gradient, information = self._joint(eta[:, None, :], theta)
         self.mode = eta
         return eta, information[:, 0]
