@@ -452,7 +452,7 @@ class AntibodyPopulation(Section):
         5, ge=3, description="Fewest subjects with two or more results. House value, as for associations."
     )
     nodes: int = Field(
-        7, ge=1, le=31, description="Nodes of the adaptive Gauss-Hermite quadrature in each direction."
+        5, ge=1, le=31, description="Nodes of the adaptive Gauss-Hermite quadrature in each direction."
     )
 
     @model_validator(mode="after")
