@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cartrace.analytes import ANALYTES
+from cartrace.antibody.metrics import READ_OUT
 
 if TYPE_CHECKING:
     from cartrace.config import (
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
         Persistence,
         Stein,
     )
-
-TITRE_CAUTION = (
-    "An antibody titre is a read-out of the treatment. It does not follow the activity of the disease and does "
-    "not predict relapse (Akaishi 2020, J Neurol Sci 2020;116671)."
-)
-"""Stands beside every figure of an antibody."""
 
 _TRAPEZOID = {
     "linear": "the linear trapezoidal rule",
@@ -288,7 +283,7 @@ def _antibody(antibody: Antibody) -> str:
             f"likelihood, with random starts and {rates} distributed rates, an error constant on the log scale, and results below a "
             f"limit as left-censored; it needs {population.min_subjects} patients with two results. "
         )
-    return text + TITRE_CAUTION
+    return text + READ_OUT
 
 
 def _negatives(n: int) -> str:

@@ -23,6 +23,7 @@ import pandas as pd
 
 from cartrace import tables
 from cartrace.analytes import ANALYTES
+from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
 from cartrace.report import figures, methods
@@ -210,7 +211,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "questions": _questions(questions(data.metrics, data.events, last_day, types, config), texts),
         "characteristics": columns(data.characteristics, texts),
         "associations": columns(data.associations, texts),
-        "caution": methods.TITRE_CAUTION,
+        "caution": READ_OUT,
         "fold": config.antibody.fold,
         "qc": _qc(data.qc, number_of, texts),
         "texts": texts.listed,

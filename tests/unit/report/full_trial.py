@@ -209,9 +209,17 @@ def _decay() -> list[dict[str, Any]]:
         base
         | {"parameter": "y0", "value": 230.0, "se": 30.0, "lower": 178.0, "upper": 297.0, "unit": "titre"},
         base
-        | {"parameter": "k", "value": 0.012, "se": 0.001, "lower": 0.01, "upper": 0.014, "unit": "1/day"},
+        | {
+            "parameter": "decay_rate",
+            "value": 0.012,
+            "se": 0.001,
+            "lower": 0.01,
+            "upper": 0.014,
+            "unit": "1/day",
+        },
         base | {"parameter": "half_life", "value": 57.8, "lower": 49.5, "upper": 69.3, "unit": "day"},
-        base | {"parameter": "omega_k", "status": "not_estimable", "reason": "the likelihood is flat"},
+        base
+        | {"parameter": "sd_log_decay_rate", "status": "not_estimable", "reason": "the likelihood is flat"},
     ]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cartrace import tables
-from cartrace.config import Visit
+from cartrace.config import Visit, load
 from cartrace.report import figures
 from cartrace.report.figures import ABOVE, BLD, BLQ, QUANTIFIED, ZERO, Bin
 
@@ -130,3 +130,86 @@ def test_quantifiable_stretches_never_cross_a_result_below_a_limit(
     kind: list[int], spans: list[tuple[float, float]]
 ) -> None:
     assert figures.quantifiable_spans(np.array([1.0, 2.0, 3.0]), np.array(kind)) == spans
+
+
+def titres(**columns: list[object]) -> pd.DataFrame:
+    n = len(next(iter(columns.values())))
+    return measurements(**{"analyte": ["aqp4_igg"] * n, "unit": ["titre"] * n} | columns)
+
+
+def test_an_end_point_titre_reaches_to_the_next_dilution() -> None:
+    nan = float("nan")
+    frame = titres(
+        detection=["quantified", "BLQ", "above_uloq"],
+        value=[40.0, nan, nan],
+        lower=[40.0, 0.0, 2560.0],
+        upper=[40.0, 10.0, nan],
+    )
+    np.testing.assert_array_equal(figures.titre_tops(frame, load({}).antibody), [80.0, nan, nan])
+    np.testing.assert_array_equal(figures.positions(frame), [40.0, 10.0, 2560.0])
+
+
+def test_other_units_and_interpolated_titres_are_plain_numbers() -> None:
+    frame = titres(unit=["titre", "U/mL"], detection=["quantified"] * 2, value=[40.0, 40.0], lower=[40.0] * 2)
+    rules = [{"analyte": "aqp4_igg", "titre_step": 4}, {"analyte": "aqp4_igg", "unit": "titre", "titre_step": 1}]  # fmt: skip
+    assert np.isnan(figures.titre_tops(frame, load({"antibody": {"rules": rules}}).antibody)).all()
+    own_step = load({"antibody": {"rules": rules[:1]}}).antibody
+    np.testing.assert_array_equal(figures.titre_tops(frame, own_step), [160.0, float("nan")])
+
+
+def falls(*rows: dict[str, object]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=["subject_id", "status", "value", "lower", "upper", "reason"])
+    return frame.astype({"value": float, "lower": float, "upper": float})
+
+
+def test_the_waterfall_turns_falls_into_changes_and_puts_the_largest_first() -> None:
+    bars = figures.waterfall(
+        falls(
+            {"subject_id": "none", "status": "not_estimable", "reason": "negative at baseline"},
+            {"subject_id": "exact", "status": "estimated", "value": 3.0},
+            {
+                "subject_id": "between",
+                "status": "interval_censored",
+                "value": 2.0,
+                "lower": 1.0,
+                "upper": 3.0,
+            },
+            {"subject_id": "deep", "status": "right_censored", "lower": 5.0},
+            {"subject_id": "rose", "status": "left_censored", "upper": -1.0},
+        )
+    )
+    assert bars["subject_id"].tolist() == ["deep", "exact", "between", "rose", "none"]
+    assert bars["known"].tolist() == ["at_least", "exact", "interval", "at_most", "none"]
+    nan = float("nan")
+    np.testing.assert_array_equal(bars["low"], [nan, -3.0, -3.0, 1.0, nan])
+    np.testing.assert_array_equal(bars["high"], [-5.0, -3.0, -1.0, nan, nan])
+
+
+def test_a_bound_that_stands_as_the_value_is_taken() -> None:
+    bars = figures.waterfall(falls({"subject_id": "a", "status": "right_censored", "value": 4.0}))
+    assert bars.loc[0, ["high", "known"]].tolist() == [-4.0, "at_least"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["estimated", "interval_censored", "right_censored", "left_censored", "not_estimable"]),
+            st.floats(-10, 10),
+            st.floats(0, 5),
+        ),
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_the_waterfall_keeps_every_patient_and_forgets_the_order_of_rows(rows: list, random) -> None:
+    listed = [
+        {"subject_id": f"P{k}", "status": status, "value": x, "lower": x, "upper": x + width}
+        for k, (status, x, width) in enumerate(rows)
+    ]
+    shuffled = listed.copy()
+    random.shuffle(shuffled)
+    bars = figures.waterfall(falls(*listed))
+    pd.testing.assert_frame_equal(bars, figures.waterfall(falls(*shuffled)))
+    assert sorted(bars["subject_id"]) == sorted(r["subject_id"] for r in listed)
+    both = bars.dropna(subset=["low", "high"])
+    assert (both["low"] <= both["high"]).all()

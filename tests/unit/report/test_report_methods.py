@@ -55,6 +55,51 @@ def test_each_setting_changes_its_sentence(kinetics: dict[str, Any], sentence: s
     assert sentence in text_of(kinetics)
 
 
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        ({"depletion": {"rules": []}}, "A result counts as depleted below 10 % of its baseline."),
+        (
+            {"depletion": {"rules": [{"analyte": "b_cells", "unit": "cells/uL", "kind": "absolute", "threshold": 50, "lower_limit_of_normal": 90}]}},
+            "B cells in cells/uL below 50 (normal from 90); any other course below 10 % of its baseline",
+        ),
+        (
+            {"depletion": {"rules": [{"analyte": "igm", "kind": "percent_of_baseline", "threshold": 15}]}},
+            "IgM below 15 % of the baseline",
+        ),
+        ({"depletion": {"rules": [{"analyte": "plasma_cells", "kind": "not_detected"}]}}, "Plasma cells below the limit of detection"),
+        ({"depletion": {"otherwise_percent_of_baseline": 5}}, "below 5 % of its baseline"),
+        ({"depletion": {"confirm_onset": 2, "confirm_end": 1}}, "A depletion needs 2 consecutive results, its end one result above"),
+        ({"depletion": {"baseline_fraction": 0.5}}, "back to 50 % of the baseline"),
+        ({"depletion": {"masks": [{"kind": "drug", "analytes": ["igg", "iga"], "days": 14}]}}, "For 14 days after an event of kind drug, results of IgG and IgA entered"),
+        ({"depletion": {"landmarks": [{"name": "D100", "day": 100, "window": 20}]}}, "Landmarks: D100 (day 100 ± 20)."),
+        ({"antibody": {"titre_step": 3}}, "with a step of 3, 40 means a titre from 40 to below 120"),
+        ({"antibody": {"titre_step": 1}}, "Titres are taken as plain numbers."),
+        ({"antibody": {"rules": [{"analyte": "anti_srp", "titre_step": 10, "positive_from": 15, "unit": "U/mL"}]}}, "Other steps: Anti-SRP 10. Lowest positive results: Anti-SRP 15 U/mL."),
+        ({"antibody": {"fold": 8}}, "A fall of 8 times counts."),
+        ({"antibody": {"confirm_negative": 1}}, "Seronegative means one negative result"),
+        ({"antibody": {"confirm_negative": 3}}, "3 consecutive negative results with the same starting dilution"),
+        ({"antibody": {"half_life": {"start": "infusion", "end": "nadir", "min_points": 4}}}, "at least 4 results from the first result after the infusion to the lowest result"),
+        ({"antibody": {"population": {"rate": "normal", "start_day": 7, "end_day": 200}}}, "from day 7 to day 200 was fitted"),
+        ({"cohort": {"association": {"min_pairs": 8}}}, "where at least 8 patients have both values"),
+        ({"cohort": {"association": {"censored": "leave_out"}}}, "Values known only as intervals were left out."),
+    ],
+)  # fmt: skip
+def test_each_setting_of_depletion_and_antibodies_changes_its_sentence(
+    section: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in text_of(**section)
+
+
+def test_without_a_population_no_decay_over_all_patients_is_claimed() -> None:
+    assert "One exponential decay" in text_of()
+    assert "One exponential decay" not in text_of(antibody={"population": {"enabled": False}})
+
+
+def test_the_methods_say_that_a_titre_does_not_predict() -> None:
+    assert "Akaishi 2020" in text_of()
+
+
 def test_without_tobit_no_second_estimate_is_claimed() -> None:
     assert "Tobit" not in text_of({"half_life": {"tobit": False}})
 

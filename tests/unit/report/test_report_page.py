@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from tests.unit.report.full_trial import AQP4, B_CELLS, IGG, full_trial
 from tests.unit.report.small_trial import REGISTRY, measurement, metric, trial
 
 from cartrace import tables
@@ -92,7 +93,7 @@ def test_patients_results_can_t_be_uploaded_from_a_figure(html: str) -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    data = trial(hostile=HOSTILE)
+    data = full_trial(hostile=HOSTILE)
     config = load({"trial": {"title": f"T{HOSTILE}", "description": HOSTILE}})
     reader = read(render(data, config))
     assert len(reader.scripts) == 3
@@ -213,6 +214,102 @@ def test_definitions_of_every_registered_metric_are_on_the_methods_page(html: st
 def test_a_script_that_could_end_its_element_is_refused() -> None:
     with pytest.raises(ValueError, match="can't be embedded"):
         page._script("document.write('</SCRIPT>')")
+
+
+@pytest.fixture(scope="module")
+def full() -> dict[str, Any]:
+    return payload(full_trial(), Config())
+
+
+def type_number(data: dict[str, Any], course: dict[str, Any]) -> int:
+    return next(i for i, t in enumerate(data["types"]) if t["key"][1] == course["analyte"])
+
+
+def test_course_types_are_grouped_by_family_in_the_order_of_the_panels(full: dict[str, Any]) -> None:
+    order = [name for name, _ in full["families"]]
+    found = [order.index(t["family"]) for t in full["types"]]
+    assert found == sorted(found)
+    assert [t["family"] for t in full["types"] if not t["subset"]][-4:] == ["cells", "antibody", "immunoglobulin", "bcma"]  # fmt: skip
+    assert [t["name"] for t in full["types"] if t["subset"]] == ["Memory B cells"]
+
+
+def test_a_result_after_an_immunoglobulin_dose_is_marked_and_enters_no_median(full: dict[str, Any]) -> None:
+    course = course_of(full, "P02", t=type_number(full, IGG))
+    points = full["points"]
+    part = slice(*course["p"])
+    masked = [d for d, s in zip(points["day"][part], points["status"][part], strict=True) if s == 3]
+    assert masked == [84]
+    assert "masked_ivig" in {full["texts"][i] for i in points["flags"][part] if i >= 0}
+    median = next(m for m in full["medians"] if m["t"] == type_number(full, IGG) and m["cohort"] == "all")
+    assert median["n"][median["day"].index(84)] == 11
+
+
+def test_a_rejected_result_stays_rejected_under_a_mask() -> None:
+    data = full_trial()
+    data.measurements.loc[data.measurements["analyte"] == "igg", "status"] = "rejected"
+    out = payload(data, Config())
+    course = course_of(out, "P02", t=type_number(out, IGG))
+    assert set(out["points"]["status"][slice(*course["p"])]) == {2}
+
+
+def test_titres_carry_the_next_dilution_and_other_results_none(full: dict[str, Any]) -> None:
+    points = full["points"]
+    part = slice(*course_of(full, "P01", t=type_number(full, AQP4))["p"])
+    assert points["y"][part] == [640, 160, 40, 10, 10]
+    assert points["top"][part] == [1280, 320, 80, 20, None]
+    cells = slice(*course_of(full, "P01", t=type_number(full, B_CELLS))["p"])
+    assert set(points["top"][cells]) == {None}
+
+
+def test_episodes_name_their_course_and_keep_open_ends_open(full: dict[str, Any]) -> None:
+    episodes = full["episodes"]
+    course = full["courses"].index(course_of(full, "P06", t=type_number(full, B_CELLS)))
+    row = episodes["c"].index(course)
+    assert episodes["end_lower"][row] == 365
+    assert episodes["end_upper"][row] is None
+    assert len(episodes["c"]) == 11
+    begun_low = full["courses"].index(course_of(full, "P07", t=type_number(full, B_CELLS)))
+    assert episodes["start_lower"][episodes["c"].index(begun_low)] is None
+
+
+def test_events_stand_with_their_patient_in_order(full: dict[str, Any]) -> None:
+    second = next(s for s in full["subjects"] if s["id"] == "P02")
+    assert [e["kind"] for e in second["events"]] == ["drug", "adverse_event", "ivig", "response", "infection"]
+    assert second["events"][2]["mask"] == {"analytes": ["igg"], "days": 28}
+    assert second["events"][0]["mask"] is None
+
+
+def test_the_three_questions_have_an_answer_for_each_patient(full: dict[str, Any]) -> None:
+    fell, stayed, relapsed = (q["verdict"] for q in full["questions"])
+    assert fell == [1, 1, -1, 1, 0, 1, 1, 1, 1, 1, 1, 1]
+    assert stayed == [-1, 0, 0] * 4
+    assert relapsed == [0, 0, 0, 1, *[0] * 8]
+
+
+def test_the_caution_about_titres_is_in_the_page_and_in_the_methods() -> None:
+    reader = read(render(full_trial(1), Config()))
+    assert "Akaishi 2020" in json.loads(reader.scripts[0])["caution"]
+    assert 'list.some((t) => D.types[t].family === "antibody")) box.append(caution())' in reader.scripts[-1]
+
+
+def test_tables_of_issue_three_that_are_empty_leave_their_panels_out(
+    data: ReportData, config: Config
+) -> None:
+    out = payload(data, config)
+    for name in ("episodes", "models", "associations", "characteristics"):
+        assert not any(out[name].values()), name
+    assert out["waterfalls"] == []
+    assert [q["text"] for q in out["questions"]] == ["Were the cells still there at 6 months?"]
+
+
+def test_no_calendar_date_of_an_event_or_an_association_reaches_the_page() -> None:
+    data = full_trial()
+    events = data.events.assign(label="given 04.03.2021", dose_unit="since 2021-03-04")
+    associations = data.associations.assign(reason="since 4 Mar 2021", x="Peak on 20210304")
+    dated = dataclasses.replace(data, events=events, associations=associations)
+    reader = read(render(dated, Config()))
+    assert not holds_date(json.dumps(json.loads(reader.scripts[0])["subjects"]))
+    assert not any(holds_date(t) for t in json.loads(reader.scripts[0])["texts"])
 
 
 @pytest.mark.slow

@@ -246,30 +246,29 @@
     if (none.length) box.append(h("p", { class: "say" }, "Not assessable: ", none.flatMap((k, j) => [j ? ", " : "", explain(h("span", { class: "ne" }, D.subjects[w.s[k]].id), T(w.reason[k]) || "no reason given")]), "."));
   }
 
-  const PARAMETER = { k: "rate of decay", rate: "rate of decay", y0: "level at the start", half_life: "half-life" };
+  const PARAMETER = { y0: "level on day 0", decay_rate: "rate of decay", half_life: "half-life" };
   /** The decay over all patients, as one line of text with its intervals. */
   function decaySay(into) {
     const m = D.models;
     const rows = range(0, m.t.length).filter((r) => m.t[r] === state.t);
     for (const model of unique(rows.map((r) => T(m.model[r])))) {
       const mine = rows.filter((r) => T(m.model[r]) === model);
-      const first = mine[0];
-      const parts = mine.filter((r) => PARAMETER[T(m.parameter[r])] || T(m.status[r]) === "not_estimable").flatMap((r, k) => {
-        const name = PARAMETER[T(m.parameter[r])] || words(T(m.parameter[r]));
-        const unit = T(m.unit[r]) === "1/day" ? " per day" : T(m.unit[r]) === "day" ? " days" : T(m.unit[r]) && T(m.unit[r]) !== "titre" ? " " + T(m.unit[r]) : "";
-        const node = T(m.status[r]) === "estimated" ? [h("b", {}, num(m.value[r]) + unit), m.lower[r] === null || m.upper[r] === null ? "" : ` (95 % ${num(m.lower[r])} to ${num(m.upper[r])})`]
-          : [explain(h("span", { class: "ne" }, "not estimable"), T(m.reason[r]) || "no reason given")];
-        return [k ? "; " : "", `${name} `, ...node];
-      });
+      const known = mine.filter((r) => T(m.status[r]) === "estimated" && PARAMETER[T(m.parameter[r])]);
+      const unit = (r) => ({ "1/day": " per day", day: " days", titre: "" })[T(m.unit[r])] ?? " " + T(m.unit[r]);
+      const limits = (r) => (m.lower[r] === null ? "" : m.upper[r] === null ? ` (95 % ${num(m.lower[r])} or more)` : ` (95 % ${num(m.lower[r])} to ${num(m.upper[r])})`);
+      const parts = known.length ? known.flatMap((r, k) => [k ? "; " : "", `${PARAMETER[T(m.parameter[r])]} `, h("b", {}, num(m.value[r]) + unit(r)), limits(r)])
+        : [h("span", { class: "ne" }, "not estimable"), ` (${T(m.reason[mine[0]]) || "no reason given"})`];
+      const odd = mine.filter((r) => T(m.status[r]) !== "estimated");
+      if (known.length && odd.length) parts.push("; ", ...odd.flatMap((r, k) => [k ? ", " : "", explain(h("span", { class: "ne" }, `${words(T(m.parameter[r]))} not estimable`), T(m.reason[r]) || "no reason given")]));
       into.append(h("p", { class: "notice" }, `Decay over all patients (${words(model)}): `, ...parts,
-        `. ${plural(m.n_subjects[first], "patient")}, ${plural(m.n_points[first], "result")}, of these ${m.n_censored[first]} below a limit.`));
+        `. ${plural(m.n_subjects[mine[0]], "patient")}, ${plural(m.n_points[mine[0]], "result")}, of these ${m.n_censored[mine[0]]} below a limit.`));
     }
   }
   /** The same decay as a line with its interval, for the figure of the courses. */
   function decayTraces(end) {
     const m = D.models;
-    const of = (...names) => range(0, m.t.length).find((r) => m.t[r] === state.t && names.includes(T(m.parameter[r])) && T(m.status[r]) === "estimated");
-    const k = of("k", "rate"), y0 = of("y0");
+    const of = (name) => range(0, m.t.length).find((r) => m.t[r] === state.t && T(m.parameter[r]) === name && T(m.status[r]) === "estimated");
+    const k = of("decay_rate"), y0 = of("y0");
     if (k === undefined || y0 === undefined) return [];
     const x = range(0, 41).map((j) => (j / 40) * end);
     const at = (rate) => x.map((d) => m.value[y0] * Math.exp(-rate * d));

@@ -173,7 +173,7 @@
     const [top, bottom] = [12, 54];
     const size = inner + top + bottom;
     plot.style.minHeight = `${size}px`;
-    Object.assign(plot.dataset, { paper: Math.min(size, 900), screen: size });
+    Object.assign(plot.dataset, { paper: Math.min(size, 640), screen: size });
     const marks = new Set(), families = new Set();
     const noted = (name) => !marks.has(name) && !!marks.add(name);
     let y = strip;
