@@ -215,15 +215,27 @@ COHORT_SUMMARY = Table(
             "number",
             "Median of the estimates; Kaplan-Meier median of a time to an event, empty when it was not reached.",
         ),
-        Column("median_lower", "number", "Lower 95 % limit of the Kaplan-Meier median (Brookmeyer-Crowley)."),
         Column(
-            "median_upper", "number", "Upper 95 % limit of the Kaplan-Meier median; empty when not reached."
+            "median_lower",
+            "number",
+            "Lower 95 % limit of the Kaplan-Meier median (Brookmeyer-Crowley); with median_method bounds, the lower "
+            "bound of the median.",
+        ),
+        Column(
+            "median_upper",
+            "number",
+            "Upper 95 % limit of the Kaplan-Meier median, empty when not reached; with median_method bounds, the "
+            "upper bound of the median, empty when open.",
         ),
         Column("q1", "number", "First quartile of the estimates."),
         Column("q3", "number", "Third quartile of the estimates."),
         Column("minimum", "number", "Smallest estimate."),
         Column("maximum", "number", "Largest estimate."),
-        Column("median_method", "text", "sample, kaplan_meier, or kaplan_meier, not reached."),
+        Column(
+            "median_method",
+            "text",
+            "sample; bounds (values known as intervals leave it between two); kaplan_meier; kaplan_meier, not reached.",
+        ),
         Column("counted", "text", "What the statistics count, and what is left out."),
     ),
     key=("cohort", "infusion", "matrix", "analyte", "assay", "course_unit", "metric"),

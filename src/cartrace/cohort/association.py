@@ -285,7 +285,12 @@ def _compare(x: Variable, y: Grouping, rules: Association) -> Row:
         test = compare_groups([scores[inside] for inside in members.values()], _permutations(rules))
     except TiedError:
         return _refuse(row, method, "no order can be told: all values tie")
-    return _finish(row, test)
+    remark = ""
+    if test.method == "mann_whitney":
+        first, second = sizes
+        above = 100 * test.statistic / (sizes[first] * sizes[second])
+        remark = f"one of '{first}' lies above one of '{second}' in {above:.0f} % of the pairs"
+    return _finish(row, test, remark)
 
 
 def _permutations(rules: Association) -> Permutations:
@@ -315,8 +320,8 @@ def _refuse(row: Row, method: str, reason: str) -> Row:
     return row | {"method": method, "status": "not_estimable", "reason": reason}
 
 
-def _finish(row: Row, test: RankTest) -> Row:
-    remarks = []
+def _finish(row: Row, test: RankTest, remark: str = "") -> Row:
+    remarks = [remark] if remark else []
     if row["n_censored"]:
         remarks.append(
             f"{row['n_censored']} known only as intervals: ranked by the pairs whose order is certain"

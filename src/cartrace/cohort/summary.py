@@ -1,7 +1,9 @@
 """One metric over all subjects: how many, why not the others, and the statistics.
 
 A censored value is no estimate. It is counted, and for a time to an event it
-enters the survival curves; it never enters a mean. A subject to whom the event
+enters the survival curves. Beside it there is no mean, for the estimates alone are a
+selection: the nadirs that were deep enough lie below the limit. What is left are the
+order statistics, as far as the intervals tell them. A subject to whom the event
 cannot happen (never depleted, say, for the time to reconstitution) is in no curve;
 ``counted`` tells how many are left out, and why.
 """
@@ -158,12 +160,17 @@ class _Courses(NamedTuple):
             "reasons": count_reasons(self.reason[refused]),
         }
 
+    def intervals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where the values of the courses lie that have one; infinite where a side is open."""
+        point = self.status == "estimated"
+        known = (self.status != "not_estimable") & ~(point & np.isnan(self.value))
+        lower = np.where(point, self.value, np.where(np.isnan(self.lower), -np.inf, self.lower))
+        upper = np.where(point, self.value, np.where(np.isnan(self.upper), np.inf, self.upper))
+        return lower[known], upper[known]
+
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the intervals (lower, upper] of the courses whose time is known or censored."""
-        known = self.status != "not_estimable"
-        point = self.status == "estimated"
-        lower = np.where(point, self.value, np.where(np.isnan(self.lower), 0.0, self.lower))[known]
-        upper = np.where(point, self.value, np.where(np.isnan(self.upper), np.inf, self.upper))[known]
+        lower, upper = self.intervals()
         # The clock of a curve starts at the infusion, and the sample before it may be
         # the last one without the event.
         lower, upper = np.maximum(lower, 0.0), np.maximum(upper, 0.0)
@@ -172,10 +179,12 @@ class _Courses(NamedTuple):
 
 
 def _statistics(courses: _Courses, metric: Metric, settings: Cohort) -> dict[str, object]:
-    estimates = courses.value[(courses.status == "estimated") & ~np.isnan(courses.value)]
-    if len(estimates) < settings.min_n:
+    lower, upper = courses.intervals()
+    if len(lower) < settings.min_n:
         return {}
-    return share(estimates) if metric.share else describe(estimates)
+    if (lower != upper).any():
+        return bracket(lower, upper)
+    return share(lower) if metric.share else describe(lower)
 
 
 def _counted(courses: _Courses, metric: Metric) -> str:
@@ -190,7 +199,8 @@ def _counted(courses: _Courses, metric: Metric) -> str:
         missing = [refused]
     else:
         text = f"{estimated} of {n} courses {'answered' if metric.share else 'estimated'}"
-        missing = [f"{censored} censored" if censored else "", refused]
+        text += f", {censored} known only as intervals" if censored else ""
+        missing = [refused]
     left_out = "; ".join(filter(None, missing))
     return f"{text}; left out: {left_out}" if left_out else text
 
@@ -221,6 +231,34 @@ def describe(values: NDArray[np.float64]) -> dict[str, object]:
         if len(values) > 1:
             found["geometric_cv_percent"] = 100 * np.sqrt(np.expm1(logs.var(ddof=1)))
     return found
+
+
+def bracket(lower: NDArray[np.float64], upper: NDArray[np.float64]) -> dict[str, object]:
+    """Return the order statistics of values that are known as intervals, shape (n,).
+
+    An order statistic of the values lies between that of the lower and that of the
+    upper ends. It is given where the two agree; the median otherwise by these bounds.
+    Quantiles are those of :func:`describe`.
+    """
+    low, high = np.sort(lower), np.sort(upper)
+    ranges = {
+        name: (_quantile(low, p), _quantile(high, p))
+        for name, p in (("minimum", 0.0), ("q1", 0.25), ("median", 0.5), ("q3", 0.75), ("maximum", 1.0))
+    }
+    found: dict[str, object] = {name: a for name, (a, b) in ranges.items() if a == b}
+    if "median" in found:
+        return found | {"median_method": "sample"}
+    first, last = (bound if np.isfinite(bound) else None for bound in ranges["median"])
+    return found | {"median_lower": first, "median_upper": last, "median_method": "bounds"}
+
+
+def _quantile(values: NDArray[np.float64], p: float) -> float:
+    # numpy's own has no answer beside an infinite value.
+    below, part = divmod((len(values) - 1) * p, 1)
+    if not part:
+        return float(values[int(below)])
+    a, b = values[int(below)], values[int(below) + 1]
+    return float(a if a == b else a + part * (b - a))
 
 
 def share(answers: NDArray[np.float64]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cartrace import metrics as registered
 from cartrace import tables
-from cartrace.cohort.summary import count_reasons, describe, share, summarise
+from cartrace.cohort.summary import bracket, count_reasons, describe, share, summarise
 from cartrace.config import Cohort
 from cartrace.metrics import Metric, load_all, register
 
@@ -114,7 +114,7 @@ def test_reasons_are_counted_and_numbers_that_differ_are_left_out():
     assert count_reasons([]) is None
 
 
-def test_only_estimates_enter_the_statistics_and_the_rest_is_counted():
+def test_a_censored_value_leaves_no_mean_but_the_order_statistics_that_are_certain():
     frame = metrics(
         metric("a", "half_life", 1.0),
         metric("b", "half_life", 2.0),
@@ -124,9 +124,36 @@ def test_only_estimates_enter_the_statistics_and_the_rest_is_counted():
     )
     row = only(summary(frame).summary)
     assert (row.n, row.n_estimated, row.n_censored, row.n_not_estimable) == (5, 3, 1, 1)
-    assert (row["mean"], row["median"], row.maximum) == (3.0, 2.0, 6.0)
+    # Ordered 1, 2, 6, 100 or more: the largest is open, and so is every mean.
+    assert (row.minimum, row["median"], row.q1) == (1.0, 4.0, 1.75)
+    assert row[["mean", "sd", "geometric_mean", "maximum"]].isna().all()
     assert row.reasons == "fewer than 3 points (1)"
     assert row.median_method == "sample"
+
+
+def test_what_is_not_estimable_leaves_the_mean_of_the_others():
+    frame = metrics(*(metric(s, "cmax", v) for s, v in zip("abc", (1, 2, 6), strict=True)), metric("d", "cmax", status="not_estimable", reason="never quantifiable"))  # fmt: skip
+    assert only(summary(frame).summary)["mean"] == 3.0
+
+
+def test_the_median_of_nadirs_below_a_limit_lies_below_it():
+    below = [metric(s, "cmax", status="left_censored", lower=0, upper=10) for s in "abc"]
+    row = only(summary(metrics(*below, metric("d", "cmax", 88.0))).summary)
+    assert (row.median_lower, row.median_upper, row.median_method) == (0.0, 10.0, "bounds")
+    assert pd.isna(row["median"])
+    assert pd.isna(row["mean"])
+    assert row.maximum == 88.0
+
+
+def test_the_median_of_falls_beyond_a_limit_is_open_above():
+    beyond = [
+        metric(s, "cmax", status="right_censored", lower=v) for s, v in zip("abc", (2, 3, 4), strict=True)
+    ]
+    row = only(summary(metrics(*beyond, metric("d", "cmax", 1.0))).summary)
+    # 1, 2+, 3+, 4+: between 2 and 3 at the lower ends, without an end at the upper ones.
+    assert (row.median_lower, row.median_method) == (2.5, "bounds")
+    assert pd.isna(row.median_upper)
+    assert row.minimum == 1.0
 
 
 def test_below_min_n_the_counts_stand_and_the_statistics_stay_empty():
@@ -270,7 +297,7 @@ def test_what_is_left_out_of_a_mean_or_a_share_is_counted_in_words():
         metric("b", "persistent_at_M6", 0.0),
     )
     assert summary(frame).summary.counted.tolist() == [
-        "1 of 3 courses estimated; left out: 1 censored; 1 not estimable: never quantifiable (1)",
+        "1 of 3 courses estimated, 1 known only as intervals; left out: 1 not estimable: never quantifiable (1)",
         "2 of 2 courses answered",
     ]
 
@@ -297,6 +324,24 @@ def test_statistics_do_not_depend_on_the_order(values, random):
     shuffled = list(values)
     random.shuffle(shuffled)
     assert describe(np.array(values)) == describe(np.array(shuffled))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1000), st.sampled_from([0.0, 1.0, 50.0])), min_size=1, max_size=20),
+    st.data(),
+)
+def test_whatever_the_true_values_their_order_statistics_lie_within_the_bounds(intervals, data):
+    lower = np.array([a for a, _ in intervals])
+    upper = lower + np.array([width for _, width in intervals])
+    share_of_way = np.array([data.draw(st.floats(0, 1)) for _ in intervals])
+    values = lower + share_of_way * (upper - lower)
+    found = bracket(lower, upper)
+    for name, p in (("minimum", 0), ("q1", 0.25), ("median", 0.5), ("q3", 0.75), ("maximum", 1)):
+        if name in found:
+            assert found[name] == pytest.approx(np.quantile(values, p))
+    if found["median_method"] == "bounds":
+        assert found["median_lower"] - 1e-9 <= np.median(values) <= found["median_upper"] + 1e-9
 
 
 @given(POSITIVE, st.sampled_from([1e-3, 0.1, 7.0, 1e3]))
