@@ -426,7 +426,8 @@ def _at(knots: Sequence[tuple[float, float]], day: float) -> float:
 def _aqp4(decline: Decline, z_level: float, z_rate: float) -> Antibody:
     before, half_life = 190 * _spread(z_level, 0.5), 27 * _spread(z_rate, 0.2)
     if decline == "no_fall":
-        return Antibody(max(before, 120.0), math.inf)
+        # Less than half a dilution step in half a year.
+        return Antibody(max(before, 120.0), 600.0)
     if decline == "rebound":
         return Antibody(80 * _spread(z_level, 0.1), 15 * _spread(z_rate, 0.05), REBOUND_DAY, 3.0, 14.0)
     if decline == "start_changed":

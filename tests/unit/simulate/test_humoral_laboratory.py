@@ -107,7 +107,8 @@ def test_events_happen_before_the_last_contact(folder: Path) -> None:
 
 def test_eleven_of_twelve_antibodies_fall(trial: Trial) -> None:
     aqp4 = trial.truth["antibodies"].query("analyte == 'aqp4_igg' and infusion == 1")
-    assert (aqp4["decay_rate"] > 0).sum() == 11
+    assert (aqp4["half_life"] < 60).sum() == 11
+    assert aqp4.loc[aqp4["half_life"] > 60, "subject_id"].tolist() == ["NMO-002"]
 
 
 def test_the_humoral_part_moves_no_car_t_result(trial: Trial) -> None:
