@@ -19,8 +19,7 @@ class Episodes:
     ``start_upper``] and ends in (``end_lower``, ``end_upper``]. ``start_lower`` is nan
     when the course begins low, ``end_upper`` is nan when the episode is open.
 
-    Arrays of length n: ``last_high`` is the last day that counts as high and
-    outside an episode, ``pending`` the first day of results that would end the
+    Arrays of length n: ``last_high`` is the last high day, ``pending`` the first day of results that would end the
     state at the last sample but are too few to confirm it; nan where there are none.
     """
 
@@ -100,7 +99,7 @@ def find_episodes(time: Floats, low: Bools, high: Bools, confirm_low: int, confi
         inside = (inside | enter) & ~leave
         run[enter | leave] = 0
         last_low = np.where(is_low, day, last_low)
-        last_high = np.where(is_high & ~inside, day, last_high)
+        last_high = np.where(is_high, day, last_high)
     record(inside, np.full(n, np.nan))
     course = np.concatenate([part[0] for part in found])
     bounds = [np.concatenate([part[i] for part in found]) for i in range(1, 5)]

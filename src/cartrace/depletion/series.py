@@ -216,8 +216,7 @@ def _arrange(points: pd.DataFrame, keys: pd.DataFrame, plan: pd.DataFrame) -> Se
     # The bounds come last so that a mean never depends on the order of the rows.
     order = np.lexsort(
         [points[c].to_numpy() for c in ("upper", "lower")]
-        + [~points["exact"].to_numpy(), points["masked"].to_numpy()]
-        + [points["day"].to_numpy(), points["course"].to_numpy()]
+        + [~points["exact"].to_numpy(), points["day"].to_numpy(), points["course"].to_numpy()]
     )
     points = points.iloc[order]
     course, day = points["course"].to_numpy(), points["day"].to_numpy()
@@ -226,9 +225,7 @@ def _arrange(points: pd.DataFrame, keys: pd.DataFrame, plan: pd.DataFrame) -> Se
     starts = np.flatnonzero(opens)
     slot = np.cumsum(opens) - 1
     exact = points["exact"].to_numpy()
-    masked = points["masked"].to_numpy()
-    # Quantified before censored.
-    winner = (exact == exact[starts][slot]) & (masked == masked[starts][slot])
+    winner = exact == exact[starts][slot]
     at = course[starts]
     position = np.arange(len(starts)) - np.searchsorted(at, at)
     shape = (len(keys), int(position.max()) + 1 if len(starts) else 1)
@@ -248,7 +245,7 @@ def _arrange(points: pd.DataFrame, keys: pd.DataFrame, plan: pd.DataFrame) -> Se
     mean = np.divide(total, count, out=np.zeros_like(total), where=is_exact)
     time = place(day[starts], np.nan)
     lymphodepletion = plan["lymphodepletion_day"].to_numpy(dtype=np.float64)
-    is_masked_point = place(masked[starts], 0.0) > 0
+    is_masked_point = place(points["masked"].to_numpy()[starts], 0.0) > 0
     baseline = _baseline(time, is_masked_point, lymphodepletion)
     carried = place(reduce(np.fmax, "carried", 0.0), 0.0)[np.arange(len(keys)), np.maximum(baseline, 0)] > 0
     return Series(

@@ -152,3 +152,11 @@ def test_quantified_results_of_one_day_are_averaged_and_rejected_ones_left_out(m
 
 def test_other_analytes_have_no_course(measurements, infusions):
     assert len(build_series(measurements((7, 5), analyte="t_cells"), infusions(0))) == 0
+
+
+def test_the_limits_of_the_assay_stand_in_for_a_bound_that_is_not_given(deplete):
+    assert deplete((-6, 200), (7, "BLD"), lod=3.0, lloq=10.0).bounds("nadir") == ("left_censored", 0, 3)
+    blq = deplete((-6, 200), (7, "<9"), lloq=10.0, upper=None)
+    assert blq.bounds("nadir") == ("left_censored", 0, 10)
+    above = deplete((-6, ">9"), (7, 1), uloq=500.0, lower=None)
+    assert above.bounds("baseline")[:2] == ("right_censored", 500)

@@ -191,9 +191,15 @@ def test_lymphodepletion_can_deplete_before_the_infusion(deplete):
 
 
 def test_a_depletion_that_was_over_before_the_infusion_is_not_the_products(deplete):
-    m = deplete((-4, 10), (-2, 40), (0, 50), (7, 60), given=None, settings={"confirm_end": 1})
+    m = deplete((-6, 200), (-4, 10), (-2, 40), (0, 50), (7, 60), settings={"confirm_end": 1})
     assert m.spans == []
     assert m["n_depletion_episodes"]["value"] == 0
+    assert m["depletion_duration"]["reason"] == "never depleted"
+
+
+def test_a_return_is_looked_for_only_after_depletion_began(deplete):
+    m = deplete((-6, 50), (3, 120), (5, 130), (7, 2), (84, 110), (120, 105))
+    assert m.bounds("time_to_reconstitution_normal") == ("interval_censored", 7, 84)
 
 
 def test_a_result_whose_limit_lies_above_the_threshold_is_undecided(deplete):
@@ -277,3 +283,41 @@ def test_an_episode_that_is_open_at_the_next_infusion_is_censored_there(measurem
     )
     assert m2.loc["depletion_duration", "reason"] == "already depleted at the baseline, day -10"
     assert m2.loc["time_to_reconstitution_threshold", "upper"] == 60
+
+
+def two_courses(first, second, *, measurements, given):
+    """Compute the courses of two infusions; the second one counts its days from its own."""
+    import pandas as pd
+
+    from cartrace.config import Depletion
+    from cartrace.depletion.course import compute_depletion
+
+    later = measurements(*second, infusion=2)
+    later["study_day"] += given["study_day"].iloc[1]
+    table = pd.concat([measurements(*first), later], ignore_index=True)
+    metrics = compute_depletion(table, given, None, Depletion()).metrics
+    return [part.set_index("metric") for _, part in metrics.groupby("infusion")]
+
+
+def test_a_sample_on_the_day_of_the_next_lymphodepletion_belongs_to_both_courses(measurements, infusions):
+    first, second = two_courses(
+        [(-6, 200), (7, 2), (95, 1)], [(7, 0)], measurements=measurements, given=infusions(0, 100)
+    )
+    assert (first.loc["nadir", "value"], first.loc["nadir_day", "value"]) == (1, 95)
+    assert (second.loc["baseline", "value"], second.loc["baseline", "window_start"]) == (1, -5)
+
+
+def test_a_sample_drawn_after_the_next_infusion_enters_no_earlier_course(measurements, infusions):
+    # The samples sheet can give it to the first infusion all the same.
+    first, second = two_courses(
+        [(-6, 200), (7, 2), (107, 0)], [(7, 5)], measurements=measurements, given=infusions(0, 100)
+    )
+    assert first.loc["nadir", "value"] == 2
+    assert second.loc["nadir", "value"] == 5
+
+
+def test_what_was_before_the_first_infusion_is_no_baseline_of_the_second(measurements, infusions):
+    _, second = two_courses(
+        [(-6, 200)], [(7, 5), (28, 30)], measurements=measurements, given=infusions(0, 100)
+    )
+    assert second.loc["baseline", "reason"] == "no result up to the infusion"
