@@ -437,9 +437,9 @@ class AntibodyPopulation(Section):
 
     enabled: bool = Field(True, description="Fit it?")
     rate: Literal["normal", "log_normal"] = Field(
-        "log_normal",
-        description="Distribution of the subjects' rates: normal lets a subject rise, log_normal does not "
-        "(Bottino 2021, Antib Ther 4:144).",
+        "normal",
+        description="Distribution of the subjects' rates: normal lets a subject rise and always has one maximum to "
+        "find; log_normal does not let it (Bottino 2021, Antib Ther 4:144).",
     )
     titres_as_intervals: bool = Field(
         True, description="Does a titre enter as the interval of its dilution step, or as its end point?"
@@ -452,7 +452,11 @@ class AntibodyPopulation(Section):
         5, ge=3, description="Fewest subjects with two or more results. House value, as for associations."
     )
     nodes: int = Field(
-        5, ge=1, le=31, description="Nodes of the adaptive Gauss-Hermite quadrature in each direction."
+        5,
+        ge=1,
+        le=31,
+        description="Nodes of the adaptive Gauss-Hermite quadrature in each direction; log_normal "
+        "rates that differ much between subjects need 9 or more.",
     )
 
     @model_validator(mode="after")

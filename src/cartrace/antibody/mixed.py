@@ -109,7 +109,7 @@ def _covariance(gradient: Floats, hessian: Floats, value: float) -> tuple[Floats
         return nothing, "the fit did not converge"
     eigenvalues = np.linalg.eigvalsh(hessian)
     if eigenvalues[0] <= 1e-6 * eigenvalues[-1]:
-        return nothing, "the likelihood is flat: the results don't tell the parameters apart"
+        return nothing, "no clear maximum of the likelihood: the results don't tell the parameters apart"
     covariance = np.linalg.inv(hessian)
     # Newton's decrement: how much likelihood is still to gain.
     if float(gradient @ covariance @ gradient) > 1e-3:
@@ -143,7 +143,8 @@ def _starts(series: Series, model: Model) -> list[Floats]:
     used = series.used
     bounded = used & (series.lower > 0) & np.isfinite(series.upper)
     top = np.where(np.isfinite(series.upper), series.upper, series.lower)
-    middle = np.where(bounded, np.sqrt(np.where(bounded, series.lower * series.upper, 1.0)), top / 2)
+    low = np.where(bounded, series.lower, 1.0)
+    middle = np.where(bounded, np.sqrt(low * np.where(bounded, series.upper, 1.0)), top / 2)
     y, t = np.log(np.maximum(middle[used], 1e-300)), series.time[used]
     spread = t - t.mean()
     slope = float((spread * y).sum() / max(float((spread**2).sum()), 1e-300))
