@@ -208,11 +208,11 @@ def quantifiable_spans(days: np.ndarray, kind: np.ndarray) -> list[tuple[float, 
     return spans
 
 
-WATERFALL_COLUMNS = ["subject_id", "low", "high", "known", "reason"]
-"""``known`` is ``exact``, ``interval``, ``at_least``, ``at_most`` (of the fall) or ``none``."""
+WATERFALL_COLUMNS = ["subject_id", "value", "low", "high", "known", "reason"]
+"""``known`` is ``value``, ``interval``, ``at_least``, ``at_most`` (of the fall) or ``none``."""
 
 _KNOWN = {
-    "estimated": "exact",
+    "estimated": "value",
     "interval_censored": "interval",
     "right_censored": "at_least",
     "left_censored": "at_most",
@@ -233,26 +233,28 @@ def waterfall(falls: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         :data:`WATERFALL_COLUMNS`. The change from baseline (minus the fall, log2)
-        lies between ``low`` and ``high``; an unknown end is nan. Subjects without
-        a value come last.
+        lies between ``low`` and ``high``, where it is known so far; an unknown end
+        is nan. ``value`` is the change from end point to end point, nan where one
+        is censored. Subjects without a value come last.
     """
     known = falls["status"].map(_KNOWN).to_numpy(dtype=object)
     value, lower, upper = (falls[c].to_numpy(dtype=float) for c in ("value", "lower", "upper"))
-    exact = known == "exact"
     # The bound of a censored fall may stand as its value only.
-    least = np.where(exact, value, np.where(np.isnan(lower) & (known == "at_least"), value, lower))
-    most = np.where(exact, value, np.where(np.isnan(upper) & (known == "at_most"), value, upper))
+    least = np.where(np.isnan(lower) & (known == "at_least"), value, lower)
+    most = np.where(np.isnan(upper) & (known == "at_most"), value, upper)
     least[(known == "at_most") | (known == "none")] = np.nan
     most[(known == "at_least") | (known == "none")] = np.nan
+    exact = np.where(known == "value", value, np.nan)
     centre = np.where(np.isnan(least), most, np.where(np.isnan(most), least, (least + most) / 2))
     out = pd.DataFrame(
         {
             "subject_id": falls["subject_id"].to_numpy(),
+            "value": -exact,
             "low": -most,
             "high": -least,
             "known": known,
             "reason": falls["reason"].to_numpy(),
-            "order": -centre,
+            "order": -np.where(np.isnan(exact), centre, exact),
         }
     )
     ordered = out.sort_values(["order", "subject_id"], kind="stable", na_position="last", ignore_index=True)

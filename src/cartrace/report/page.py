@@ -210,7 +210,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "models": {"t": _type_numbers(data.models, type_of), **columns(data.models, texts)},
         "questions": _questions(questions(data.metrics, data.events, last_day, types, config), texts),
         "characteristics": columns(data.characteristics, texts),
-        "associations": columns(data.associations, texts),
+        "associations": columns(_named(data.associations), texts),
         "caution": READ_OUT,
         "fold": config.antibody.fold,
         "qc": _qc(data.qc, number_of, texts),
@@ -553,6 +553,11 @@ def _episodes(episodes: pd.DataFrame, courses: pd.DataFrame, texts: Texts) -> Co
     return {"c": known["course"].astype(int).tolist(), **columns(known, texts, [*_COURSE, "course"])}
 
 
+def _named(associations: pd.DataFrame) -> pd.DataFrame:
+    """Write the units inside the names of the variables as people do."""
+    return associations.assign(**{c: associations[c].map(unit_label, na_action="ignore") for c in ("x", "y")})
+
+
 def _waterfalls(
     metrics: pd.DataFrame,
     number_of: Mapping[str, int],
@@ -570,6 +575,7 @@ def _waterfalls(
                 "t": type_of[tuple(map(str, key[:4]))],
                 "i": int(str(key[4])),
                 "s": bars["subject_id"].map(number_of).astype(int).tolist(),
+                "value": numbers(bars["value"]),
                 "low": numbers(bars["low"]),
                 "high": numbers(bars["high"]),
                 "known": bars["known"].tolist(),

@@ -138,7 +138,7 @@ def _metrics(subject: str, k: int) -> list[dict[str, Any]]:
         rows.append(metric(subject, "log2_fall", lower=-2.0, upper=0.0, status="interval_censored", unit="log2", **antibody))  # fmt: skip
         rows.append(metric(subject, "time_to_fourfold_fall", lower=270.0, status="right_censored", unit="day", reason="no such fall by the last sample", **antibody))  # fmt: skip
     elif k == 6:
-        rows.append(metric(subject, "log2_fall", 3.0, unit="log2", **antibody))
+        rows.append(metric(subject, "log2_fall", 3.0, lower=2.0, upper=4.0, unit="log2", **antibody))
         rows.append(metric(subject, "time_to_fourfold_fall", 56.0, unit="day", **antibody))
     else:
         rows.append(metric(subject, "log2_fall", lower=5.0 + k / 10, status="right_censored", unit="log2", reason="the nadir lies below the starting dilution", **antibody))  # fmt: skip

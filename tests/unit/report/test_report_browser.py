@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.unit.report.full_trial import full_trial
 from tests.unit.report.small_trial import trial
 
 from cartrace.config import load
@@ -59,7 +60,9 @@ def figures_drawn(document: str) -> int:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(trial(hostile=HOSTILE), load({"trial": {"title": "A trial"}})), encoding="utf-8")
+    path.write_text(
+        render(full_trial(hostile=HOSTILE), load({"trial": {"title": "A trial"}})), encoding="utf-8"
+    )
     return path
 
 
@@ -129,7 +132,7 @@ def test_sorting_puts_what_is_not_estimable_last(scripted) -> None:
     said = scripted(
         "#/cohort",
         """
-        const table = [...document.querySelectorAll("table")][0];
+        const table = document.querySelector('[aria-label="Metrics of each patient"] table');
         const head = [...table.querySelectorAll("thead th")];
         const k = head.findIndex((x) => x.textContent.startsWith("Half-life"));
         const values = () => [...table.querySelectorAll("tbody tr")].map((r) => r.children[k].textContent);
@@ -161,6 +164,142 @@ def test_a_reason_shows_on_keyboard_focus(scripted) -> None:
     assert (hidden, described) == ("false", "tip")
     assert text.startswith("Not ")
     assert ": " in text
+
+
+FAMILY = """
+    const press = (t) => [...document.querySelectorAll("button")].find((b) => b.textContent === t).click();
+    const headings = () => [...document.querySelectorAll("#view h2")].map((x) => x.textContent);
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "figures", "columns"),
+    [
+        ("B and plasma cells", ["Depletion", "Reconstitution"], "Baseline,Nadir,Time to depletion"),
+        ("Antibody", ["Fall of each patient", "Decline"], "Fall,Time to four-fold fall"),
+        ("Immunoglobulins", [], "Baseline"),
+    ],
+)
+def test_each_family_has_its_own_figures_and_key_metrics(scripted, family, figures, columns) -> None:
+    said = scripted(
+        "#/cohort",
+        FAMILY
+        + f"""
+        press("{family}");
+        setTimeout(() => {{
+            const labels = [...document.querySelectorAll('[aria-label="Metrics of each patient"] thead th')].map((x) => x.firstChild.textContent);
+            const caution = document.querySelectorAll(".caution").length;
+            done([headings().join(";"), labels.join(","), caution, document.querySelectorAll(".js-plotly-plot").length].join("|"));
+        }}, 2000);""",
+    )
+    headings, labels, caution, drawn = said.split("|")
+    for heading in figures:
+        assert heading in headings.split(";")
+    assert "Persistence" not in headings
+    assert columns in labels
+    assert "Peak" not in labels
+    assert int(drawn) == 1 + len(figures)
+    assert (int(caution) > 0) == (family == "Antibody")
+
+
+def test_the_answers_look_different_and_say_what_they_rest_on(scripted) -> None:
+    said = scripted(
+        "#/cohort",
+        """
+        const row = document.querySelector(".question");
+        const dots = [...row.querySelectorAll(".dot")];
+        const looks = ["yes", "no", "unknown"].map((c) => { const s = getComputedStyle(row.querySelector(".dot." + c)); return s.backgroundColor + s.borderStyle + s.backgroundImage; });
+        done([dots.length, new Set(looks).size, dots[2].title].join("|"));
+        """,
+    )
+    count, looks, title = said.split("|")
+    assert (count, looks) == ("12", "3")
+    assert title == "P03: not assessable. AQP4-IgG: negative at baseline"
+
+
+def test_every_panel_of_the_cohort_page_is_there(scripted) -> None:
+    said = scripted(
+        "#/cohort",
+        "done([...document.querySelectorAll('#view h2')].map((x) => x.textContent).join(';'))",
+    )
+    assert said.split(";") == [
+        "Questions",
+        "Courses and metrics",
+        "CAR transgene in blood",
+        "Persistence",
+        "Follow-up of each patient",
+        "Metrics of each patient",
+        "Summary over patients",
+        "Table 1: the patients",
+        "What goes with what",
+    ]
+
+
+def test_what_was_not_tested_says_so(scripted) -> None:
+    said = scripted(
+        "#/cohort",
+        """const t = document.querySelector('[aria-label="Associations"]');
+        done([t.querySelectorAll(".ne").length, t.querySelectorAll("tbody tr")[2].textContent].join("|"));""",
+    )
+    count, row = said.split("|")
+    assert count == "1"
+    assert "not tested" in row
+    assert "fewer than 5 pairs" in row
+
+
+def test_a_patient_shows_events_episodes_and_masked_results(scripted) -> None:
+    said = scripted(
+        "#/patient/P02",
+        """
+        const plot = document.querySelector(".js-plotly-plot");
+        const masked = plot.data.find((t) => (t.name || "").startsWith("Masked"));
+        const strip = plot.data.filter((t) => t.mode === "markers+text").flatMap((t) => t.text);
+        const notes = plot.layout.annotations.map((a) => a.text);
+        const bars = plot.data.find((t) => (t.name || "").startsWith("Titre: from"));
+        done([masked.name, masked.x.join(), masked.marker.symbol, strip.some((t) => t.startsWith("IVIG")), strip.includes("tocilizumab"),
+          notes.includes("masked after IVIG"), bars.y.slice(0, 2).join(), plot.layout.shapes.filter((s) => s.fillcolor && s.fillcolor.startsWith("rgba(0,158,115")).length].join("|"));
+        """,
+    )
+    assert said.split("|") == [
+        "Masked after IVIG, not used",
+        "84",
+        "circle-open",
+        "true",
+        "true",
+        "true",
+        "640,1280",
+        "3",
+    ]
+
+
+def test_parts_of_an_analyte_wait_behind_the_switch(scripted) -> None:
+    said = scripted(
+        "#/patient/P06",
+        """
+        const titles = () => document.querySelector(".js-plotly-plot").layout.annotations.map((a) => a.text).filter((t) => t.startsWith("<b>"));
+        const before = titles();
+        [...document.querySelectorAll("button")].find((b) => b.textContent.startsWith("All (")).click();
+        const open = document.querySelector(".js-plotly-plot").layout.annotations.some((a) => a.text === "still depleted ▸");
+        done([before.length, before.some((t) => t.includes("Memory")), titles().length, titles().some((t) => t.includes("Memory")), open].join("|"));
+        """,
+    )
+    assert said == "6|false|7|true|true"
+
+
+def test_labels_of_the_event_strip_do_not_cover_each_other(scripted) -> None:
+    said = scripted(
+        "#/patient/P02",
+        """
+        const plot = document.querySelector(".js-plotly-plot");
+        const strip = [...plot.querySelectorAll(".scatterlayer .trace .text text")].map((x) => x.getBoundingClientRect()).filter((r) => r.width);
+        let hits = 0;
+        strip.forEach((a, i) => strip.slice(i + 1).forEach((b) => { if (a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom) hits += 1; }));
+        done([strip.length, hits].join("|"));
+        """,
+    )
+    labels, hits = said.split("|")
+    assert int(labels) >= 7
+    assert hits == "0"
 
 
 def test_a_formula_is_defused_in_the_downloaded_table(tmp_path: Path) -> None:

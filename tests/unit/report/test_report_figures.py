@@ -166,7 +166,7 @@ def test_the_waterfall_turns_falls_into_changes_and_puts_the_largest_first() -> 
     bars = figures.waterfall(
         falls(
             {"subject_id": "none", "status": "not_estimable", "reason": "negative at baseline"},
-            {"subject_id": "exact", "status": "estimated", "value": 3.0},
+            {"subject_id": "exact", "status": "estimated", "value": 3.0, "lower": 2.0, "upper": 4.0},
             {
                 "subject_id": "between",
                 "status": "interval_censored",
@@ -179,10 +179,11 @@ def test_the_waterfall_turns_falls_into_changes_and_puts_the_largest_first() -> 
         )
     )
     assert bars["subject_id"].tolist() == ["deep", "exact", "between", "rose", "none"]
-    assert bars["known"].tolist() == ["at_least", "exact", "interval", "at_most", "none"]
+    assert bars["known"].tolist() == ["at_least", "value", "interval", "at_most", "none"]
     nan = float("nan")
-    np.testing.assert_array_equal(bars["low"], [nan, -3.0, -3.0, 1.0, nan])
-    np.testing.assert_array_equal(bars["high"], [-5.0, -3.0, -1.0, nan, nan])
+    np.testing.assert_array_equal(bars["value"], [nan, -3.0, nan, nan, nan])
+    np.testing.assert_array_equal(bars["low"], [nan, -4.0, -3.0, 1.0, nan])
+    np.testing.assert_array_equal(bars["high"], [-5.0, -2.0, -1.0, nan, nan])
 
 
 def test_a_bound_that_stands_as_the_value_is_taken() -> None:

@@ -28,8 +28,8 @@
     const rest = h("div", {}), tail = h("div", {});
     const controls = h("div", { class: "controls bar" });
     page.append(h("h2", {}, "Courses and metrics"), controls, rest, tail);
-    associationsPanel(tail);
     characteristicsPanel(tail);
+    associationsPanel(tail);
     const refresh = () => {
       for (const div of plots) Plotly.purge(div);
       plots.clear();

@@ -85,7 +85,7 @@
       { label: "q", n: true, sort: (r) => A.q[r], cell: (r) => (tested(r) ? p(A.q[r]) : "") },
       { label: "Remark", cls: "remark", cell: (r) => (tested(r) ? more(r) : [`Not tested: ${T(A.reason[r]).replace(/^not tested: /i, "")}`, more(r) ? h("small", {}, more(r)) : null].filter(Boolean)) },
     ];
-    const list = table(columns, rows, { plain: true, tight: true, limit: 30, label: "Associations" });
+    const list = table(columns, rows, { plain: true, tight: true, limit: 12, label: "Associations" });
     if (families.length > 1) {
       into.append(h("div", { class: "controls" }, choice("Family of questions", [["", "All"], ...families.map((f) => [f, words(f)])], "", (v) => list.update(rows.filter((r) => !v || T(A.family[r]) === v)))));
     }
@@ -201,29 +201,37 @@
       box.append(h("p", { class: "notice" }, "No fall can be given in this course."));
       return;
     }
-    box.append(h("p", { class: "say" }, "Change from baseline to the lowest later result, in log2 steps: −2 is a quarter. The bar is certain; the whisker is what the dilutions leave open. Triangles are bounds: the fall was at least, or at most, so large."));
+    box.append(h("p", { class: "say" }, "Change from baseline to the lowest later result, in log2 steps: −2 is a quarter. The bar is the measured change, the whisker what the dilutions leave open. Where only a bound is known the bar is pale and ends at a triangle: the fall was at least, or at most, so large."));
     const plot = figure("Waterfall of the change of the antibody from baseline in log2 steps, one bar for each patient.", 340);
     Object.assign(plot.dataset, { paper: 260, screen: 340 });
     box.append(plot);
-    const bar = { x: [], y: [], text: [], customdata: [] }, whisker = { x: [], y: [], text: [], customdata: [] }, caps = { x: [], y: [], text: [], customdata: [] };
+    const bar = { x: [], y: [], text: [], customdata: [] }, sure = { x: [], y: [], text: [], customdata: [] }, whisker = { x: [], y: [], text: [], customdata: [] }, caps = { x: [], y: [], text: [], customdata: [] };
     const least = { x: [], y: [], text: [], customdata: [] }, most = { x: [], y: [], text: [], customdata: [] }, missing = { x: [], y: [], text: [], customdata: [] };
     const put = (to, x, y, text, s) => { to.x.push(x); to.y.push(y); to.text.push(text); to.customdata.push(s); };
+    const span = (x, low, high, text, s) => {
+      put(whisker, x, low, text, s); put(whisker, x, high, text, s); put(whisker, null, null, null, null);
+      put(caps, x, low, text, s); put(caps, x, high, text, s);
+    };
     [...shown, ...none].forEach((k, x) => {
       const [low, high, s] = [w.low[k], w.high[k], w.s[k]];
       const why = T(w.reason[k]) ? `<br>${plain(shorten(T(w.reason[k]), 80))}` : "";
       const name = plain(D.subjects[s].id);
       const say = (text) => `${name}<br>${text}${why}`;
       switch (w.known[k]) {
-        case "exact": put(bar, x, low, say(`change ${num(low)}`), s); break;
-        case "interval": {
-          const text = say(`change between ${num(low)} and ${num(high)}`);
-          const sure = high < 0 ? high : low > 0 ? low : 0;
-          put(bar, x, sure, text, s);
-          put(whisker, x, low, text, s); put(whisker, x, high, text, s); put(whisker, null, null, null, null);
-          put(caps, x, low, text, s); put(caps, x, high, text, s);
+        case "value": {
+          const range_ = low !== null && high !== null && low !== high;
+          const text = say(`change ${num(w.value[k])}${range_ ? ` (${num(low)} to ${num(high)})` : ""}`);
+          put(bar, x, w.value[k], text, s);
+          if (range_) span(x, low, high, text, s);
           break;
         }
-        case "at_least": put(bar, x, Math.min(0, high), say(`change ${num(high)} or a deeper fall`), s); put(least, x, high, say(`change ${num(high)} or a deeper fall`), s); break;
+        case "interval": {
+          const text = say(`change between ${num(low)} and ${num(high)}`);
+          put(sure, x, high < 0 ? high : low > 0 ? low : 0, text, s);
+          span(x, low, high, text, s);
+          break;
+        }
+        case "at_least": put(sure, x, Math.min(0, high), say(`change ${num(high)} or a deeper fall`), s); put(least, x, high, say(`change ${num(high)} or a deeper fall`), s); break;
         case "at_most": put(most, x, low, say(`change ${num(low)} or a smaller fall`), s); break;
         default: put(missing, x, 0, say("not assessable"), s);
       }
@@ -232,8 +240,8 @@
     const colour = FAMILY.antibody;
     const mark = (list, symbol, name, shade, size = 9) => (list.x.length ? [{ type: "scatter", mode: "markers", ...list, name, hoverinfo: "text", legendrank: 300, marker: { symbol, size, color: shade, line: { color: shade, width: 1.6 } } }] : []);
     draw(plot, [
-      { type: "bar", ...bar, name: "Certain change", hoverinfo: "text", hovertext: bar.text, textposition: "none", marker: { color: wash(colour, 0.55) }, width: 0.72 },
-      ...(whisker.x.length ? [{ type: "scatter", mode: "lines", ...whisker, name: "Interval", hoverinfo: "text", connectgaps: false, line: { color: INK, width: 1.6 } }] : []),
+      ...[[bar, "Measured change", 0.75], [sure, "Change that is certain", 0.3]].filter(([list]) => list.x.length).map(([list, name, alpha]) => ({ type: "bar", ...list, name, hoverinfo: "text", hovertext: list.text, textposition: "none", marker: { color: wash(colour, alpha) }, width: 0.72 })),
+      ...(whisker.x.length ? [{ type: "scatter", mode: "lines", ...whisker, name: "Left open by the dilutions", hoverinfo: "text", connectgaps: false, line: { color: INK, width: 1.6 } }] : []),
       ...mark(caps, "line-ew-open", "", INK, 7).map((t) => ({ ...t, showlegend: false })),
       ...mark(least, "triangle-down-open", "Bound: at least this fall", INK), ...mark(most, "triangle-up-open", "Bound: at most this fall", INK), ...mark(missing, "x-thin-open", "Not assessable", SOFT),
     ], {

@@ -116,6 +116,19 @@
   }
   const analyteLabel = (name) => (D.types.find((t) => t.key[1] === name) || { name: words(name) }).name;
   const episodesOf = (c) => { const k = D.courses.indexOf(c); return range(0, E.c.length).filter((e) => E.c[e] === k); };
+  // Results after the last depleted one, too few to confirm an end.
+  const later = (c, day) => range(...c.p).some((p) => P.day[p] > day && P.status[p] < REJECTED);
+  /** When a treatment answers for an analyte: [from, to, which], overlapping doses joined. */
+  function maskedStretches(who, analyte) {
+    const out = [];
+    for (const e of who.events.filter((x) => x.mask && x.mask.analytes.includes(analyte))) {
+      const until = (e.end === null ? e.day : e.end) + e.mask.days;
+      const last = out[out.length - 1];
+      if (last && e.day <= last[1] && last[2] === kindLabel(e.kind)) last[1] = Math.max(last[1], until);
+      else out.push([e.day, until, kindLabel(e.kind)]);
+    }
+    return out;
+  }
   /** One assay and unit for each analyte and compartment; parts of another analyte wait. */
   function mainTypes(types) {
     const seen = new Set();
@@ -170,7 +183,7 @@
     const above = 24, apart = 12, strip = lanes * 17 + 8;
     let inner = strip;
     types.forEach((t, k) => { inner += each + above + (k && D.types[t].family !== D.types[types[k - 1]].family ? apart : 0); });
-    const [top, bottom] = [12, 54];
+    const [top, bottom] = [narrow() ? 12 : 32, 54];
     const size = inner + top + bottom;
     plot.style.minHeight = `${size}px`;
     Object.assign(plot.dataset, { paper: Math.min(size, 640), screen: size });
@@ -195,7 +208,7 @@
           ground(a1, b0, 0.2, a1 === b0 ? 1.5 : 0);
           if (a0 !== null && a0 < a1) ground(a0, a1, 0.07, 1);
           if (b1 !== null && b0 < b1) ground(b0, b1, 0.07, 1);
-          if (b1 === null) note(b0, "still depleted ▸", "right");
+          if (b1 === null) note(b0, later(c, E.end_lower[e]) ? "end not confirmed ▸" : "still depleted ▸", "right");
           if (a0 === null) note(a1, "◂ from before", "left");
           if (noted("episode")) {
             const sample = { type: "scatter", mode: "lines", x: [null], y: [null], ...panel, hoverinfo: "skip", fill: "toself", line: { width: 0, color: "rgba(0,0,0,0)" }, legendrank: 600 };
@@ -214,10 +227,9 @@
           hoverinfo: "text", text: [1, 1].map(() => `half-life ${days(M.value[half])} days<br>from day ${days(a)} to ${days(b)} of infusion ${c.i}`),
         });
       });
-      for (const e of who.events.filter((x) => x.mask && x.mask.analytes.includes(type.key[1]))) {
-        const until = (e.end === null ? e.day : e.end) + e.mask.days;
-        shapes.push({ type: "rect", xref: "x", yref: `y${suffix} domain`, x0: e.day, x1: until, y0: 0, y1: 1, fillcolor: "rgba(82,96,109,0.09)", line: { width: 1, color: "rgba(82,96,109,0.45)", dash: "dot" }, layer: "below" });
-        note(e.day, `masked after ${plain(kindLabel(e.kind))}`, "left", "bottom");
+      for (const [from, until, kind] of maskedStretches(who, type.key[1])) {
+        shapes.push({ type: "rect", xref: "x", yref: `y${suffix} domain`, x0: from, x1: until, y0: 0, y1: 1, fillcolor: "rgba(82,96,109,0.13)", line: { width: 1, color: "rgba(82,96,109,0.5)", dash: "dot" }, layer: "below" });
+        note(from, `masked after ${plain(kind)}`, "left", "bottom");
       }
       traces.push(...courseTraces(mine, type, { name: plain(familyLabel[type.family]), colour, shape: "circle", size: 6.5, width: 1.8, marks, legend: !families.has(type.family) }, "study", panel));
       families.add(type.family);
@@ -258,7 +270,7 @@
     return h("div", {}, h("p", { class: "say" }, `Depletion: ${T(E.definition[list[0]])}. Days count from infusion ${c.i}.`), table([
       { label: "Episode", cell: (e) => num(E.episode[e]) },
       { label: "Began", cell: (e) => (E.start_lower[e] === null ? explain(h("span", { class: "bound" }, `by day ${days(E.start_upper[e])}`), "Depleted from the first sample on") : h("span", { class: "bound" }, between(E.start_lower[e], E.start_upper[e]))) },
-      { label: "Ended", cell: (e) => (E.end_upper[e] === null ? explain(h("span", { class: "bound" }, `after day ${days(E.end_lower[e])}`), "Still depleted at the last sample") : h("span", { class: "bound" }, between(E.end_lower[e], E.end_upper[e]))) },
+      { label: "Ended", cell: (e) => (E.end_upper[e] === null ? explain(h("span", { class: "bound" }, `after day ${days(E.end_lower[e])}`), later(c, E.end_lower[e]) ? "Later results are too few to confirm an end" : "Still depleted at the last sample") : h("span", { class: "bound" }, between(E.end_lower[e], E.end_upper[e]))) },
       { label: "Lasted (days)", n: true, cell: (e) => {
         const least = E.end_lower[e] - E.start_upper[e];
         return h("span", { class: "bound" }, E.end_upper[e] === null || E.start_lower[e] === null ? `≥ ${days(least)}` : `${days(least)} to ${days(E.end_upper[e] - E.start_lower[e])}`);
