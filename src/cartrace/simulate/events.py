@@ -29,14 +29,16 @@ INFECTIONS: dict[int, tuple[tuple[int, str, int], ...]] = {
     11: ((132, "COVID-19", 2),),
 }
 """Day, organ and grade of the infections, by place among twelve subjects."""
+IMPROVED, STABLE, WORSE = "EDSS improved", "EDSS stable", "EDSS worse"
 RESPONSES: dict[int, tuple[str, str]] = {
-    1: ("EDSS stable", "EDSS stable"),
-    6: ("EDSS stable", "EDSS improved"),
-    8: ("EDSS improved", "EDSS worse"),
+    1: (STABLE, STABLE),
+    5: (STABLE, IMPROVED),
+    6: (STABLE, STABLE),
+    8: (IMPROVED, WORSE),
     9: ("", ""),
+    11: (STABLE, STABLE),
 }
 """Responses at months 3 and 6, by place; the others improve at both."""
-IMPROVED, STABLE, WORSE = "EDSS improved", "EDSS stable", "EDSS worse"
 
 
 @dataclass(frozen=True, slots=True)
