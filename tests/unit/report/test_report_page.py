@@ -338,3 +338,8 @@ def test_a_hundred_patients_with_six_courses_stay_below_nine_megabytes() -> None
         metrics=tables.rows(metrics, tables.METRICS),
     )
     assert len(render(large, Config()).encode()) < 9e6
+
+
+@pytest.mark.slow
+def test_a_hundred_patients_with_every_panel_stay_below_nine_megabytes() -> None:
+    assert len(render(full_trial(100), Config()).encode()) < 9e6

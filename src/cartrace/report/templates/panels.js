@@ -71,8 +71,7 @@
     const none = rows.filter((r) => !tested(r)).length;
     const families = unique(rows.map((r) => T(A.family[r])));
     const p = (x) => (x === null ? "–" : x < 0.001 ? "< 0.001" : num(x, 2));
-    const more = (r) => [A.n_censored && A.n_censored[r] ? `${num(A.n_censored[r])} of ${num(A.n[r])} known only as intervals` : "", T((A.left_out || [])[r]) ? `left out: ${T(A.left_out[r])}` : "",
-      A.p_method && T(A.p_method[r]) ? `p ${T(A.p_method[r])}` : "", tested(r) ? T(A.reason[r]) : ""].filter(Boolean).join("; ");
+    const more = (r) => [tested(r) ? T(A.reason[r]) : "", T(A.left_out[r]) ? `left out: ${T(A.left_out[r])}` : ""].filter(Boolean).join("; ");
     into.append(h("h2", {}, "What goes with what"),
       h("p", { class: "say" }, `Rank tests over patients, first infusion. q is p after Benjamini-Hochberg within its family of questions. An association is no cause. ${none ? `${plural(none, "question")} of ${rows.length} not tested; each says why.` : ""}`));
     const columns = [
@@ -81,7 +80,7 @@
       { label: "n", n: true, sort: (r) => A.n[r], cell: (r) => num(A.n[r]) },
       { label: "Statistic", n: true, sort: (r) => A.statistic[r], cell: (r) => (tested(r) ? h("span", { title: TEST[T(A.method[r])] || T(A.method[r]) }, `${SIGN[T(A.method[r])] || T(A.method[r])} = ${num(A.statistic[r], 2)}`) : explain(h("span", { class: "ne" }, "not tested"), T(A.reason[r]))) },
       { label: "95 % interval", n: true, cell: (r) => (A.lower[r] === null || A.upper[r] === null ? "" : `${num(A.lower[r], 2)} to ${num(A.upper[r], 2)}`) },
-      { label: "p", n: true, sort: (r) => A.p[r], cell: (r) => (tested(r) ? p(A.p[r]) : "") },
+      { label: "p", n: true, sort: (r) => A.p[r], cell: (r) => (tested(r) ? h("span", { title: T(A.p_method[r]) }, p(A.p[r])) : "") },
       { label: "q", n: true, sort: (r) => A.q[r], cell: (r) => (tested(r) ? p(A.q[r]) : "") },
       { label: "Remark", cls: "remark", cell: (r) => (tested(r) ? more(r) : [`Not tested: ${T(A.reason[r]).replace(/^not tested: /i, "")}`, more(r) ? h("small", {}, more(r)) : null].filter(Boolean)) },
     ];

@@ -159,7 +159,7 @@
     items.sort((a, b) => a.day - b.day);
     const lanes = [];
     const px = (d) => ((d - xrange[0]) / (xrange[1] - xrange[0])) * width;
-    const most = narrow() ? 6 : 5;
+    const most = 6;
     for (const item of items) {
       const wide = 14 + 6.3 * item.text.length;
       const at = px(item.day);
@@ -177,7 +177,8 @@
     const traces = [], shapes = [], annotations = [];
     const layout = {};
     const xrange = window_("all", end);
-    const width = Math.max(200, (plot.clientWidth || 900) - 90);
+    // No wider than the figure is on paper, so that the labels fit there too.
+    const width = Math.max(200, Math.min(590, (plot.clientWidth || 900) - 90));
     const { items, lanes } = stripItems(who, xrange, width);
     const each = types.length > 8 ? 92 : types.length > 4 ? 116 : 160;
     const above = 24, apart = 12, strip = lanes * 17 + 8;
@@ -186,7 +187,7 @@
     const [top, bottom] = [narrow() ? 12 : 32, 54];
     const size = inner + top + bottom;
     plot.style.minHeight = `${size}px`;
-    Object.assign(plot.dataset, { paper: Math.min(size, 640), screen: size });
+    Object.assign(plot.dataset, { paper: Math.min(size, types.length > 6 ? 900 : 600), screen: size });
     const marks = new Set(), families = new Set();
     const noted = (name) => !marks.has(name) && !!marks.add(name);
     let y = strip;
