@@ -60,8 +60,9 @@ fix: setup  ## write generated files anew, format everything
 	ruff format --quiet $(CODE)
 	snakefmt Snakefile workflow
 
-bench: setup  ## speed of the kinetics against a plain implementation
+bench: setup  ## speed of the kinetics against a plain implementation, and of intake
 	python benchmarks/nca.py
+	python benchmarks/intake.py
 
 lock: setup  ## resolve requirements.lock anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -1,4 +1,4 @@
-"""What every rule file uses: the checked plan of the trial folder, and names for code.
+"""What all stages share: the checked plan of the trial folder, and names for code.
 
 INPUTS:
     config.yaml, sheets/, mappings/ and the laboratory files, all checked here, so

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cartrace.analytes import EXPANSION
 from cartrace.intake.sheets import look_alike
@@ -30,13 +31,23 @@ COURSE = ["subject_id", "infusion", "matrix", "analyte", "assay", "unit"]
 LOSS_WITHIN = 7.0
 """Days within which a high result does not vanish. House value."""
 MANY_DIGITS = 5
-"""Significant digits from which an equal number in two places is no chance."""
+"""Significant digits that an equal number in two places must have at least. House value."""
+CHANCE_COINCIDENCES = 0.1
+"""Coincidences of one unit that chance may bring in a whole trial, before more digits are asked. House value."""
+NEAR = 0.1
+"""Width, in natural logarithms, over which results are taken to be spread evenly. House value."""
 ARITHMETIC_SHARE = 0.9
 """Share of pairs that rounding explains, above which the laboratory computed one unit
 from the other, so that any other deviation is an error however small."""
 FEW_PAIRS = 5
 LATEST_PEAK = 42.0
 """Day up to which a maximum far above its neighbours is ordinary expansion. House value."""
+
+
+Numbers = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Positions = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +77,12 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
     Returns
     -------
     frame : DataFrame
-        With status and flags.
+        With status and flags, in the order of files and their rows.
     qc : DataFrame
         One row for each finding.
     """
-    frame = frame.reset_index(drop=True)
+    # Which result a finding names first must not depend on the order of the files in the sheet.
+    frame = frame.sort_values(["source_file", "source_row"], kind="stable", ignore_index=True)
     checks: tuple[Callable[[pd.DataFrame, Config], Iterable[Finding]], ...] = (
         unit_ratio,
         fits_neighbour_visit,
@@ -97,15 +109,15 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
         [";".join(flags[n]) if n in flags else pd.NA for n in range(len(out))], dtype="string"
     )
     out["status"] = np.where(out["flags"].notna(), "flagged", "accepted")
-    return out, rows([_qc_row(f, frame) for f in findings], QC)
+    return out, _qc_table(findings, frame)
 
 
 def _one_per_place(findings: list[Finding], frame: pd.DataFrame) -> list[Finding]:
     """Join the findings of one check on the same rows of a file: two units of a result are one thing."""
     joined: dict[tuple[object, ...], Finding] = {}
-    places = list(zip(frame["source_file"], frame["source_row"], strict=True))
+    file, row, analyte = (frame[c].to_numpy(object) for c in ("source_file", "source_row", "analyte"))
     for f in findings:
-        key = (f.check, f.verdict, frozenset(places[p] for p in f.rows), frame["analyte"].iloc[f.rows[0]])
+        key = (f.check, f.verdict, frozenset((file[p], row[p]) for p in f.rows), analyte[f.rows[0]])
         first = joined.get(key)
         if first is None:
             joined[key] = f
@@ -116,24 +128,27 @@ def _one_per_place(findings: list[Finding], frame: pd.DataFrame) -> list[Finding
     return list(joined.values())
 
 
-def _qc_row(finding: Finding, frame: pd.DataFrame) -> dict[str, object]:
-    first = frame.iloc[finding.rows[0]]
-    analytes = set(frame["analyte"].iloc[list(finding.rows)])
-    return {
-        "check": finding.check,
-        "verdict": finding.verdict,
-        "source_file": first["source_file"],
-        "source_row": first["source_row"],
-        "source_column": first["source_column"],
-        "subject_id": first["subject_id"],
-        "sample_id": first["sample_id"],
-        "analyte": first["analyte"] if len(analytes) == 1 else None,
-        "value": finding.value or None,
-        "limit": finding.limit or None,
-        "limit_source": finding.limit_source or None,
-        "message": finding.message,
-        "suggestion": finding.suggestion or None,
-    }
+def _qc_table(findings: list[Finding], frame: pd.DataFrame) -> pd.DataFrame:
+    columns = ["source_file", "source_row", "source_column", "subject_id", "sample_id"]
+    places: list[Any] = frame[columns].iloc[[f.rows[0] for f in findings]].to_dict("records")
+    analyte = frame["analyte"].to_numpy(object)
+    return rows(
+        [
+            {
+                **place,
+                "check": f.check,
+                "verdict": f.verdict,
+                "analyte": analyte[f.rows[0]] if len(set(analyte[list(f.rows)])) == 1 else None,
+                "value": f.value or None,
+                "limit": f.limit or None,
+                "limit_source": f.limit_source or None,
+                "message": f.message,
+                "suggestion": f.suggestion or None,
+            }
+            for f, place in zip(findings, places, strict=True)
+        ],
+        QC,
+    )
 
 
 def _get(frame: pd.DataFrame, position: int, column: str) -> Any:
@@ -141,18 +156,13 @@ def _get(frame: pd.DataFrame, position: int, column: str) -> Any:
 
 
 def _cell(frame: pd.DataFrame, position: int) -> str:
-    row = frame.iloc[position]
-    return f"{row['source_file']} row {row['source_row']}, column '{row['source_column']}'"
-
-
-def _row(frame: pd.DataFrame, position: int) -> str:
-    return f"{_get(frame, position, 'source_file')} row {_get(frame, position, 'source_row')}"
+    file, row, column = (_get(frame, position, c) for c in ("source_file", "source_row", "source_column"))
+    return f"{file} row {row}, column '{column}'"
 
 
 def _when(frame: pd.DataFrame, position: int) -> str:
-    row = frame.iloc[position]
-    visit = row["visit"]
-    return f"day {row['day']:g}" + ("" if pd.isna(visit) else f" ({visit})")
+    visit = _get(frame, position, "visit")
+    return f"day {_get(frame, position, 'day'):g}" + ("" if pd.isna(visit) else f" ({visit})")
 
 
 # --- (a) and (h): the ratio of two units ---------------------------------------------------
@@ -301,17 +311,16 @@ def swaps(value: float, half: float) -> Iterator[float]:
 # --- (b) values that belong elsewhere ------------------------------------------------------
 
 
-def _courses(chosen: pd.DataFrame) -> Iterator[list[int]]:
-    """Yield the positions of each course in order of days; days with two results are left out."""
+def _in_courses(chosen: pd.DataFrame) -> tuple[Positions, Flags]:
+    """Return positions, course after course in order of days, and where a course begins.
+
+    Days with two results are left out.
+    """
     single = chosen[~chosen.duplicated([*COURSE, "day"], keep=False)]
-    if not len(single):
-        return
-    # One sort and one split: slicing a frame for each course is slow.
     number = single.groupby(COURSE, sort=False).ngroup().to_numpy()
     order = np.lexsort((single["day"].to_numpy(float), number))
-    positions = single.index.to_numpy()[order]
-    for part in np.split(positions, np.flatnonzero(np.diff(number[order])) + 1):
-        yield [int(p) for p in part]
+    begins = np.diff(number[order], prepend=-1) != 0
+    return single.index.to_numpy(np.intp)[order], begins
 
 
 def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
@@ -331,13 +340,14 @@ def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Findin
     ]
     all_logs = np.log(frame["value"].where(frame["value"] > 0).to_numpy(float))
     all_days = frame["day"].to_numpy(float)
-    for positions in _courses(usable):
+    ordered, begins = _in_courses(usable)
+    for positions in np.split(ordered, np.flatnonzero(begins)[1:]):
         if len(positions) < 3:
             continue
         logs = all_logs[positions]
         swapped = _exchanged(logs, fold)
         for i in swapped:
-            a, b = positions[i], positions[i + 1]
+            a, b = int(positions[i]), int(positions[i + 1])
             yield Finding(
                 "fits_neighbour_visit",
                 "warn",
@@ -359,9 +369,9 @@ def fits_neighbour_visit(frame: pd.DataFrame, config: Config) -> Iterator[Findin
             peak = logs[i] == logs.max() and all_days[positions[i]] <= LATEST_PEAK
             if i in taken or peak:
                 continue
-            p = positions[i]
+            p = int(positions[i])
             nearest = _nearest_visit(logs, i)
-            fits = "" if nearest is None else f"it would fit {_when(frame, positions[nearest])}"
+            fits = "" if nearest is None else f"it would fit {_when(frame, int(positions[nearest]))}"
             yield Finding(
                 "fits_neighbour_visit",
                 "warn",
@@ -385,35 +395,39 @@ def sudden_loss(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
     """
     post = frame["visit"].str.contains(config.kinetics.post_infusion_visits, regex=True).fillna(value=False)
     usable = frame[frame["analyte"].isin(EXPANSION) & ~post & (frame["day"] > 0)]
-    quantified = usable[(usable["detection"] == "quantified") & (usable["value"] > 0)]
-    smallest = quantified.groupby(["analyte", "assay", "unit"])["value"].min().to_dict()
-    value, day, upper = (frame[c].to_numpy(float) for c in ("value", "day", "upper"))
+    positive = usable["value"].where((usable["detection"] == "quantified") & (usable["value"] > 0))
+    smallest = positive.groupby([usable[c] for c in ("analyte", "assay", "unit")]).transform("min")
+    limits = frame["upper"].fillna(smallest.reindex(frame.index)).to_numpy(float)
+    value, day = frame["value"].to_numpy(float), frame["day"].to_numpy(float)
     detection = frame["detection"].to_numpy(object)
-    for positions in _courses(usable):
-        for a, b in itertools.pairwise(positions):
-            if detection[a] != "quantified" or detection[b] not in {"BLD", "BLQ"}:
-                continue
-            unit = (_get(frame, a, "analyte"), _get(frame, a, "assay"), _get(frame, a, "unit"))
-            limit = smallest.get(unit) if np.isnan(upper[b]) else float(upper[b])
-            high, gap = float(value[a]), float(day[b] - day[a])
-            if limit and gap <= LOSS_WITHIN and high >= config.plausibility.neighbour_fold**2 * limit:
-                yield Finding(
-                    "sudden_loss",
-                    "warn",
-                    (b,),
-                    f"Not detected on {_when(frame, b)}, {gap:g} days after {high:g} {_get(frame, a, 'unit')} "
-                    f"on {_when(frame, a)}.",
-                    value=str(_get(frame, b, "detection")),
-                    limit=f"{config.plausibility.neighbour_fold**2:g}-fold in {LOSS_WITHIN:g} days",
-                    limit_source="plausibility.neighbour_fold",
-                    suggestion="a missing result entered as 0, or another sample",
-                )
+    ordered, begins = _in_courses(usable)
+    before, after = ordered[:-1], ordered[1:]
+    lost = (
+        ~begins[1:]
+        & (detection[before] == "quantified")
+        & np.isin(detection[after].astype(str), ["BLD", "BLQ"])
+        & (day[after] - day[before] <= LOSS_WITHIN)
+        & (limits[after] > 0)
+        & (value[before] >= config.plausibility.neighbour_fold**2 * limits[after])
+    )
+    for a, b in zip(before[lost].tolist(), after[lost].tolist(), strict=True):
+        yield Finding(
+            "sudden_loss",
+            "warn",
+            (b,),
+            f"Not detected on {_when(frame, b)}, {day[b] - day[a]:g} days after {value[a]:g} "
+            f"{_get(frame, a, 'unit')} on {_when(frame, a)}.",
+            value=str(detection[b]),
+            limit=f"{config.plausibility.neighbour_fold**2:g}-fold in {LOSS_WITHIN:g} days",
+            limit_source="plausibility.neighbour_fold",
+            suggestion="a missing result entered as 0, or another sample",
+        )
 
 
-def _exchanged(logs: np.ndarray[Any, np.dtype[np.float64]], fold: float) -> list[int]:
+def _exchanged(logs: Numbers, fold: float) -> list[int]:
     """Return i where exchanging points i and i + 1 smooths the course by more than ``fold``."""
 
-    def bends(y: np.ndarray[Any, np.dtype[np.float64]]) -> int:
+    def bends(y: Numbers) -> int:
         steps = np.sign(np.diff(y))
         return int(np.sum(steps[1:] * steps[:-1] < 0))
 
@@ -430,7 +444,7 @@ def _exchanged(logs: np.ndarray[Any, np.dtype[np.float64]], fold: float) -> list
     return out
 
 
-def _nearest_visit(logs: np.ndarray[Any, np.dtype[np.float64]], i: int) -> int | None:
+def _nearest_visit(logs: Numbers, i: int) -> int | None:
     others = [j for j in range(len(logs)) if abs(j - i) > 1]
     if not others:
         return None
@@ -441,33 +455,45 @@ def _nearest_visit(logs: np.ndarray[Any, np.dtype[np.float64]], i: int) -> int |
 def repeated_result(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
     """Report the same many-digit number in two subjects, or again in one course.
 
-    A number of five significant digits or more does not come twice by chance.
-    Derived analytes of one row may share it; two units of one pair count once.
+    How many digits a number must have to come twice only by copying depends on how
+    many results are compared (:func:`digits_needed`). Derived analytes of one row
+    may share a number; two units of one pair count once.
     """
-    chosen = frame[(frame["detection"] == "quantified")]
-    digits = chosen["printed"].map(significant_digits)
+    quantified = frame[(frame["detection"] == "quantified") & frame["printed"].notna()]
+    known = {x: significant_digits(x) for x in quantified["printed"].unique()}
+    digits = quantified["printed"].map(known).astype(int)
     # A floor that a plot reader or an instrument repeats shows with fewer digits as well.
-    chosen = chosen[digits >= MANY_DIGITS]
-    for _, group in chosen.groupby(["analyte", "assay", "unit", "printed"], sort=False):
-        if len(group) < 2:
-            continue
-        first = [int(p) for p in group.drop_duplicates("subject_id").index]
-        number = f"{group['printed'].iloc[0]:.12g} {group['unit'].iloc[0]}"
-        if len(first) > 1:
-            places = "; ".join(f"{_get(frame, p, 'subject_id')} on {_when(frame, p)}" for p in first)
-            yield Finding(
-                "same_result_two_subjects",
-                "warn",
-                tuple(first),
-                f"{number} stands for {len(first)} subjects: {places}.",
-                value=number,
-                limit="a number of this many digits once",
-                limit_source="house value: 5 significant digits",
-                suggestion="a row may have been copied, or samples exchanged; ask the laboratory for the raw run",
-            )
-        for _, course in group.groupby(COURSE, sort=False):
-            again = [int(p) for p in course.drop_duplicates("day").index]
+    long = quantified[digits >= MANY_DIGITS].assign(digits=digits)
+    for _, group in long.groupby(["analyte", "assay", "unit"], sort=False):
+        printed, many = group["printed"].to_numpy(float), group["digits"].to_numpy(np.int64)
+        source = (
+            f"at most {CHANCE_COINCIDENCES:g} expected by chance among {len(group)} results "
+            f"of {MANY_DIGITS} digits or more"
+        )
+        needed = digits_needed(printed, many, np.zeros_like(many))
+        chosen = group[(many >= needed) & group["printed"].duplicated(keep=False)]
+        for _, same in chosen.groupby("printed", sort=False):
+            first = [int(p) for p in same.drop_duplicates("subject_id").index]
+            if len(first) > 1:
+                number = f"{same['printed'].iloc[0]:.12g} {same['unit'].iloc[0]}"
+                places = "; ".join(f"{_get(frame, p, 'subject_id')} on {_when(frame, p)}" for p in first)
+                yield Finding(
+                    "same_result_two_subjects",
+                    "warn",
+                    tuple(first),
+                    f"{number} stands for {len(first)} subjects: {places}.",
+                    value=number,
+                    limit=f"a number of {needed} digits once",
+                    limit_source=source,
+                    suggestion="a row may have been copied, or samples exchanged; ask the laboratory for the raw run",
+                )
+        course = group.groupby(COURSE, sort=False).ngroup()
+        needed = digits_needed(printed, many, np.asarray(course, dtype=np.int64))
+        chosen = group[(many >= needed) & group.duplicated([*COURSE, "printed"], keep=False)]
+        for _, same in chosen.groupby([*COURSE, "printed"], sort=False):
+            again = [int(p) for p in same.drop_duplicates("day").index]
             if len(again) > 1:
+                number = f"{same['printed'].iloc[0]:.12g} {same['unit'].iloc[0]}"
                 days = ", ".join(f"{_get(frame, p, 'day'):g}" for p in again)
                 yield Finding(
                     "same_result_two_visits",
@@ -475,10 +501,57 @@ def repeated_result(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
                     tuple(again),
                     f"{number} stands at {len(again)} visits (days {days}).",
                     value=number,
-                    limit="a number of this many digits once",
-                    limit_source="house value: 5 significant digits",
+                    limit=f"a number of {needed} digits once in a course",
+                    limit_source=source,
                     suggestion="a limit of detection, or a result that was copied",
                 )
+
+
+def digits_needed(printed: Numbers, digits: Counts, compared: Counts) -> int:
+    """Return the digits from which two equal results are hardly chance.
+
+    The smallest number of digits, at least :data:`MANY_DIGITS`, for which the results
+    with as many digits or more let expect at most :data:`CHANCE_COINCIDENCES`
+    coincidences. The parameters are those of :func:`coincidences_by_chance`.
+    """
+    needed = MANY_DIGITS
+    long = digits >= needed
+    while coincidences_by_chance(printed[long], digits[long], compared[long]) > CHANCE_COINCIDENCES:
+        needed += 1
+        long = digits >= needed
+    return needed
+
+
+def coincidences_by_chance(printed: Numbers, digits: Counts, compared: Counts) -> float:
+    """Return how many pairs of equal numbers chance brings among results.
+
+    A result x printed with d significant digits stands for a cell of width
+    u = 10^(floor(log10 x) - d + 1). Let m other results lie within a factor exp(+-w)
+    of x, spread evenly over that interval of width 2 w x. Each of them is then printed
+    as x with the chance u / (2 w x). Summed over all x, each pair counted once::
+
+        E = 1/2 sum m(x) u(x) / (2 w x)
+
+    m grows with the number of results, so E grows with its square; a digit more
+    divides E by about ten. The density is that of the results themselves: no
+    distribution is assumed. Equal results count once, or else a number that was
+    copied often would hide itself. House derivation; w is :data:`NEAR`.
+
+    Parameters
+    ----------
+    printed : (n,) array
+        Results of one unit, positive.
+    digits : (n,) array of int
+        Their significant digits.
+    compared : (n,) array of int
+        Results with the same number here are compared with each other, others not.
+    """
+    group, number, digit = np.unique(np.column_stack([compared, printed, digits]), axis=0).T
+    chance = 10.0 ** (np.floor(np.log10(number)) - digit + 1) / (2 * NEAR * number)
+    # The groups lie so far apart that no neighbour is of another group.
+    scale = np.log(number) + 1e4 * group
+    near = np.searchsorted(scale, scale + NEAR, side="right") - np.searchsorted(scale, scale - NEAR) - 1
+    return float((near * chance).sum()) / 2
 
 
 def significant_digits(value: float) -> int:
@@ -534,11 +607,14 @@ def _alike(names: list[str]) -> Iterator[tuple[str, str]]:
     for group in groups.values():
         yield from itertools.combinations(group, 2)
     seen = {frozenset(p) for g in groups.values() for p in itertools.combinations(g, 2)}
+    lettered: dict[str, str] = {}
     for name in names:
-        if name.isdigit():
-            other = same_digits(name, (n for n in names if not n.isdigit()))
-            if other and frozenset((name, other)) not in seen:
-                yield name, other
+        if not name.isdigit():
+            lettered.setdefault(_digits(name), name)
+    for name in names:
+        other = lettered.get(_digits(name), "") if name.isdigit() and len(_digits(name)) >= 3 else ""
+        if other and frozenset((name, other)) not in seen:
+            yield name, other
 
 
 # --- (d) and (e): duplicates and visits ----------------------------------------------------
@@ -553,20 +629,24 @@ def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding
     post = frame["visit"].str.contains(config.kinetics.post_infusion_visits, regex=True).fillna(value=False)
     keyed = frame.assign(post=post & (frame["day"] >= 0))
     twice = keyed[keyed.duplicated([*COURSE, "day", "post"], keep=False)]
-    for _, group in twice.groupby([*COURSE, "day", "post"], sort=False):
-        positions = tuple(int(p) for p in group.index)
-        quantified = group[group["detection"] == "quantified"]["value"].to_numpy(float)
+    number = twice.groupby([*COURSE, "day", "post"], sort=False).ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")
+    groups = np.split(twice.index.to_numpy()[order], np.flatnonzero(np.diff(number[order])) + 1)
+    # Laboratories that run everything twice make many groups: arrays, not a frame for each.
+    detection, file, row = (frame[c].to_numpy(object) for c in ("detection", "source_file", "source_row"))
+    value, upper = frame["value"].to_numpy(float), frame["upper"].fillna(0.0).to_numpy(float)
+    for group in groups if len(twice) else ():
+        positions = tuple(int(p) for p in group)
+        known = detection[group] == "quantified"
+        quantified, bounds = value[group[known]], upper[group[~known]]
         shown = " and ".join(
-            f"{_get(frame, p, 'value'):g} ({_row(frame, p)})"
-            if _get(frame, p, "detection") == "quantified"
-            else f"{_get(frame, p, 'detection')} ({_row(frame, p)})"
-            for p in positions
+            f"{f'{value[p]:g}' if k else detection[p]} ({file[p]} row {row[p]})"
+            for p, k in zip(positions, known, strict=True)
         )
         lowest = float(quantified.min()) if len(quantified) else math.nan
         spread = float(quantified.max()) / lowest - 1 if lowest > 0 else 0.0
         highest = float(quantified.max()) if len(quantified) else 0.0
         # A result below a limit disagrees with a quantified one that lies well above that limit.
-        bounds = group[group["detection"] != "quantified"]["upper"].fillna(0.0).to_numpy(float)
         apart = len(bounds) > 0 and len(quantified) > 0 and highest > float(bounds.min()) * (1 + limit)
         zero = len(quantified) > 1 and lowest == 0 < highest
         if spread > limit or apart or zero:
@@ -575,7 +655,7 @@ def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding
                 "duplicates_disagree",
                 "warn",
                 positions,
-                f"{len(group)} results of one sample day ({_when(frame, positions[0])}) disagree: {shown}.",
+                f"{len(positions)} results of one sample day ({_when(frame, positions[0])}) disagree: {shown}.",
                 value=by,
                 limit=f"{100 * limit:g} %",
                 limit_source="plausibility.duplicate_tolerance",
@@ -586,7 +666,7 @@ def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding
                 "duplicates_agree",
                 "note",
                 positions,
-                f"{len(group)} results of one sample day ({_when(frame, positions[0])}) agree: {shown}.",
+                f"{len(positions)} results of one sample day ({_when(frame, positions[0])}) agree: {shown}.",
                 value=f"{100 * spread:.0f} %",
                 limit=f"{100 * limit:g} %",
                 limit_source="plausibility.duplicate_tolerance",
@@ -752,9 +832,11 @@ def count_product(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
 def all_zero_row(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
     """Report a row of cell counts that are all 0, T cells included: no measurement, more likely."""
     counts = frame[frame["unit"].isin(["cells/uL", "%"]) & frame["printed"].notna()]
-    for _, row in counts.groupby(["source_file", "source_row"], sort=False):
-        t_cells = row[row["analyte"] == "t_cells"]
-        if len(row) >= 3 and len(t_cells) and (row["printed"] == 0).all():
+    keys = [counts["source_file"], counts["source_row"]]
+    zeros = (counts["printed"] == 0).groupby(keys).transform("all")
+    t_cells = (counts["analyte"] == "t_cells").groupby(keys).transform("any")
+    for _, row in counts[zeros & t_cells].groupby(["source_file", "source_row"], sort=False):
+        if len(row) >= 3:
             positions = tuple(int(p) for p in row.index)
             yield Finding(
                 "all_zero_row",

@@ -26,6 +26,9 @@ CONTRACTION_DAYS = 28.0
 STEIN = "Stein 2019 (CPT Pharmacometrics Syst Pharmacol 8:285)."
 
 
+EXACT = "no limits: the course is met exactly, no residual degrees of freedom"
+
+
 def _define(name: str, label: str, unit: UnitRule, definition: str, source: str = STEIN) -> None:
     register(Metric(name, label, unit, definition, source, "expansion"))
 
@@ -131,7 +134,7 @@ def _contraction(profiles: Profiles, shape: Outline) -> Result:
 
 def _stein(profiles: Profiles, shape: Outline, kinetics: Kinetics) -> list[Result]:
     n = len(profiles)
-    n_known = profiles.quantified.sum(axis=1)
+    n_known = profiles.quantified.sum(axis=1).astype(np.float64)
     enough = n_known >= kinetics.stein.min_points
     known = profiles.quantified
     bounded = known | (profiles.below & (profiles.upper > 0)) | (profiles.above & (profiles.lower > 0))
@@ -156,7 +159,8 @@ def _stein(profiles: Profiles, shape: Outline, kinetics: Kinetics) -> list[Resul
             out[i] = getattr(fit, attribute)
         return out
 
-    phases, n_censored = count("phases"), count("n_censored")
+    phases, n_censored, df = count("phases"), count("n_censored"), count("df")
+    exact = count("exact") > 0
     method = np.full(n, "piecewise model, censored maximum likelihood", dtype=object)
     for at, fit in fits.items():
         method[at] += "; two rates of decline" if fit.phases == 2 else "; one rate of decline"
@@ -180,17 +184,17 @@ def _stein(profiles: Profiles, shape: Outline, kinetics: Kinetics) -> list[Resul
             out.append(result.refuse(np.ones(n, dtype=bool), "switched off in the configuration"))
             continue
         limit = kinetics.stein.min_points
-        result.refuse(
-            ~enough, texts(~enough, f"%d quantified results, fewer than {limit}", n_known.astype(float))
-        )
+        result.refuse(~enough, texts(~enough, f"%d quantified results, fewer than {limit}", n_known))
+        spent = df < 1
+        too_few = "not identifiable: %d quantified results for %d parameters"
+        result.refuse(spent, texts(spent, too_few, n_known, n_known - df))
         if name in {"beta", "fb"}:
-            _one_phase(result, phases, n_known.astype(float))
+            _one_phase(result, phases, n_known)
         se, edge = column("se", name), column("at_edge", name) > 0
-        if name == "sigma":
-            result.remark(edge, "at the floor of the model: the course is met exactly")
-        else:
+        if name != "sigma":
             result.refuse(edge, "not identifiable: the estimate lies at the edge of its allowed range")
             _too_uncertain(result, se, kinetics.stein.max_relative_se)
+        result.remark(exact, EXACT)
         known_limits = result.estimated & np.isfinite(se)
         result.lower[known_limits], result.upper[known_limits] = lower[known_limits], upper[known_limits]
         result.remark(

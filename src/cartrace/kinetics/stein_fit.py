@@ -3,6 +3,11 @@
 ln C is normal around the course with one standard deviation sigma, as in Stein
 2019; a result below a limit enters with the probability to lie below it, one above
 the range with the probability to lie above it.
+
+Maximum likelihood takes the parameters for known and so finds too small a sigma:
+with six of them on eight results, half of it. Limits therefore count the
+residual degrees of freedom, as in any regression (Seber and Wild, Nonlinear
+Regression, 1989, chapter 5).
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import least_squares, minimize
-from scipy.special import expit, log_ndtr, logit
+from scipy.special import chdtri, expit, log_ndtr, logit, stdtrit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,9 +43,15 @@ class SteinFit:
 
     ``value`` holds rho, alpha and beta per day, tmax in days, cmax in the unit
     of the course, fb and sigma without a unit; nan for what was not fitted.
-    ``se`` is the standard error on the log scale (inf where the likelihood is flat
-    or the estimate lies at the edge of the allowed range), ``lower`` and ``upper``
-    are the 95 % limits. ``phases`` is the number of decline rates (AIC chooses).
+    ``df`` is the number of quantified results less that of the parameters without
+    sigma; sigma^2 is the one of maximum likelihood times n / df.
+    ``se`` is the standard error on the log scale with this sigma (inf where the
+    likelihood is flat, the estimate lies at the edge of the allowed range, or df
+    is below 1), ``lower`` and ``upper`` are the 95 % limits: Student's t with df
+    degrees of freedom, for sigma the chi-square ones. ``exact`` says that the course
+    meets the results: sigma is ``SIGMA_FLOOR``, and se and limits are nan, since
+    what is left tells nothing about the noise. ``phases`` is the number of
+    decline rates (AIC chooses).
     """
 
     value: Floats
@@ -49,6 +60,8 @@ class SteinFit:
     upper: Floats
     at_edge: Bools
     phases: int
+    df: int
+    exact: bool
     log_likelihood: float
     n_quantified: int
     n_censored: int
@@ -249,15 +262,27 @@ def _report(data: _Data, best: _Best, n_quantified: int, n_censored: int) -> Ste
         theta[[_ALPHA, _BETA]] = theta[[_BETA, _ALPHA]]
         edge[[_ALPHA, _BETA]] = edge[[_BETA, _ALPHA]]
         theta[_FB] = -theta[_FB]
-    inside = [i for i in best.free if not edge[i]]
+    df = n_quantified - (len(best.free) - 1)
+    exact = bool(theta[_SIGMA] - best.low[_SIGMA] < near)
+    if df > 0 and not exact:
+        theta[_SIGMA] += 0.5 * np.log(n_quantified / df)
     se = np.full(7, np.inf)
-    se[inside] = _standard_errors(data, theta, inside)
+    if df > 0:
+        inside = [i for i in best.free if i != _SIGMA and not edge[i]]
+        se[inside] = _standard_errors(data, theta, inside)
+        se[_SIGMA] = np.sqrt(0.5 / df)
     centre = np.exp(theta)
     centre[_FB] = expit(theta[_FB])
-    reach = 1.959963984540054 * se
+    reach = (stdtrit(df, 0.975) if df > 0 else 1.0) * se
     with np.errstate(over="ignore", invalid="ignore"):
         lower, upper = np.exp(theta - reach), np.exp(theta + reach)
         lower[_FB], upper[_FB] = expit(theta[_FB] - reach[_FB]), expit(theta[_FB] + reach[_FB])
+    if df > 0:
+        lower[_SIGMA], upper[_SIGMA] = centre[_SIGMA] * np.sqrt(df / chdtri(df, [0.025, 0.975]))
+    if exact:
+        told = np.isfinite(se)
+        for array in (se, lower, upper):
+            array[told] = np.nan
     # From the logit to the logarithm: d ln(fb) = (1 - fb) d logit(fb).
     se[_FB] *= 1 - centre[_FB]
     absent = [i for i in range(7) if i not in best.free]
@@ -270,6 +295,8 @@ def _report(data: _Data, best: _Best, n_quantified: int, n_censored: int) -> Ste
         upper=upper,
         at_edge=edge,
         phases=2 if two else 1,
+        df=df,
+        exact=exact,
         log_likelihood=-best.nll,
         n_quantified=n_quantified,
         n_censored=n_censored,
@@ -277,7 +304,7 @@ def _report(data: _Data, best: _Best, n_quantified: int, n_censored: int) -> Ste
 
 
 def _standard_errors(data: _Data, theta: Floats, free: list[int]) -> Floats:
-    """Return the standard errors of ``free`` from the information at the estimate.
+    """Return the standard errors of ``free`` (without sigma) from the information at the estimate.
 
     The information is the Gauss-Newton form of the observed one: the curvature of
     each result's log-likelihood, without the second derivatives of the course, so
@@ -298,9 +325,7 @@ def _standard_errors(data: _Data, theta: Floats, free: list[int]) -> Floats:
     known = data.kind == 0
     weight = np.where(known, 1.0, mills * (z + mills))
     moves = jacobian / sigma
-    moves[:, _SIGMA] = np.where(known, 0.0, np.where(data.kind == 2, -z, z))
     information = (moves * weight[:, None]).T @ moves
-    information[_SIGMA, _SIGMA] += 2 * known.sum()
     values, vectors = np.linalg.eigh(information[np.ix_(free, free)])
     flat = values <= 1e-6
     variance = (vectors[:, ~flat] ** 2 / values[~flat]).sum(axis=1)

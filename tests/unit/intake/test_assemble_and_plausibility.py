@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,12 @@ from hypothesis import strategies as st
 
 from cartrace import config as configuration
 from cartrace.intake.assemble import assemble
-from cartrace.intake.plausibility import significant_digits, swaps
+from cartrace.intake.plausibility import (
+    coincidences_by_chance,
+    digits_needed,
+    significant_digits,
+    swaps,
+)
 from cartrace.intake.results import RESULTS
 from cartrace.intake.sheet_tables import SheetTables
 from cartrace.tables import INFUSIONS, SAMPLES, SUBJECTS, rows
@@ -231,6 +237,62 @@ def test_the_same_long_number_twice_is_told_and_a_short_one_is_not() -> None:
     assert len(short) == 0
 
 
+def test_the_more_results_are_compared_the_more_digits_a_coincidence_must_have() -> None:
+    # 400 subjects have 10001, 10004, 10007, ..: neighbours 3 apart coincide by chance sooner or later.
+    # 40 of them end in 0, and have four digits.
+    dense = [result(f"S{n}", 7, 10001 + 3 * n) for n in range(400)]
+    _, qc = run([*dense, result("A", 7, 10304)])
+    assert len(qc) == 0
+    _, long = run([*dense, result("A", 7, 271828), result("B", 7, 271828)])
+    assert checks(long) == ["same_result_two_subjects"]
+    assert long.loc[0, "limit"] == "a number of 6 digits once"
+    assert (
+        long.loc[0, "limit_source"] == "at most 0.1 expected by chance among 362 results of 5 digits or more"
+    )
+
+
+def test_a_copy_in_one_course_is_told_where_chance_between_subjects_is_not() -> None:
+    dense = [result(f"S{n}", 7, 10001 + 3 * n) for n in range(400)]
+    measurements, qc = run([*dense, result("S1", 14, 10004), result("S2", 21, 10004)])
+    assert checks(qc) == ["same_result_two_visits"]
+    assert qc.loc[0, "message"] == "10004 copies/ug stands at 2 visits (days 7, 14)."
+    assert measurements.query("status == 'flagged'")["subject_id"].tolist() == ["S1", "S1"]
+
+
+def test_coincidences_by_chance_follow_the_formula() -> None:
+    # Both numbers see one neighbour; u = 1, w = 0.1: (1 / (0.2 x 20000) + 1 / (0.2 x 20100)) / 2.
+    two, digits = np.array([20001.0, 20101.0]), np.array([5, 5])
+    by_hand = (1 / (0.2 * 20001) + 1 / (0.2 * 20101)) / 2
+    assert coincidences_by_chance(two, digits, np.array([0, 0])) == pytest.approx(by_hand)
+    assert coincidences_by_chance(two, digits, np.array([0, 1])) == 0
+    # A copied number does not hide itself, however often it was copied.
+    assert coincidences_by_chance(np.full(99, 20001.0), np.full(99, 5), np.zeros(99, int)) == 0
+
+
+@pytest.mark.parametrize("spread", [0.4, 1.0, 2.0])
+def test_as_many_results_coincide_as_expected(spread: float) -> None:
+    rng = np.random.default_rng(1)
+    expected, seen = 0.0, 0
+    for _ in range(20):
+        drawn = np.round(np.exp(rng.normal(np.log(40000), spread, 800)))
+        digits = np.array([significant_digits(x) for x in drawn])
+        drawn, digits = drawn[digits >= 5], digits[digits >= 5]
+        expected += coincidences_by_chance(drawn, digits, np.zeros(len(drawn), int))
+        _, times = np.unique(drawn, return_counts=True)
+        seen += int((times * (times - 1) // 2).sum())
+    # Numbers that end in 0 count as printed more coarsely than they are: somewhat cautious.
+    assert seen / 1.3 < expected < 2.5 * seen
+
+
+@given(st.lists(st.integers(min_value=1, max_value=10**9), max_size=60))
+def test_more_results_never_need_fewer_digits(numbers: list[int]) -> None:
+    printed = np.array(numbers, dtype=float)
+    digits = np.array([significant_digits(x) for x in printed], dtype=int)
+    needed = [digits_needed(printed[:n], digits[:n], np.zeros(n, int)) for n in range(len(printed) + 1)]
+    assert needed == sorted(needed)
+    assert needed[0] == 5
+
+
 def test_duplicates_are_judged_by_how_far_they_are_apart() -> None:
     _, agree = run([result("A", 7, 100), result("A", 7, 120)])
     assert agree[["check", "verdict"]].to_numpy().tolist() == [["duplicates_agree", "note"]]
@@ -292,16 +354,67 @@ def test_exchanging_digits_twice_gives_the_number_back(number: int) -> None:
             assert float(number) in set(swaps(swapped, 0.5))
 
 
-@settings(deadline=None, max_examples=10)
-@given(st.permutations(list(range(12))))
-def test_the_order_of_the_rows_does_not_matter(order: list[int]) -> None:
+def rows_with_every_kind_of_fault() -> list[list[dict[str, Any]]]:
+    """Return rows of two files, each with the results of its cells."""
     values: list[float | None] = [20.0, 40000, 900, 30000, 9000, 3000]
-    results = course("A", values, [4.0, 7, 10, 14, 21, 28]) + course("B", values, [4.0, 7, 10, 14, 21, 28])
-    numbered = [r | {"source_row": 10 + n} for n, r in enumerate(results)]
-    first, first_qc = run(numbered)
-    again, again_qc = run([numbered[i] for i in order])
-    assert first["flags"].tolist() == again["flags"].tolist()
-    assert sorted(first_qc["message"]) == sorted(again_qc["message"])
+    days = [4.0, 7, 10, 14, 21, 28]
+    faulty = course("A", values, days) + course("B", values, days)
+    faulty += course("C", [30000.0, None, 100], [60.0, 64, 90])
+    faulty += [result("1003", 7, 271828), result("01003", 7, 271828), result("1003", 90, 271828)]
+    faulty += [result("D", 7, 100), result("D", 7, 220), result("D", 30, None, visit="Day 14")]
+    faulty += [result("D", -3, 80)]
+    faulty += [result("E", 7, 100), result("E", 7, 101), result("E", 7, 100, source_file="g")]
+    by_row = [[r | {"source_row": n}] for n, r in enumerate(faulty, 10)]
+    flow_rows = (
+        [("t_cells", 0.0, "cells/uL"), ("cd4_cells", 0.0, "cells/uL"), ("b_cells", 0.0, "cells/uL")],
+        [("t_cells", 100.0, "cells/uL"), ("car_t_cells", 130.0, "cells/uL")],
+        [("t_cells", 200.0, "cells/uL"), ("car_t_fraction", 25.0, "%"), ("car_t_cells", 5.0, "cells/uL")],
+    )
+    by_row += [
+        [flow(*cell, subject=f"F{n}") | {"source_row": 200 + n, "source_file": "h"} for cell in cells]
+        for n, cells in enumerate(flow_rows)
+    ]
+    ratio = [
+        r | {"source_file": "i", "source_row": 300 + r["source_row"]} for r in pairs({10: (101300.0, 35.0)})
+    ]
+    return by_row + [ratio[i : i + 2] for i in range(0, len(ratio), 2)]
+
+
+ROWS = rows_with_every_kind_of_fault()
+
+
+def test_every_check_finds_its_fault() -> None:
+    _, qc = run([r for row in ROWS for r in row])
+    assert set(checks(qc)) == {
+        "all_zero_row",
+        "count_product",
+        "detected_before_infusion",
+        "duplicates_agree",
+        "duplicates_disagree",
+        "fits_neighbour_visit",
+        "impossible_value",
+        "same_result_two_subjects",
+        "same_result_two_visits",
+        "subject_written_two_ways",
+        "sudden_loss",
+        "unit_ratio",
+        "visit_window",
+    }
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.permutations(range(len(ROWS))))
+def test_the_order_of_the_rows_does_not_matter(shuffled: list[int]) -> None:
+    def ordered(qc: pd.DataFrame) -> list[list[str]]:
+        return sorted(qc.astype(str).to_numpy().tolist())
+
+    first, first_qc = run([r for row in ROWS for r in row])
+    again, again_qc = run([r for n in shuffled for r in ROWS[n]])
+    order = ["source_file", "source_row", "source_column", "analyte", "unit"]
+    pd.testing.assert_frame_equal(
+        first.sort_values(order, ignore_index=True), again.sort_values(order, ignore_index=True)
+    )
+    assert ordered(first_qc) == ordered(again_qc)
 
 
 def test_significant_digits_ignore_zeros_at_both_ends() -> None:

@@ -112,3 +112,22 @@ def test_results_without_a_limit_are_left_out_and_named(metrics_of):
     assert m.loc["stein_cmax", "n_points"] == 6
     with_limit = metrics_of(days, values, stein={})
     assert with_limit.loc["stein_cmax", "n_points"] == 7
+
+
+DECLINE = ([3, 5, 8, 14, 21, 28], [100, 605, 9000, 3660, 1281, 448.3])
+
+
+def test_a_course_that_is_met_exactly_is_reported_without_limits(metrics_of):
+    m = metrics_of(*DECLINE, stein={})
+    row = m.loc["stein_alpha_half_life"]
+    assert row["value"] == pytest.approx(np.log(2) / 0.15, rel=0.01)
+    assert row["reason"] == "no limits: the course is met exactly, no residual degrees of freedom"
+    assert row[["lower", "upper"]].isna().all()
+    assert m.loc["stein_sigma", ["lower", "upper"]].isna().all()
+
+
+def test_as_many_parameters_as_results_are_not_identifiable(metrics_of):
+    m = metrics_of([5, 8, 14, 21], [605, 9000, 3000, 1281], stein={"min_points": 4})
+    for name in STEIN:
+        assert m.loc[name, "reason"] == "not identifiable: 4 quantified results for 4 parameters"
+        assert m.loc[name, "status"] == "not_estimable"
