@@ -1,4 +1,4 @@
-"""What belongs together on the pages: CAR-T, cells, antibody, immunoglobulins, soluble BCMA."""
+"""Names on the pages, and what belongs together: CAR-T, cells, antibody, immunoglobulins, soluble BCMA."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ FAMILIES = (
 
 SUBSETS = ("car_cd4_cells", "car_cd8_cells", "naive_b_cells", "memory_b_cells")
 """Parts of another analyte. A patient's page shows the whole first and these on demand."""
+
+
+MATRIX_LABELS = {
+    "pbmc": "PBMC",
+    "csf": "CSF",
+    "marrow": "bone marrow",
+    "marrow_biopsy": "bone marrow biopsy",
+    "lymph_node": "lymph node",
+    "infusion_product": "infusion product",
+    "other": "other specimen",
+}
+ASSAY_LABELS = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", "flow": "flow cytometry"}
 
 
 def family_of(analyte: str) -> str:

@@ -27,7 +27,7 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
 from cartrace.report import figures, methods
-from cartrace.report.families import FAMILIES, SUBSETS, family_of
+from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
 
@@ -41,17 +41,6 @@ DATA_FILES = ("templates/*",)
 _TEMPLATES = Path(__file__).parent / "templates"
 _TYPE = ["matrix", "analyte", "assay", "unit"]
 _COURSE = ["subject_id", "infusion", *_TYPE]
-
-_MATRIX_LABELS = {
-    "pbmc": "PBMC",
-    "csf": "CSF",
-    "marrow": "bone marrow",
-    "marrow_biopsy": "bone marrow biopsy",
-    "lymph_node": "lymph node",
-    "infusion_product": "infusion product",
-    "other": "other specimen",
-}
-_ASSAY_LABELS = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", "flow": "flow cytometry"}
 
 KEY_METRICS = (
     "cmax",
@@ -283,8 +272,8 @@ def _type_label(t: tuple[str, ...], measurements: pd.DataFrame) -> dict[str, Any
     matrix, analyte, assay, unit = t
     rows = measurements[(measurements[_TYPE] == list(t)).all(axis=1)]
     name = ANALYTES[analyte].label if analyte in ANALYTES else analyte
-    place = _MATRIX_LABELS.get(matrix, matrix)
-    method = _ASSAY_LABELS.get(assay, assay)
+    place = MATRIX_LABELS.get(matrix, matrix)
+    method = ASSAY_LABELS.get(assay, assay)
     shown = rows.loc[rows["status"] != "rejected", "position"] if len(rows) else pd.Series(dtype=float)
     lowest = shown.min()
     return {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cartrace.analytes import ANALYTES
+from cartrace.report.families import ASSAY_LABELS, MATRIX_LABELS
 
 if TYPE_CHECKING:
     from cartrace.config import Config, Landmark
@@ -155,12 +156,13 @@ def _persistence(
             break
     else:
         return None
-    label = ANALYTES[course_type[1]].label
+    place, assay = course_type[0], course_type[2]
+    label = f"{ANALYTES[course_type[1]].label} in {MATRIX_LABELS.get(place, place)}"
 
     def answer(subject: str) -> Answer:
         row = rows.get(subject)
         if row is None:
-            return Answer(UNKNOWN, f"no course of {label} in {course_type[0]}")
+            return Answer(UNKNOWN, f"no course of {label}")
         if row["status"] != "estimated":
             return Answer(UNKNOWN, _reason(row))
         day = row["window_start"]
@@ -170,7 +172,7 @@ def _persistence(
     months = "6 months" if mark.name.upper() == "M6" else mark.name
     return Question(
         f"Were the cells still there at {months}?",
-        f"{label} in {course_type[0]} by {course_type[2]}: the result nearest to day {mark.day:g} within "
+        f"{label} by {ASSAY_LABELS.get(assay, assay)}: the result nearest to day {mark.day:g} within "
         f"{mark.window:g} days answers.",
         _all(subjects, answer),
     )
