@@ -450,8 +450,11 @@ def declining_phase(readings: Readings, run: Integers, nadir: Integers, settings
     column = np.arange(readings.time.shape[1])[None, :]
     after = readings.after
     used = after & np.isfinite(readings.time)
+    width = column.shape[1] - 1
+    end = np.where(run >= 0, run, nadir if settings.end == "nadir" else width)
     if settings.start == "maximum":
-        top = np.where(after, readings.lower, -np.inf)
+        # Not a rebound after the end: the phase would be empty.
+        top = np.where(after & (column <= end[:, None]), readings.lower, -np.inf)
         start = top.argmax(axis=1)
     else:
         start = after.argmax(axis=1)
@@ -459,8 +462,6 @@ def declining_phase(readings: Readings, run: Integers, nadir: Integers, settings
             there = readings.baseline >= 0
             start = np.where(there, readings.baseline, start)
             used |= there[:, None] & (column == readings.baseline[:, None])
-    width = column.shape[1] - 1
-    end = np.where(run >= 0, run, nadir if settings.end == "nadir" else width)
     return np.asarray(used & (column >= start[:, None]) & (column <= end[:, None]))
 
 

@@ -28,7 +28,7 @@ from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import id_fault, quote
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any, redact_dates
 from cartrace.tables import QC, rows
-from cartrace.units import canonical, factor
+from cartrace.units import FACTORS, canonical, factor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -1021,12 +1021,7 @@ def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dic
         )
     bound = (ANALYTES[test.analyte].upper_bound or {}).get(test.unit)
     if bound is not None and printed > bound:
-        slipped = (
-            f"; {printed / 10:g} with the decimal mark one place further left"
-            if printed <= 10 * bound
-            else ""
-        )
-        return None, f"above {bound:g} {test.unit}, which is impossible{slipped}"
+        return None, f"above {bound:g} {test.unit}, which is impossible{_readings(test, printed, bound)}"
     if printed == 0 and test.zero_means != "quantified":
         return extra | (bld if test.zero_means == "BLD" else blq), ""
     if lod is not None and printed < lod:
@@ -1042,3 +1037,15 @@ def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dic
         "lower": printed,
         "upper": printed,
     }, ""
+
+
+def _readings(test: Test, printed: float, bound: float) -> str:
+    """Name the readings that would make an impossible number possible."""
+    ways = [
+        f"{printed / factor(test.unit, unit):g} {test.unit} if it was printed in {unit}"
+        for unit in ANALYTES[test.analyte].units
+        if (test.unit, unit) in FACTORS and printed <= bound * factor(test.unit, unit)
+    ]
+    if printed <= 10 * bound:
+        ways.append(f"{printed / 10:g} with the decimal mark one place further left")
+    return "; " + ", or ".join(ways) if ways else ""

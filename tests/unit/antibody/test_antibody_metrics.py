@@ -280,6 +280,16 @@ def test_titres_that_halve_every_28_days_have_a_half_life_of_28_days() -> None:
     assert m["lower"] < 28 < m["upper"]
 
 
+def test_a_rebound_after_seronegativity_does_not_move_the_start_of_the_decline() -> None:
+    fall = [640, 320, 160, 80, "<40", "<40"]
+    days = [-1.0, 28, 56, 84, 112, 140]
+    alone = metrics(days, fall).loc["antibody_half_life"]
+    rebound = metrics([*days, 200], [*fall, 1280]).loc["antibody_half_life"]
+    assert alone["status"] == "estimated"
+    assert rebound["value"] == pytest.approx(alone["value"])
+    assert (rebound["window_start"], rebound["window_end"]) == (28, 112)
+
+
 def test_a_negative_result_at_the_end_shortens_the_half_life_against_leaving_it_out() -> None:
     without = metrics([-1, 14, 28, 42], [640, 320, 320, 160]).loc["antibody_half_life", "value"]
     with_it = metrics([-1, 14, 28, 42, 56, 70], [640, 320, 320, 160, "<10", "<10"])

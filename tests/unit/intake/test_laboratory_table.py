@@ -266,3 +266,12 @@ def test_a_cell_of_ten_megabytes_is_told_and_not_shown(tmp_path: Path) -> None:
     assert len(results) == 0
     assert "10000000 characters" in qc["message"].iloc[0]
     assert len(qc.to_csv()) < 2000
+
+
+def test_an_impossible_number_is_told_with_the_unit_that_would_make_it_possible() -> None:
+    igg = {"column": "igg", "analyte": "igg", "assay": "nephelometry", "unit": "g/L"}
+    results, qc = read(
+        grid(["patient", "day", "igg"], ["1003", 7, 484]), mapping(matrix="serum", values=[igg])
+    )
+    assert not len(results)
+    assert "4.84 g/L if it was printed in mg/dL, or 48.4 with the decimal mark" in qc["message"].iloc[0]
