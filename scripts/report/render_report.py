@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from cartrace import config, metrics, provenance, tables
+from cartrace import config, provenance, registry, tables
 from cartrace.report.page import ReportData, render
 
 INPUTS = (
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     settings = config.load(json.loads(arguments.settings), "settings")
     frames = {name: tables.read_table(getattr(arguments, name), tables.TABLES[name]) for name in INPUTS}
-    data = ReportData(**frames, registry=metrics.load_all(), versions=provenance.versions())
+    data = ReportData(**frames, registry=registry.load_all(), versions=provenance.versions())
     page = render(data, settings)
     with tables.replacing(arguments.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

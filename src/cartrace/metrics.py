@@ -1,4 +1,4 @@
-"""The registry of metrics.
+"""What a metric is, and where each is registered.
 
 Each metric is registered once, beside the function that computes it, with its
 unit rule, its definition, its source and its CDISC code. docs/metrics.md is
@@ -7,7 +7,6 @@ generated from here, and the report takes its labels from here.
 
 from __future__ import annotations
 
-import importlib
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -39,19 +38,6 @@ class Metric:
 
 REGISTRY: dict[str, Metric] = {}
 
-GROUPS = ("peak", "area", "terminal", "expansion", "persistence", "depletion", "antibody")
-"""Order of the groups in tables and pages. The metrics of a group are registered by one module,
-so that their order never depends on which module was imported first."""
-
-MODULES = (
-    "cartrace.kinetics.nca",
-    "cartrace.kinetics.expansion",
-    "cartrace.kinetics.persistence",
-    "cartrace.depletion.metrics",
-    "cartrace.antibody.metrics",
-)
-"""The modules whose import fills the registry."""
-
 
 def register(metric: Metric) -> Metric:
     """Add ``metric`` to the registry.
@@ -65,13 +51,6 @@ def register(metric: Metric) -> Metric:
         raise ValueError(f"metric '{metric.name}' is registered twice")
     REGISTRY[metric.name] = metric
     return metric
-
-
-def load_all() -> dict[str, Metric]:
-    """Import every module that registers metrics and return the registry."""
-    for module in MODULES:
-        importlib.import_module(module)
-    return dict(sorted(REGISTRY.items(), key=lambda item: GROUPS.index(item[1].group)))
 
 
 def find(name: str) -> Metric:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cartrace import config, generated, metrics, tables
+from cartrace import config, generated, registry, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,11 +32,11 @@ def test_every_table_and_every_metric_has_its_row() -> None:
     page = generated.tables_page()
     assert all(f"`{c.name}`" in page for t in tables.TABLES.values() for c in t.columns)
     page = generated.metrics_page()
-    assert all(f"`{name}`" in page for name in metrics.load_all())
+    assert all(f"`{name}`" in page for name in registry.load_all())
 
 
 def test_every_metric_says_what_it_is_and_where_that_comes_from() -> None:
-    for metric in metrics.load_all().values():
+    for metric in registry.load_all().values():
         assert metric.definition.endswith("."), metric.name
         assert metric.source, metric.name
         assert metric.label, metric.name
@@ -47,8 +47,8 @@ def test_the_metrics_of_a_group_come_from_one_module_so_that_their_order_is_fixe
     import sys
 
     def order(first: str) -> str:
-        code = f"import {first}; from cartrace import metrics; print(list(metrics.load_all()))"
+        code = f"import {first}; from cartrace import registry; print(list(registry.load_all()))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         return done.stdout
 
-    assert len({order(module) for module in metrics.MODULES}) == 1
+    assert len({order(module) for module in registry.MODULES}) == 1

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from cartrace import metrics
-from cartrace.metrics import GROUPS, REGISTRY, Metric, find, label_of, load_all, register, unit_of
+from cartrace.metrics import REGISTRY, Metric, find, label_of, register, unit_of
+from cartrace.registry import GROUPS, load_all
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_units_follow_the_course():
 
 
 def test_the_order_never_depends_on_what_was_imported_first():
-    program = "{}from cartrace import metrics; print(*metrics.load_all())"
+    program = "{}from cartrace import registry; print(*registry.load_all())"
     orders = {
         subprocess.run(
             [sys.executable, "-c", program.format(first)], capture_output=True, text=True, check=True

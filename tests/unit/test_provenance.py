@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cartrace import metrics, provenance
+from cartrace import provenance, registry
 from cartrace.provenance import SourceError, sources
 
 
@@ -149,9 +149,9 @@ def test_paths_are_absolute_existing_and_the_same_each_time():
 
 
 def test_the_metric_registry_rests_on_every_module_that_it_loads():
-    found = sources("cartrace.metrics")
-    assert metrics.MODULES
-    for module in metrics.MODULES:
+    found = sources("cartrace.registry")
+    assert registry.MODULES
+    for module in registry.MODULES:
         assert set(sources(module)) <= set(found)
         assert any(path.endswith(module.rpartition(".")[2] + ".py") for path in found)
 

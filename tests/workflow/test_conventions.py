@@ -55,7 +55,7 @@ def test_the_name_of_a_rule_travels_to_its_script_and_its_tests(stage: str, name
 def test_a_rule_lists_the_code_of_its_own_script(stage: str, name: str, body: str) -> None:
     assert f'code=sources("{stage}/{name}.py")' in body
     listed = provenance.sources_of_script(REPOSITORY / f"scripts/{stage}/{name}.py")
-    assert any(Path(p).parent.name == stage for p in listed), "a script rests on the room of its stage"
+    assert len(listed) > 1, "a script rests on the package"
 
 
 @pytest.mark.parametrize(("stage", "name", "body"), RULES)

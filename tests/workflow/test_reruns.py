@@ -13,13 +13,21 @@ from tests.workflow.conftest import Workplace
 
 pytestmark = pytest.mark.slow
 
+LAST = {"assemble_metrics": 1, "summarise_cohort": 1, "associate": 1, "export_tables": 1, "render_report": 1}
+"""What follows any change of a metric."""
+
 COHORT = {
     "assemble_measurements": 1,
     "compute_kinetics": 1,
-    "summarise_cohort": 1,
-    "export_tables": 1,
-    "render_report": 1,
+    "compute_depletion": 1,
+    "compute_antibody": 1,
+    "fit_population_decay": 1,
+    **LAST,
 }
+"""What follows any change of a measurement."""
+
+SHEETS = {"check_sheets": 1, "describe_subjects": 1, **COHORT}
+"""What follows any change of a sheet."""
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -57,9 +65,8 @@ def test_a_finished_trial_has_nothing_to_do(workplace: Workplace) -> None:
 def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
     files = rows(workplace.trial / "sheets/files.tsv")
     assert workplace.planned("--forceall") == {
-        "check_sheets": 1,
         "read_laboratory_table": len(files),
-        **COHORT,
+        **SHEETS,
     }
 
 
@@ -117,8 +124,25 @@ def test_a_changed_file_with_an_old_date_is_noticed(workplace: Workplace) -> Non
 
 def test_a_changed_threshold_reruns_the_rules_that_take_it(workplace: Workplace) -> None:
     set_option(workplace.trial, ["kinetics", "half_life", "min_adj_r2"], 0.9)
-    expected = {k: v for k, v in COHORT.items() if k != "assemble_measurements"}
-    assert workplace.planned() == expected
+    assert workplace.planned() == {"compute_kinetics": 1, **LAST}
+
+
+def test_a_changed_definition_of_depletion_reruns_depletion(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["depletion", "confirm_end"], 1)
+    assert workplace.planned() == {"compute_depletion": 1, **LAST}
+
+
+def test_a_new_event_reruns_what_rests_on_the_sheets_but_reads_no_file(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/events.tsv"
+    records = rows(sheet)
+    new = dict.fromkeys(records[0], "") | {
+        "subject_id": records[0]["subject_id"],
+        "date": records[0]["date"],
+        "kind": "other",
+        "label": "remark",
+    }
+    write_rows(sheet, [*records, new])
+    assert workplace.planned() == SHEETS
 
 
 def test_a_changed_title_is_the_report_alone(workplace: Workplace) -> None:
@@ -134,7 +158,9 @@ def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace)
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("kinetics/nca.py", {k: v for k, v in COHORT.items() if k != "assemble_measurements"}),
+        ("kinetics/nca.py", {"compute_kinetics": 1, **LAST}),
+        ("depletion/episodes.py", {"compute_depletion": 1, **LAST}),
+        ("antibody/mixed.py", {"fit_population_decay": 1, "export_tables": 1, "render_report": 1}),
         ("report/page.py", {"render_report": 1}),
         ("report/export.py", {"export_tables": 1}),
         ("intake/plausibility.py", COHORT),
@@ -155,7 +181,7 @@ def test_a_new_subject_reruns_only_what_needs_the_clock(workplace: Workplace) ->
     write_rows(infusions, [*rows(infusions), {**rows(infusions)[0], "subject_id": "NEW-001"}])
     planned = workplace.planned()
     assert planned.pop("read_laboratory_table", 0) < len(rows(workplace.trial / "sheets/files.tsv"))
-    assert planned == {"check_sheets": 1, **COHORT}
+    assert planned == SHEETS
 
 
 def test_a_sheet_written_in_another_order_of_columns_is_no_change(workplace: Workplace) -> None:

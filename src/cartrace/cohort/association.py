@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from cartrace import metrics as registry
+from cartrace import registry
 from cartrace.analytes import ANALYTES, ANTIBODY, EXPANSION
 from cartrace.cohort.ranks import Permutations, RankTest, TiedError, compare_groups, mantel_scores, spearman
 from cartrace.cohort.summary import count_reasons
+from cartrace.metrics import label_of
 from cartrace.problems import Problem, did_you_mean, raise_if_any
 from cartrace.tables import ASSOCIATIONS, rows
 
@@ -191,7 +192,7 @@ def _check(rules: Association) -> None:
     for field in ("expansion", "depletion", "antibody"):
         for name in getattr(rules, field):
             try:
-                registry.label_of(name)
+                label_of(name)
             except KeyError:
                 problems.append(
                     Problem(
@@ -221,7 +222,7 @@ def _variables(
         for name in names:
             course = f"{ANALYTES[analyte].label} ({matrix}, {assay}, {unit})"
             found = of_type[of_type["metric"] == name].set_index("subject_id").reindex(subjects["subject_id"])
-            yield _variable(f"{registry.label_of(name)}, {course}", found, rules)
+            yield _variable(f"{label_of(name)}, {course}", found, rules)
 
 
 def _variable(name: str, found: pd.DataFrame, rules: Association) -> Variable:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from cartrace import metrics as registry
+from cartrace import registry
 from cartrace.cohort.groups import ALL, cohorts
 from cartrace.cohort.survival import kaplan_meier, turnbull
+from cartrace.metrics import find
 from cartrace.tables import COHORT_SUMMARY, SURVIVAL, rows
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def summarise(metrics: pd.DataFrame, subjects: pd.DataFrame, settings: Cohort) -
         When a metric is not in the registry.
     """
     registry.load_all()
-    registered = {str(name): registry.find(str(name)) for name in metrics["metric"].unique()}
+    registered = {str(name): find(str(name)) for name in metrics["metric"].unique()}
     # One order of rows, so that sums never depend on the order of the input.
     ordered = metrics.sort_values(["subject_id", "metric"], kind="stable")
     statistics: list[dict[str, object]] = []

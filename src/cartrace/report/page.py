@@ -90,7 +90,7 @@ class ReportData:
     associations: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ASSOCIATIONS))
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
     registry: Mapping[str, Metric] = field(default_factory=dict)
-    """Metric name to definition, as ``cartrace.metrics.load_all`` gives."""
+    """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Program to version, as ``cartrace.provenance.versions`` gives."""
 

@@ -8,7 +8,8 @@ from cartrace import metrics as registered
 from cartrace import tables
 from cartrace.cohort.summary import bracket, count_reasons, describe, share, summarise
 from cartrace.config import Cohort
-from cartrace.metrics import Metric, load_all, register
+from cartrace.metrics import Metric, register
+from cartrace.registry import load_all
 
 
 def metric(subject, name, value=None, *, status="estimated", lower=None, upper=None, reason=None, **course):

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from cartrace.kinetics.course import compute_metrics
-from cartrace.metrics import MODULES, find, load_all
+from cartrace.metrics import find
+from cartrace.registry import MODULES, load_all
 from cartrace.tables import INFUSIONS, MEASUREMENTS, conform, empty
 
 
