@@ -131,11 +131,16 @@ def _auc(auc: Auc) -> str:
         else " Between equal values, and next to a 0, the linear rule took its place."
     )
     wanted = f"Partial areas: days {windows}. " if auc.windows else ""
+    few = (
+        f" An area with fewer than {auc.min_points} results in it is not estimable."
+        if auc.min_points > 0
+        else ""
+    )
     return (
         f"Areas were computed with {_TRAPEZOID[auc.method]}.{fallback} {wanted}Values at the edges of a window were interpolated "
         f"by the same rule. {start} {_BEYOND[auc.extrapolation]} The area to infinity adds the last "
         "quantifiable value divided by lambda_z, and is not estimable when more than "
-        f"{auc.max_extrapolated_percent:g} % of it is extrapolated."
+        f"{auc.max_extrapolated_percent:g} % of it is extrapolated.{few}"
     )
 
 
@@ -193,7 +198,8 @@ def _stein(stein: Stein) -> str:
         "CPT Pharmacometrics Syst Pharmacol) was fitted to each course with at least "
         f"{stein.min_points} quantifiable results, by maximum likelihood with results below a limit as "
         "left-censored. A parameter whose standard error on the log scale exceeds "
-        f"{stein.max_relative_se:g} is reported as not identifiable."
+        f"{stein.max_relative_se:g} is reported as not identifiable. The 95 % limits use Student's t with the "
+        "residual degrees of freedom."
     )
 
 
@@ -300,7 +306,8 @@ def _cohort(config: Config) -> str:
     )
     n = config.cohort.min_n
     text = (
-        "Summaries use estimates only and state beside them how many values are censored or not estimable. "
+        "Summaries state beside them how many values are censored or not estimable. Where values are censored, only "
+        "the order statistics that they leave certain are given, and a median may be an interval. "
         f"Means and medians need at least {n} {'estimate' if n == 1 else 'estimates'}. Times to an event were "
         "summarised with the Kaplan-Meier estimator (event at the first result that shows it) and, since they "
         f"are intervals, with the Turnbull estimator. {each}".strip()

@@ -129,3 +129,10 @@ def test_every_section_is_whole_sentences() -> None:
         assert text.endswith(".")
         assert "  " not in text
         assert "None" not in text
+
+
+def test_the_methods_tell_the_fewest_results_of_an_area_and_how_the_limits_are_made() -> None:
+    text = text_of({"auc": {"min_points": 3}})
+    assert "An area with fewer than 3 results in it is not estimable." in text
+    assert "An area with fewer" not in text_of({"auc": {"min_points": 0}})
+    assert "Student's t with the residual degrees of freedom" in text

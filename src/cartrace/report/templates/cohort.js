@@ -222,7 +222,7 @@
       into.append(h("p", { class: "notice" }, "No summary for this choice."));
       return;
     }
-    into.append(h("p", { class: "say" }, "Statistics use estimates only. The columns beside them say how many patients have a bound or no value."));
+    into.append(h("p", { class: "say" }, "Where some values are only bounds, the statistics that they leave open are missing, and a median may be an interval. The columns beside them say how many patients have a bound or no value."));
     const pair = (a, b) => (a === null ? "–" : b === null ? num(a) : `${num(a)} (${num(b)})`);
     const span = (a, b) => (a === null ? "–" : `${num(a)} to ${num(b)}`);
     const share = (r) => landmark(D.metric_names[S.name[r]].name);
@@ -240,8 +240,9 @@
         const how = T(S.median_method[r]);
         const curve = how.startsWith("turnbull") ? "Turnbull" : "Kaplan-Meier";
         if (how.includes("not reached")) return explain(h("span", { class: "bound" }, "not reached"), `The ${curve} curve stays above one half`);
-        if (!how || how === "sample" || S.median[r] === null) return num(S.median[r]);
         const limit = (c, open) => (S[c] && S[c][r] !== null ? num(S[c][r]) : open);
+        if (how === "bounds") return explain(h("span", { class: "bound" }, `${limit("median_lower", "…")} to ${limit("median_upper", "…")}`), "The median lies in this interval: some values are only bounds");
+        if (!how || how === "sample" || S.median[r] === null) return num(S.median[r]);
         return explain(h("span", { class: "bound" }, num(S.median[r])), `Median of the ${curve} curve, 95 % interval ${limit("median_lower", "not known")} to ${limit("median_upper", "not reached")}`);
       } },
       { label: "Quartiles", n: true, cell: (r) => (share(r) ? (S.share_lower && S.share_lower[r] !== null ? explain(h("span", { class: "bound" }, `${pct(S.share_lower[r])} to ${pct(S.share_upper[r])}`), "Exact 95 % interval of the share") : "–") : span(S.q1[r], S.q3[r])) },
