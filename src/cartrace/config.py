@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cartrace.analytes import ANALYTES, DEPLETION
 from cartrace.problems import Problem, did_you_mean, raise_if_any
+from cartrace.validation import problem_of
 from cartrace.vocabulary import EVENT_KINDS
 
 
@@ -721,44 +722,6 @@ def check(raw: Mapping[str, Any], file: str = "config") -> tuple[Config, list[Pr
         faults = error.errors()
     bad = {str(fault["loc"][0]) for fault in faults if fault["loc"]}
     rest = {key: value for key, value in raw.items() if key not in bad}
-    problems = [_problem(fault, file) for fault in faults]
+    problems = [problem_of(fault, file, Config) for fault in faults]
     # A fault of the whole (no single section to blame) leaves nothing to go on with.
     return (check(rest, file)[0] if bad else Config()), problems
-
-
-def _problem(error: Any, file: str) -> Problem:
-    location = [str(part) for part in error["loc"]]
-    dotted = ".".join(location) or "(top)"
-    if error["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
-        return Problem(
-            file=file,
-            column=dotted,
-            found=f"unknown key '{location[-1]}'",
-            allowed=", ".join(allowed) or "no keys",
-            suggestion=did_you_mean(location[-1], allowed),
-        )
-    found = "nothing" if error["type"] == "missing" else repr(error.get("input"))
-    return Problem(file=file, column=dotted, found=found[:200], allowed=error["msg"])
-
-
-def _keys_at(location: list[str]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        if part.isdigit():
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        model = _section_in(field.annotation)
-    return list(getattr(model, "model_fields", {}))
-
-
-def _section_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_in(inner)
-        if found is not None:
-            return found
-    return None

@@ -74,6 +74,13 @@ COURSE_KEY = ("subject_id", "infusion", "matrix", "analyte", "assay")
 """With a unit, these columns identify one course: one patient, one infusion, one
 compartment, one analyte, one assay. Courses are never mixed."""
 
+_COURSE_TYPE = (
+    Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+    Column("analyte", "text", "Analyte.", required=True),
+    Column("assay", "text", "Assay.", required=True),
+    Column("course_unit", "text", "Unit of the measurements that this rests on.", required=True),
+)
+
 MEASUREMENTS = Table(
     "measurements",
     "One laboratory result: what was measured in which sample, on the clock of its infusion.",
@@ -142,10 +149,7 @@ METRICS = Table(
     (
         Column("subject_id", "text", "Subject.", required=True),
         Column("infusion", "integer", "Number of the infusion.", required=True),
-        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
-        Column("analyte", "text", "Analyte of the course.", required=True),
-        Column("assay", "text", "Assay of the course.", required=True),
-        Column("course_unit", "text", "Unit of the measurements that the metric rests on.", required=True),
+        *_COURSE_TYPE,
         Column("metric", "text", "Name in the registry (docs/metrics.md).", required=True),
         Column("value", "number", "Point estimate; empty when censored without one, or not estimable."),
         Column(
@@ -191,10 +195,7 @@ COHORT_SUMMARY = Table(
     (
         Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
         Column("infusion", "integer", "Number of the infusion.", required=True),
-        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
-        Column("analyte", "text", "Analyte.", required=True),
-        Column("assay", "text", "Assay.", required=True),
-        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        *_COURSE_TYPE,
         Column("metric", "text", "Name in the registry.", required=True),
         Column("unit", "text", "Unit of the statistics."),
         Column("n", "integer", "Courses.", required=True),
@@ -247,10 +248,7 @@ SURVIVAL = Table(
     (
         Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
         Column("infusion", "integer", "Number of the infusion.", required=True),
-        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
-        Column("analyte", "text", "Analyte.", required=True),
-        Column("assay", "text", "Assay.", required=True),
-        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        *_COURSE_TYPE,
         Column("metric", "text", "The time-to-event metric.", required=True),
         Column(
             "estimator",
@@ -349,10 +347,7 @@ EPISODES = Table(
     (
         Column("subject_id", "text", "Subject.", required=True),
         Column("infusion", "integer", "Number of the infusion.", required=True),
-        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
-        Column("analyte", "text", "Analyte.", required=True),
-        Column("assay", "text", "Assay.", required=True),
-        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        *_COURSE_TYPE,
         Column("episode", "integer", "Number of the episode in its course, from 1.", required=True),
         Column(
             "start_lower",
@@ -376,10 +371,7 @@ MODELS = Table(
     "Parameters of models over all subjects, such as the decay of an antibody.",
     (
         Column("model", "text", "Name of the model.", required=True),
-        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
-        Column("analyte", "text", "Analyte.", required=True),
-        Column("assay", "text", "Assay.", required=True),
-        Column("course_unit", "text", "Unit of the measurements.", required=True),
+        *_COURSE_TYPE,
         Column("parameter", "text", "Name of the parameter.", required=True),
         Column("value", "number", "Estimate."),
         Column("se", "number", "Standard error."),

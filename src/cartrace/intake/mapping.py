@@ -30,6 +30,7 @@ from pydantic import (
 from cartrace.analytes import ANALYTES
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date
 from cartrace.units import canonical
+from cartrace.validation import problem_of
 from cartrace.vocabulary import MATRICES
 
 Meaning = Literal["missing", "not_done", "BLD", "BLQ", "unreadable"]
@@ -439,7 +440,7 @@ def load_mapping(raw: MappingABC[str, Any] | Any, file: str) -> Mapping:
     try:
         return Mapping.model_validate(dict(raw))
     except ValidationError as error:
-        raise InputError([_problem(e, file) for e in error.errors()]) from None
+        raise InputError([problem_of(e, file, Mapping) for e in error.errors()]) from None
 
 
 def read_mapping(path: Path, file: str) -> Mapping:
@@ -473,46 +474,3 @@ def read_mapping(path: Path, file: str) -> Mapping:
             ]
         ) from None
     return load_mapping(raw, file)
-
-
-def _problem(error: Any, file: str) -> Problem:
-    location = [str(part) for part in error["loc"]]
-    dotted = ".".join(location) or "(top)"
-    if error["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
-        return Problem(
-            file=file,
-            column=dotted,
-            found=f"unknown key '{location[-1]}'",
-            allowed=", ".join(allowed) or "no keys",
-            suggestion=did_you_mean(location[-1], allowed),
-        )
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        found = "nothing"
-    elif isinstance(error.get("input"), MappingABC):
-        found = "a mapping that does not fit together" if error["type"] == "value_error" else "a mapping"
-    else:
-        found = repr(error.get("input"))[:200]
-    return Problem(file=file, column=dotted, found=found, allowed=message)
-
-
-def _keys_at(location: list[str]) -> list[str]:
-    model: Any = Mapping
-    for part in location:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is not None:
-            model = _part_in(field.annotation)
-        elif part.isdigit() or model is not Mapping:
-            continue  # an index, or a free key such as a test's name
-    return list(getattr(model, "model_fields", {}))
-
-
-def _part_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _part_in(inner)
-        if found is not None:
-            return found
-    return None

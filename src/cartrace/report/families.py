@@ -29,7 +29,13 @@ MATRIX_LABELS = {
     "infusion_product": "infusion product",
     "other": "other specimen",
 }
-ASSAY_LABELS = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", "flow": "flow cytometry"}
+ASSAY_LABELS = {
+    "qpcr": "qPCR",
+    "ddpcr": "ddPCR",
+    "elisa": "ELISA",
+    "flow": "flow cytometry",
+    "cba": "cell-based assay",
+}
 
 
 def family_of(analyte: str) -> str:

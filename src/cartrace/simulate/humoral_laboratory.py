@@ -15,7 +15,14 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cartrace.simulate.humoral import UNITS, Humoral
-from cartrace.simulate.laboratory import Draw, LabTable, Result, Writer, results_by_subject
+from cartrace.simulate.laboratory import (
+    Draw,
+    LabTable,
+    Result,
+    Writer,
+    long_flow_tables,
+    results_by_subject,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -235,35 +242,9 @@ def titre_cell(titre: float, start: int) -> tuple[str, float]:
 def lay_out_b_cells(
     results: Sequence[Result], batches: Sequence[Sequence[str]], first_infusion: Mapping[str, date]
 ) -> list[LabTable]:
-    """One long semicolon file a batch, with decimal commas and dates of the draw."""
-    by_subject = results_by_subject(r for r in results if r.analyte in FLOW_TESTS)
-    tables = []
-    for number, subjects in enumerate(batches, 1):
-        table = LabTable(
-            file_id=f"b_cells_batch_{number:02d}",
-            path=f"flow/b_cells_batch_{number:02d}.csv",
-            mapping="b_cells",
-            header=(("Patient", "Drawn", "Visit", "Material", "Population", "Result", "Unit"),),
-            delimiter=";",
-            subjects=tuple(subjects),
-        )
-        for subject in subjects:
-            for r in by_subject.get(subject, []):
-                drawn = first_infusion[subject] + timedelta(days=r.draw.study_day)
-                table.places[r.place] = (len(table.rows), 5)
-                table.rows.append(
-                    [
-                        subject,
-                        drawn.strftime("%d.%m.%Y"),
-                        r.draw.visit,
-                        "EDTA blood",
-                        FLOW_TESTS[r.analyte],
-                        r.cell,
-                        "cells/µL",
-                    ]
-                )
-        tables.append(table)
-    return tables
+    """B-lineage cells: one long file a batch."""
+    tests = {analyte: (name, "cells/µL") for analyte, name in FLOW_TESTS.items()}
+    return long_flow_tables("b_cells", "Population", tests, results, batches, first_infusion=first_infusion)
 
 
 def lay_out_immunoglobulins(

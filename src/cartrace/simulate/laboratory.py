@@ -290,22 +290,39 @@ def add_qpcr_row(
 def lay_out_flow(
     results: Sequence[Result], batches: Sequence[Sequence[str]], first_infusion: Mapping[str, date]
 ) -> list[LabTable]:
-    """One long semicolon file a batch, with decimal commas and dates of the draw."""
-    by_subject = results_by_subject(r for r in results if r.analyte in FLOW_TESTS)
+    """CAR-T and T cells: one long file a batch."""
+    return long_flow_tables("flow", "Test", FLOW_TESTS, results, batches, first_infusion=first_infusion)
+
+
+def long_flow_tables(
+    name: str,
+    test_column: str,
+    tests: Mapping[str, tuple[str, str]],
+    results: Sequence[Result],
+    batches: Sequence[Sequence[str]],
+    *,
+    first_infusion: Mapping[str, date],
+) -> list[LabTable]:
+    """One long semicolon file a batch, with decimal commas and dates of the draw.
+
+    ``tests`` gives for each analyte the laboratory's name and unit; ``name`` is
+    the beginning of the file's name and its mapping.
+    """
+    by_subject = results_by_subject(r for r in results if r.analyte in tests)
     tables = []
     for number, subjects in enumerate(batches, 1):
         table = LabTable(
-            file_id=f"flow_batch_{number:02d}",
-            path=f"flow/flow_batch_{number:02d}.csv",
-            mapping="flow",
-            header=(("Patient", "Drawn", "Visit", "Material", "Test", "Result", "Unit"),),
+            file_id=f"{name}_batch_{number:02d}",
+            path=f"flow/{name}_batch_{number:02d}.csv",
+            mapping=name,
+            header=(("Patient", "Drawn", "Visit", "Material", test_column, "Result", "Unit"),),
             delimiter=";",
             subjects=tuple(subjects),
         )
         for subject in subjects:
             for result in by_subject.get(subject, []):
                 drawn = first_infusion[subject] + timedelta(days=result.draw.study_day)
-                test, unit = FLOW_TESTS[result.analyte]
+                test, unit = tests[result.analyte]
                 table.places[result.place] = (len(table.rows), 5)
                 table.rows.append(
                     [

@@ -1,0 +1,57 @@
+"""Faults that pydantic finds, told as :class:`cartrace.problems.Problem`.
+
+The configuration and the mapping files are both checked by models; one wording
+serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from cartrace.problems import Problem, did_you_mean
+
+
+def problem_of(fault: Any, file: str, model: type[BaseModel]) -> Problem:
+    """Turn one entry of ``ValidationError.errors()`` into a problem.
+
+    An unknown key is told with the keys that ``model`` allows at its place, and
+    with the nearest of them.
+    """
+    location = [str(part) for part in fault["loc"]]
+    dotted = ".".join(location) or "(top)"
+    if fault["type"] == "extra_forbidden":
+        allowed = keys_at(location[:-1], model)
+        return Problem(
+            file=file,
+            column=dotted,
+            found=f"unknown key '{location[-1]}'",
+            allowed=", ".join(allowed) or "no keys",
+            suggestion=did_you_mean(location[-1], allowed),
+        )
+    if fault["type"] == "missing":
+        found = "nothing"
+    elif isinstance(fault.get("input"), Mapping):
+        found = "a mapping that does not fit together" if fault["type"] == "value_error" else "a mapping"
+    else:
+        found = repr(fault.get("input"))[:200]
+    return Problem(file=file, column=dotted, found=found, allowed=fault["msg"].removeprefix("Value error, "))
+
+
+def keys_at(location: list[str], model: type[BaseModel]) -> list[str]:
+    """Return the keys that ``model`` allows at ``location``; steps through lists and free keys count not."""
+    place: Any = model
+    for part in location:
+        field = place.model_fields.get(part)
+        if field is not None:
+            place = _model_in(field.annotation) or place
+    return list(place.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in getattr(annotation, "__args__", ()))
+    return next(filter(None, found), None)
