@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -104,6 +104,22 @@ class CellReading:
     rounding: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Percentage:
+    """A number of a workbook that is shown as a percentage: 0.12 stands in the sheet as 12%."""
+
+    fraction: float
+
+    @property
+    def percent(self) -> float:
+        """The number before the sign; twelve digits, as 0.07 * 100 is not 7."""
+        return float(f"{self.fraction * 100:.12g}")
+
+    def __str__(self) -> str:
+        """Give it as the sheet shows it."""
+        return f"{self.percent:.12g}%"
+
+
 def show(cell: object) -> str:
     """Return a cell as it may be shown: one line, short, no control characters, no dates."""
     if isinstance(cell, (datetime, date)):
@@ -147,6 +163,11 @@ def parse_cell(cell: object, options: CellOptions) -> CellReading:
         )
     if isinstance(cell, (int, float)):
         return _number(cell, options)
+    if isinstance(cell, Percentage):
+        if options.unit != "%":
+            return CellReading("unread", note="a percentage where the unit is another")
+        reading = _number(cell.percent, options)
+        return replace(reading, note="read as a number in %") if reading.kind == "number" else reading
     text = str(cell).strip()
     if not text:
         return CellReading("missing")

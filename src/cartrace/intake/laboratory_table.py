@@ -15,13 +15,13 @@ import re
 import zipfile
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartrace.analytes import ANALYTES
-from cartrace.intake.cells import CellOptions, CellReading, parse_cell, show
+from cartrace.intake.cells import CellOptions, CellReading, Percentage, parse_cell, show
 from cartrace.intake.clock import EARLIEST, days_between, parse_date
 from cartrace.intake.mapping import TITRE, ColumnRef, Mapping, MatrixColumn, Test, ValueColumn
 from cartrace.intake.results import RESULTS
@@ -47,13 +47,15 @@ class Grid:
 
     ``header`` holds the joined header of each column; ``cells`` one tuple per
     row with values as the file holds them; ``row_numbers`` counts as a
-    spreadsheet does.
+    spreadsheet does. ``too_long`` holds the rows of a text file with more cells
+    than the header, and how many more.
     """
 
     file: str
     header: tuple[str, ...]
     cells: tuple[tuple[Any, ...], ...]
     row_numbers: tuple[int, ...]
+    too_long: MappingABC[int, int] = field(default_factory=dict)
 
 
 def read_grid(path: str | Path, mapping: Mapping, name: str | None = None) -> Grid:
@@ -85,7 +87,8 @@ def read_grid(path: str | Path, mapping: Mapping, name: str | None = None) -> Gr
         with path.open("rb") as handle:
             start = handle.read(8192)
         suffix = path.suffix.lower()
-        if suffix in {".xlsx", ".xlsm"}:
+        workbook = suffix in {".xlsx", ".xlsm"}
+        if workbook:
             lines = _read_workbook(path, mapping, name, start)
         elif suffix in {".csv", ".tsv", ".txt"}:
             lines = _read_text(path, mapping, name, start)
@@ -97,7 +100,7 @@ def read_grid(path: str | Path, mapping: Mapping, name: str | None = None) -> Gr
         raise InputError(
             [Problem(name, f"a file that can't be read ({type(error).__name__})", "a readable file")]
         ) from None
-    return _to_grid(lines, mapping, name)
+    return _to_grid(lines, mapping, name, workbook=workbook)
 
 
 def _read_text(path: Path, mapping: Mapping, name: str, start: bytes) -> list[list[Any]]:
@@ -168,9 +171,16 @@ def _read_workbook(path: Path, mapping: Mapping, name: str, start: bytes) -> lis
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             try:
-                return _sheet_cells(book, mapping, name)
+                lines, uncertain = _sheet_cells(book, mapping, name)
             finally:
                 book.close()
+            if uncertain:
+                book = openpyxl.load_workbook(path, read_only=True)
+                try:
+                    _put_formulas(lines, uncertain, book, mapping)
+                finally:
+                    book.close()
+        return lines
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - a broken workbook may fail anywhere in zip, XML or openpyxl
@@ -179,7 +189,10 @@ def _read_workbook(path: Path, mapping: Mapping, name: str, start: bytes) -> lis
         ) from None
 
 
-def _sheet_cells(book: Any, mapping: Mapping, name: str) -> list[list[Any]]:
+def _sheet_cells(book: Any, mapping: Mapping, name: str) -> tuple[list[list[Any]], set[tuple[int, int]]]:
+    """Return the cells, and the places (line, column) where a formula without a stored result may be."""
+    from openpyxl.cell.read_only import EmptyCell
+
     sheets = [s.title for s in book.worksheets]
     if mapping.sheet is None and len(sheets) != 1:
         raise InputError(
@@ -200,19 +213,49 @@ def _sheet_cells(book: Any, mapping: Mapping, name: str) -> list[list[Any]]:
     # A workbook may claim a million empty rows; count what is there.
     sheet.reset_dimensions()
     lines: list[list[Any]] = []
+    uncertain: set[tuple[int, int]] = set()
     cells = 0
-    for line in sheet.iter_rows(values_only=True):
-        values = list(line)
+    for line in sheet.iter_rows():
+        values = [_cell_value(c) for c in line]
+        # A formula whose result is the empty text has the type str; one that no program computed has none.
+        uncertain.update(
+            (len(lines), n)
+            for n, c in enumerate(line)
+            if values[n] is None and c.data_type != "str" and not isinstance(c, EmptyCell)
+        )
         while values and values[-1] is None:
             values.pop()
         lines.append(values)
         cells += len(values)
         if cells > MAX_CELLS or len(lines) > MAX_ROWS:
             raise InputError([Problem(name, "too many cells", f"at most {MAX_CELLS:,} cells")])
-    return lines
+    return lines, uncertain
 
 
-def _to_grid(lines: list[list[Any]], mapping: Mapping, name: str) -> Grid:
+def _cell_value(cell: Any) -> Any:
+    """Return the value of a workbook's cell; a number that is shown as a percentage stays one."""
+    value = cell.value
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or "%" not in cell.number_format:
+        return value
+    # A quoted or escaped sign is text beside the number; a bare one shows a hundred times the number.
+    return Percentage(value) if "%" in re.sub(r'"[^"]*"|\.', "", cell.number_format) else value
+
+
+def _put_formulas(
+    lines: list[list[Any]], uncertain: set[tuple[int, int]], book: Any, mapping: Mapping
+) -> None:
+    """Put the text of a formula where its result was never computed; an empty cell would hide it."""
+    sheet = book.worksheets[0] if mapping.sheet is None else book[mapping.sheet]
+    sheet.reset_dimensions()
+    for number, line in enumerate(sheet.iter_rows()):
+        for n, cell in enumerate(line):
+            if cell.data_type == "f" and (number, n) in uncertain:
+                values = lines[number]
+                values.extend([None] * (n + 1 - len(values)))
+                values[n] = str(cell.value) if isinstance(cell.value, str) else "="
+
+
+def _to_grid(lines: list[list[Any]], mapping: Mapping, name: str, *, workbook: bool) -> Grid:
     first = mapping.skip_rows + mapping.header_rows
     if len(lines) < first or not any(_text(c) for c in lines[first - 1]):
         raise InputError(
@@ -240,11 +283,17 @@ def _to_grid(lines: list[list[Any]], mapping: Mapping, name: str) -> Grid:
     header = tuple(" / ".join(p for p in parts if p) for parts in zip(*levels, strict=True))
     body: list[tuple[Any, ...]] = []
     numbers: list[int] = []
+    # In a workbook a cell right of the table is a remark. In a text file it is a mark that divides what it
+    # should not (1,5 between commas), or a header that lacks a name: then every cell may stand in a wrong column.
+    named = max(len(line) for line in lines[mapping.skip_rows : first])
+    too_long: dict[int, int] = {}
     for number, line in enumerate(lines[first:], first + 1):
+        if not workbook and any(_text(c) for c in line[named:]):
+            too_long[number] = len(line) - named
         if any(_text(c) for c in line):
             body.append(tuple(line) + (None,) * (width - len(line)))
             numbers.append(number)
-    return Grid(name, header, tuple(body), tuple(numbers))
+    return Grid(name, header, tuple(body), tuple(numbers), too_long)
 
 
 def _text(cell: Any) -> str:
@@ -320,7 +369,7 @@ def read_results(
 
 def _find_columns(grid: Grid, mapping: Mapping) -> tuple[dict[str, int], list[_Value]]:
     problems: list[Problem] = []
-    first_row = grid.row_numbers[0] - 1 if grid.row_numbers else None
+    first_row = mapping.skip_rows + mapping.header_rows
     by_name: dict[str, list[int]] = {}
     for n, text in enumerate(grid.header):
         if text:
@@ -527,6 +576,20 @@ class _Reader:
     def read_row(self, row: int, line: Sequence[Any]) -> None:
         if any(_text(line[index]) in texts for index, texts in self.ignored):
             self.left_out.setdefault("ignore_rows", []).append(row)
+            return
+        more = self.grid.too_long.get(row)
+        if more:
+            self.find(
+                "row_too_long",
+                "fail",
+                row,
+                None,
+                f"The row has {more} more {'cell' if more == 1 else 'cells'} than the header, so that a cell may "
+                "stand in a wrong column; the row is left out.",
+                value=f"{more} more",
+                limit="as many cells as the header",
+                suggestion="a decimal comma between commas, a delimiter inside a text, or a header that lacks a name",
+            )
             return
         common = self.who_and_when(row, line)
         if common is None:
@@ -776,6 +839,13 @@ class _Reader:
             self.mapping.decimal, self.mapping.thousands, dict(self.mapping.text), test.unit
         )
         reading = parse_cell(cell, options)
+        if isinstance(cell, Percentage) and reading.kind == "number" and test.scale * multiplier != 1.0:
+            # Whoever wrote the scale may have meant the stored 0.12, or the 12 % that is shown.
+            reading = CellReading(
+                "unread",
+                note="a percentage that would be scaled again",
+                suggestion="take scale out of the mapping",
+            )
         about = {
             "subject_id": common.get("subject_id"),
             "sample_id": common.get("sample_id"),

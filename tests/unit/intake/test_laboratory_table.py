@@ -275,3 +275,63 @@ def test_an_impossible_number_is_told_with_the_unit_that_would_make_it_possible(
     )
     assert not len(results)
     assert "4.84 g/L if it was printed in mg/dL, or 48.4 with the decimal mark" in qc["message"].iloc[0]
+
+
+def test_a_percentage_of_a_workbook_is_the_number_that_is_shown(tmp_path: Path) -> None:
+    path = book(tmp_path / "t.xlsx", S=[["patient", "day", "share"], *(["P1", n, 0.07] for n in range(4))])
+    workbook = openpyxl.load_workbook(path)
+    for row, shown_as in enumerate(["0%", "0.00%;-0.00%", '0.00" %"', "General"], 2):
+        workbook["S"].cell(row, 3).number_format = shown_as
+    workbook.save(path)
+    share = {"column": "share", "analyte": "car_t_fraction", "assay": "flow", "unit": "%"}
+    m = mapping(values=[share])
+    results, qc = read(read_grid(path, m), m)
+    # A quoted sign is text beside the number 0.07.
+    assert list(results["value"]) == [7.0, 7.0, 0.07, 0.07]
+    assert list(qc["message"]) == ["Cell '7%': read as a number in %."] * 2
+
+    scaled = mapping(values=[share | {"scale": 100}])
+    results, qc = read(read_grid(path, scaled), scaled)
+    assert list(results["source_row"]) == [4, 5]
+    assert list(qc["verdict"]) == ["warn", "warn"]
+    assert qc["message"].str.contains("scaled again").all()
+
+    copies = mapping(values=[COPIES | {"column": "share"}])
+    results, qc = read(read_grid(path, copies), copies)
+    assert qc["message"].str.contains("a percentage where the unit is another").sum() == 2
+
+
+def test_a_formula_that_no_program_computed_is_told(tmp_path: Path) -> None:
+    path = book(
+        tmp_path / "t.xlsx",
+        S=[["patient", "day", "copies"], ["P1", 1, "=A1*2"], ["P1", 2, None], ["P1", 3, 70]],
+    )
+    results, qc = read(read_grid(path, mapping()), mapping())
+    assert list(results["source_row"]) == [4]
+    assert list(qc["source_row"]) == [2]
+    assert "a formula; cartrace runs none" in qc["message"].iloc[0]
+
+
+def test_a_row_of_a_text_file_with_more_cells_than_the_header_is_left_out_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("patient,day,copies\nP1,1,1234,5\nP1,2,70,,\nP1,3,80\n")
+    results, qc = read(read_grid(path, mapping()), mapping())
+    assert list(results["value"]) == [70, 80]
+    assert qc[["check", "verdict", "source_row", "value"]].to_numpy().tolist() == [
+        ["row_too_long", "fail", 2, "1 more"]
+    ]
+
+
+def test_a_remark_right_of_the_table_of_a_workbook_is_no_result(tmp_path: Path) -> None:
+    path = book(tmp_path / "t.xlsx", S=[["patient", "day", "copies"], ["P1", 1, 70, None, "repeated"]])
+    results, qc = read(read_grid(path, mapping()), mapping())
+    assert list(results["value"]) == [70]
+    assert len(qc) == 0
+
+
+def test_a_missing_column_is_told_with_the_row_of_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("title\npatient,day,copys\n\n\nP1,1,70\n")
+    m = mapping(skip_rows=1)
+    with pytest.raises(InputError, match=r"row 2, column 'copies'"):
+        read(read_grid(path, m), m)
