@@ -38,7 +38,7 @@ ANALYTES: dict[str, Analyte] = {
             ("copies/ug", "copies/cell", "copies/1000 cells", "copies/uL", "arbitrary"),
         ),
         Analyte("car_t_cells", "CAR+ T cells", "expansion", ("cells/uL", "arbitrary")),
-        Analyte("car_t_fraction", "CAR+ of T cells", "expansion", ("%",), {"%": 100.0}),
+        Analyte("car_t_fraction", "CAR+ share of T cells", "expansion", ("%",), {"%": 100.0}),
         Analyte("car_cd4_cells", "CAR+ CD4+ T cells", "expansion", ("cells/uL",)),
         Analyte("car_cd8_cells", "CAR+ CD8+ T cells", "expansion", ("cells/uL",)),
         Analyte("t_cells", "T cells", "lymphocyte", ("cells/uL",)),

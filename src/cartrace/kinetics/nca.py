@@ -45,12 +45,14 @@ def _define(
 
 _define("cmax", "Cmax", "course", "Highest quantifiable result after infusion.", "peak", cdisc="CMAX")
 _define("tmax", "Tmax", "day", "Day of Cmax, the first one when several are equal.", "peak", cdisc="TMAX")
-_define("tfirst", "Tfirst", "day", "Day of the first quantifiable result.", "peak")
-_define("tlast", "Tlast", "day", "Day of the last quantifiable result.", "peak", cdisc="TLST")
-_define("clast", "Clast", "course", "Result at Tlast.", "peak", cdisc="CLST")
+_define("tfirst", "First quantifiable (Tfirst)", "day", "Day of the first quantifiable result.", "peak")
+_define(
+    "tlast", "Last quantifiable (Tlast)", "day", "Day of the last quantifiable result.", "peak", cdisc="TLST"
+)
+_define("clast", "Last quantifiable result (Clast)", "course", "Result at Tlast.", "peak", cdisc="CLST")
 _define(
     "t_bql",
-    "Tbql",
+    "First below quantification (Tbql)",
     "day",
     "Day of the first result below quantification after Tlast, when persistence.confirm_blq results follow.",
     "peak",
@@ -59,7 +61,7 @@ _define(
 _define("auc_last", "AUC to last", "day*course", "Area from the start to Tlast.", "area", cdisc="AUCLST")
 _define(
     "auc_all",
-    "AUC all",
+    "AUC to first below quantification",
     "day*course",
     "Area to Tlast, and the triangle to the first result below quantification after it.",
     "area",
@@ -95,20 +97,32 @@ _define(
 _define("mrt", "Mean residence time", "day", "AUMC to last / AUC to last.", "terminal", cdisc="MRTIBLST")
 _define(
     "lambda_z",
-    "Lambda z",
+    "Terminal rate (lambda z)",
     "per day",
     "Rate of the terminal phase, by log-linear regression.",
     "terminal",
     cdisc="LAMZ",
 )
 _define("half_life", "Terminal half-life", "day", "ln 2 / lambda_z.", "terminal", cdisc="LAMZHL")
-_define("lambda_z_n_points", "Lambda z points", "none", "Results in the window.", "terminal", cdisc="LAMZNPT")
 _define(
-    "lambda_z_adj_r2", "Lambda z adjusted r2", "none", "Adjusted r2 of the window.", "terminal", cdisc="R2ADJ"
+    "lambda_z_n_points",
+    "Terminal rate, results used",
+    "none",
+    "Results in the window.",
+    "terminal",
+    cdisc="LAMZNPT",
+)
+_define(
+    "lambda_z_adj_r2",
+    "Terminal rate, adjusted r2",
+    "none",
+    "Adjusted r2 of the window.",
+    "terminal",
+    cdisc="R2ADJ",
 )
 _define(
     "lambda_z_span_ratio",
-    "Lambda z span",
+    "Terminal rate, half-lives spanned",
     "none",
     "Length of the window in half-lives.",
     "terminal",
@@ -116,7 +130,7 @@ _define(
 )
 _define(
     "lambda_z_intercept",
-    "Lambda z intercept",
+    "Terminal rate, intercept",
     "course",
     "Regression line at day 0: it is intercept * exp(-lambda_z t).",
     "terminal",

@@ -67,6 +67,9 @@ KEY_METRICS = (
 """The columns of the cohort table that are shown before the reader asks for more. A course has
 the metrics of its own family only."""
 
+_COURSE_OF_VARIABLE = re.compile(r"\((?P<matrix>\w+), (?P<assay>\w+), ")
+"""How cartrace.cohort.association names a course inside a variable."""
+
 _SCRIPTS = ("tools", "figures", "tables", "cohort", "panels", "patient", "quality", "routes")
 
 
@@ -543,8 +546,17 @@ def _episodes(episodes: pd.DataFrame, courses: pd.DataFrame, texts: Texts) -> Co
 
 
 def _named(associations: pd.DataFrame) -> pd.DataFrame:
-    """Write the units inside the names of the variables as people do."""
-    return associations.assign(**{c: associations[c].map(unit_label, na_action="ignore") for c in ("x", "y")})
+    """Write compartment, assay and unit inside the names of the variables as people do."""
+
+    def named(variable: str) -> str:
+        return unit_label(_COURSE_OF_VARIABLE.sub(_readable, variable))
+
+    return associations.assign(**{c: associations[c].map(named, na_action="ignore") for c in ("x", "y")})
+
+
+def _readable(course: re.Match[str]) -> str:
+    matrix, assay = course["matrix"], course["assay"]
+    return f"({MATRIX_LABELS.get(matrix, matrix)}, {ASSAY_LABELS.get(assay, assay)}, "
 
 
 def _waterfalls(

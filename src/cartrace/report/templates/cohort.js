@@ -117,7 +117,7 @@
       const drawn = curve.n.filter((_, k) => curve.median[k] !== null);
       const least = drawn.length ? Math.min(...drawn) : 0, most = drawn.length ? Math.max(...drawn) : 0;
       plot.parentNode.append(h("p", { class: "say" }, `The black line is the median over patients at ${D.by_visit ? "nominal visits" : "fixed day bins"} (n from ${least} to ${most}). ` +
-        (hidden ? `It is left out at ${plural(hidden, "time")}, where fewer than ${D.min_n} patients have a result or half or more are below a limit.` : "")));
+        (hidden ? `It is left out at ${plural(hidden, D.by_visit ? "visit" : "day bin")}, where fewer than ${D.min_n} patients have a result or half or more are below a limit.` : "")));
     }
   }
 

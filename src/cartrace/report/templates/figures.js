@@ -105,11 +105,11 @@
 
   const height = (type, p) => (P.y[p] === null ? type.floor : P.y[p]);
   function hover(type, course, p) {
-    const limit = P.y[p] === null ? "limit unknown" : `limit ${num(P.y[p])} ${type.unit}`;
+    const limit = P.y[p] === null ? "limit unknown" : type.titre ? `below 1:${num(P.y[p])}` : `limit ${num(P.y[p])} ${type.unit}`;
     const read = P.top[p] === null ? `${num(P.y[p])} ${type.unit}` : `1:${num(P.y[p])}, a titre from ${num(P.y[p])} to below ${num(P.top[p])}`;
     const what = [
       read, `below quantification (${limit})`, `not detected (${limit})`,
-      `above ${num(P.y[p])} ${type.unit}`, `measured 0 ${type.unit}`,
+      type.titre ? `above 1:${num(P.y[p])}` : `above ${num(P.y[p])} ${type.unit}`, `measured 0 ${type.unit}`,
     ][P.kind[p]];
     const visit = T(P.visit[p]);
     const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what];
@@ -196,9 +196,10 @@
   }
   function limitTraces(type, x, more = {}) {
     const traces = [];
+    const label = (name, limit) => (type.titre ? `Starting dilution 1:${num(limit)}` : `${name} ${num(limit)} ${type.unit}`);
     const shown = (limits, name, dash) => limits.slice(0, 2).forEach((limit) => traces.push({
       type: "scatter", mode: "lines", x, y: [limit, limit], hoverinfo: "text",
-      text: [1, 1].map(() => plain(`${name} ${num(limit)} ${type.unit}`)), name: plain(`${name} ${num(limit)} ${type.unit}`),
+      text: [1, 1].map(() => plain(label(name, limit))), name: plain(label(name, limit)),
       line: { color: SOFT, width: 1.2, dash }, legendrank: 900, ...more,
     }));
     shown(type.lloq, "Limit of quantification", "dash");

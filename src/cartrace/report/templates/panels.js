@@ -51,13 +51,13 @@
       if (T(C.level[r]) || C.percent[r] !== null) return `${num(C.n[r])} (${num(C.percent[r])} %)`;
       if (C.median[r] === null) return C.n[r] && T(C.variable[r]) === "Subjects" ? num(C.n[r]) : h("span", { class: "ne" }, "not known");
       const missing = C.n_total[r] - C.n[r];
-      const text = `${num(C.median[r])} (${num(C.minimum[r])} to ${num(C.maximum[r])})`;
+      const text = C.minimum[r] === C.maximum[r] ? num(C.median[r]) : `${num(C.median[r])} (${num(C.minimum[r])} to ${num(C.maximum[r])})`;
       return missing > 0 ? [text, h("small", { class: "missing" }, ` ${missing} not known`)] : text;
     };
-    into.append(h("h2", {}, "Table 1: the patients"), h("p", { class: "say" }, "Numbers are median (smallest to largest); categories are patients (share)."),
+    into.append(h("h2", {}, "Table 1: the patients"), h("p", { class: "say" }, "Numbers are median (smallest to largest), one number where all are equal; categories are patients (share)."),
       table([
         { label: "Characteristic", cls: "wide", cell: (x) => (x.level ? [h("span", { class: "nothing" }, x.variable + ": "), x.level] : [x.variable, x.unit ? h("small", {}, " " + x.unit) : null].filter(Boolean)) },
-        ...groups.map((g) => ({ label: g === "all" ? "All" : g, unit: `n = ${total(g)}`, n: true, cell: (x) => cell(x.of[g]) })),
+        ...groups.map((g) => ({ label: g === "all" ? "All" : g, unit: `n = ${total(g)}`, n: true, cls: "fold", cell: (x) => cell(x.of[g]) })),
       ], lines, { sticky: true, label: "Characteristics of the patients" }));
   }
 
@@ -243,12 +243,11 @@
       ...(whisker.x.length ? [{ type: "scatter", mode: "lines", ...whisker, name: "Left open by the dilutions", hoverinfo: "text", connectgaps: false, line: { color: INK, width: 1.6 } }] : []),
       ...mark(caps, "line-ew-open", "", INK, 7).map((t) => ({ ...t, showlegend: false })),
       ...mark(least, "triangle-down-open", "Bound: at least this fall", INK), ...mark(most, "triangle-up-open", "Bound: at most this fall", INK), ...mark(missing, "x-thin-open", "Not assessable", SOFT),
+      { type: "scatter", mode: "lines", x: [-0.7, order.length - 0.3], y: [-Math.log2(D.fold), -Math.log2(D.fold)], name: `${fold} fall`, hoverinfo: "skip", legendrank: 900, line: { color: SOFT, width: 1.2, dash: "dash" } },
     ], {
       height: 340, barmode: "overlay",
       xaxis: axis("", { tickmode: "array", tickvals: range(0, order.length), ticktext: order.map((s) => plain(shorten(D.subjects[s].id, 12))), showticklabels: order.length <= 40, tickangle: order.length > 8 ? -60 : 0, range: [-0.7, order.length - 0.3], showgrid: false, ticks: "" }),
       yaxis: axis("Change from baseline (log2)", { zeroline: true, zerolinecolor: "#8b97a3" }),
-      shapes: [{ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: -Math.log2(D.fold), y1: -Math.log2(D.fold), line: { color: SOFT, width: 1.2, dash: "dash" } }],
-      annotations: [{ xref: "paper", yref: "y", x: 1, y: -Math.log2(D.fold), xanchor: "right", yanchor: "bottom", showarrow: false, text: `${fold.toLowerCase()} fall`, font: { size: 11, color: SOFT } }],
     }, true);
     if (none.length) box.append(h("p", { class: "say" }, "Not assessable: ", none.flatMap((k, j) => [j ? ", " : "", explain(h("span", { class: "ne" }, D.subjects[w.s[k]].id), T(w.reason[k]) || "no reason given")]), "."));
   }

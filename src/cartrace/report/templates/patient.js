@@ -59,7 +59,7 @@
       h("div", { class: "turn" }, s > 0 ? h("a", { href: link(s - 1), rel: "prev" }, `← ${D.subjects[s - 1].id}`) : null, h("a", { href: "#/patients" }, "All patients"), s < n - 1 ? h("a", { href: link(s + 1), rel: "next" }, `${D.subjects[s + 1].id} →`) : null),
       h("h1", { tabindex: "-1" }, who.id));
     const fact = (label, value) => (value === null || value === "" ? null : h("span", {}, label + " ", h("b", {}, value)));
-    view.append(h("div", { class: "facts" }, fact("Cohort", who.cohort), fact("Sex", who.sex), fact("Age", who.age === null ? "" : num(who.age)), fact("Weight", who.weight === null ? "" : num(who.weight) + " kg"),
+    view.append(h("div", { class: "facts" }, fact("Cohort", who.cohort), fact("Sex", who.sex), fact("Age", who.age === null ? "" : plural(who.age, "year")), fact("Weight", who.weight === null ? "" : num(who.weight) + " kg"),
       fact(who.end_known ? "Followed to day" : "Last result on day", who.end === null ? "" : days(who.end)), fact("Results", who.results)));
     view.append(h("div", { class: "facts" }, who.infusions.map((i) => h("span", {}, `Infusion ${i.n} `, h("b", {}, [i.product, i.dose === null ? "" : `${num(i.dose)} ${i.unit}`].filter(Boolean).join(", ") || "product not named"),
       ` on day ${days(i.day)}${i.ld === null ? "" : `, lymphodepletion from day ${days(i.day + i.ld)}`}`))));
@@ -67,7 +67,7 @@
     const types = unique(courses.filter((c) => c.p[1] > c.p[0]).map((c) => c.t)).sort((a, b) => a - b);
     view.append(h("h2", {}, "Courses"));
     if (types.length) {
-      view.append(h("p", { class: "say" }, "Each panel is one compartment, one assay and one unit; all share the time axis. Vertical lines are infusions. Coloured ground: depleted; paler where the start or the end lies between two samples." + (types.some((t) => D.types[t].family === "expansion") ? " The orange window and line show which results made the half-life." : "")));
+      view.append(h("p", { class: "say" }, "Each panel is one compartment, one assay and one unit; all share the time axis. Vertical lines are infusions; dashed lines the limit of quantification (of a titre: the starting dilution), dotted ones the limit of detection. Coloured ground: depleted; paler where the start or the end lies between two samples." + (types.some((t) => D.types[t].family === "expansion") ? " The orange window and line show which results made the half-life." : "")));
       const main = mainTypes(types);
       const end = courses.flatMap((c) => range(...c.p)).reduce((a, p) => Math.max(a, P.study[p]), 0);
       const box = h("figure", {});
@@ -201,7 +201,7 @@
       const mine = courses.filter((c) => c.t === t);
       const panel = { yaxis: "y" + suffix, xaxis: "x" };
       const ground = (x0, x1, alpha, edge = 0) => shapes.push({ type: "rect", xref: "x", yref: `y${suffix} domain`, x0, x1, y0: 0, y1: 1, fillcolor: wash(colour, alpha), line: { width: edge, color: wash(colour, 0.5), dash: "dot" }, layer: "below" });
-      const note = (x, text, anchor, at = "top") => annotations.push({ xref: "x", yref: `y${suffix} domain`, x, y: at === "top" ? 1 : 0, xanchor: anchor, yanchor: at, showarrow: false, text, font: { size: 10.5, color: SOFT } });
+      const note = (x, text, anchor, at = "top") => annotations.push({ xref: "x", yref: `y${suffix} domain`, x, y: at === "top" ? 1 : 0, xanchor: anchor, yanchor: at, showarrow: false, text, font: { size: 10.5, color: SOFT }, bgcolor: "rgba(255,255,255,0.7)", borderpad: 1 });
       mine.forEach((c) => {
         const shift = (who.infusions.find((i) => i.n === c.i) || { day: 0 }).day;
         for (const e of episodesOf(c)) {
@@ -281,6 +281,10 @@
   }
   function patientTable(course) {
     const status = ["estimate", "upper bound", "lower bound", "interval", "no value"];
+    const rows = range(...course.m);
+    const groupOf = (m) => D.metric_names[M.name[m]].group;
+    // A method stands once, at the first of the neighbours that share it.
+    const method = (m) => (m > course.m[0] && M.method[m] === M.method[m - 1] && groupOf(m) === groupOf(m - 1) ? "" : T(M.method[m]));
     return table([
       { label: "Metric", cls: "wide", cell: (m) => h("span", { title: D.metric_names[M.name[m]].definition }, D.metric_names[M.name[m]].label) },
       { label: "Value", n: true, cell: (m) => { const [text, cls] = reading(m); return cls ? h("span", { class: cls }, text) : text; } },
@@ -289,6 +293,6 @@
       { label: "Known as", cls: "line", cell: (m) => status[M.status[m]] },
       { label: "Results", n: true, cell: (m) => (M.n[m] === null ? "" : num(M.n[m])) },
       { label: "Window (days)", n: true, cell: (m) => (M.start[m] === null || M.end[m] === null ? "" : `${days(M.start[m])} to ${days(M.end[m])}`) },
-      { label: "Remark and method", cls: "remark", cell: (m) => [M.status[m] === 4 ? reading(m)[2] : T(M.reason[m]), T(M.method[m]) ? h("small", {}, T(M.method[m])) : null].filter(Boolean) },
-    ], range(...course.m), { sticky: true, label: `Metrics, ${D.types[course.t].label}, infusion ${course.i}` });
+      { label: "Remark and method", cls: "remark", cell: (m) => [M.status[m] === 4 ? reading(m)[2] : T(M.reason[m]), method(m) ? h("small", {}, method(m)) : null].filter(Boolean) },
+    ], rows, { sticky: true, group: (m) => capital(groupOf(m)), label: `Metrics, ${D.types[course.t].label}, infusion ${course.i}` });
   }

@@ -1,15 +1,17 @@
   // ---------------------------------------------------------------- quality
 
+  // A check of the table's cells must not read as one of the patient's.
+  const checkLabel = (name) => (name === "cell" ? "table cell" : words(name));
   const SEVERITY = { fail: 0, warn: 1, note: 2, pass: 3 };
   function findings(list, options = {}) {
     const where = (r) => [T(Q.source_file[r]), Q.source_row[r] === null ? "" : `row ${Q.source_row[r]}`, T(Q.source_column[r])].filter(Boolean).join(", ");
     return table([
       { label: "Verdict", cell: (r) => verdicts(T(Q.verdict[r])), sort: (r) => SEVERITY[T(Q.verdict[r])] },
-      { label: "Check", cell: (r) => words(T(Q.check[r])), sort: (r) => T(Q.check[r]) },
+      { label: "Check", cell: (r) => checkLabel(T(Q.check[r])), sort: (r) => T(Q.check[r]) },
       { label: "What was found", cls: "wide text", cell: (r) => [T(Q.message[r]), T(Q.suggestion[r]) ? h("div", { class: "say" }, "Suggested reading, not applied: " + T(Q.suggestion[r])) : null].filter(Boolean) },
       { label: "Patient", cell: (r) => (Q.s[r] >= 0 ? subjectLink(Q.s[r]) : T(Q.subject_id[r])), sort: (r) => T(Q.subject_id[r]) },
       { label: "Where", cls: "text", cell: where, sort: where },
-      { label: "Value", cls: "text", cell: (r) => T(Q.value[r]) },
+      { label: "Value", cls: "text cellvalue", cell: (r) => T(Q.value[r]) },
       { label: "Allowed", cls: "text", cell: (r) => [T(Q.limit[r]), T(Q.limit_source[r]) ? h("div", { class: "say" }, T(Q.limit_source[r])) : null].filter(Boolean) },
     ], list, { plain: true, limit: 200, label: "Findings", ...options });
   }
@@ -40,9 +42,9 @@
       const mine = all.filter((r) => T(Q.check[r]) === n);
       return { n, total: mine.length, ...Object.fromEntries(["fail", "warn", "note", "pass"].map((v) => [v, mine.filter((r) => T(Q.verdict[r]) === v).length])) };
     });
-    const picker = choice("Check", [["", "All checks"], ...names.map((n) => [n, words(n)])], "", (v) => { check = v; update(); });
+    const picker = choice("Check", [["", "All checks"], ...names.map((n) => [n, checkLabel(n)])], "", (v) => { check = v; update(); });
     view.append(h("h2", {}, "Findings of each check"), table([
-      { label: "Check", cell: (r) => words(r.n), sort: (r) => r.n },
+      { label: "Check", cell: (r) => checkLabel(r.n), sort: (r) => r.n },
       ...["fail", "warn", "note", "pass"].map((v) => ({ label: v.charAt(0).toUpperCase() + v.slice(1), n: true, cell: (r) => (r[v] ? num(r[v]) : h("span", { class: "nothing" }, "0")), sort: (r) => r[v] })),
       { label: "Total", n: true, cell: (r) => num(r.total), sort: (r) => r.total },
     ], per, { label: "Findings of each check" }),

@@ -41,7 +41,7 @@
   const link = (s) => `#/patient/${encodeURIComponent(D.subjects[s].id)}`;
   const subjectLink = (s) => (s < 0 ? "" : D.subject_pages ? h("a", { href: link(s) }, D.subjects[s].id) : D.subjects[s].id);
 
-  /** A table that sorts. columns: {label, unit, n, tip, sort(row), cell(row)} */
+  /** A table that sorts. columns: {label, unit, n, tip, sort(row), cell(row)}; options.group(row) names the heading above it */
   function table(columns, rows, options = {}) {
     let by = options.by === undefined ? -1 : options.by;
     let up = options.up !== false;
@@ -65,8 +65,10 @@
         });
         list = keyed.map(([, r]) => r);
       }
-      body.replaceChildren(...list.slice(0, limit).map((r) => h("tr", {}, columns.map((c, k) =>
-        h(k === 0 && !options.plain ? "th" : "td", { scope: k === 0 && !options.plain ? "row" : null, class: [c.n ? "n" : "", c.cls || ""].join(" ").trim() || null }, c.cell(r))))));
+      const group = (r, before) => (options.group && by < 0 && (before === undefined || options.group(before) !== options.group(r))
+        ? [h("tr", { class: "group" }, h("th", { scope: "colgroup", colspan: columns.length }, options.group(r)))] : []);
+      body.replaceChildren(...list.slice(0, limit).flatMap((r, j) => [...group(r, list[j - 1]), h("tr", {}, columns.map((c, k) =>
+        h(k === 0 && !options.plain ? "th" : "td", { scope: k === 0 && !options.plain ? "row" : null, class: [c.n ? "n" : "", c.cls || ""].join(" ").trim() || null }, c.cell(r))))]));
       more.replaceChildren();
       if (list.length > limit) {
         more.append(`Showing ${limit} of ${list.length}. `, h("button", { type: "button", onclick: () => { limit = Infinity; fill(); } }, "Show all"));

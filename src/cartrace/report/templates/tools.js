@@ -40,7 +40,7 @@
   const plural = (n, one, many) => `${n.toLocaleString("en-US")} ${n === 1 ? one : many || one + "s"}`;
   const SUPER = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
-  /** Three significant digits; whole days and counts stay without ".0". */
+  /** Three significant digits, 5.00 for a rounded 5.0012; numbers that are shorter stay as they are. */
   function num(x, digits = 3) {
     if (x === null || x === undefined) return "–";
     if (x === 0) return "0";
@@ -51,7 +51,7 @@
     }
     const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
     return Number(x.toPrecision(digits))
-      .toLocaleString("en-US", { maximumFractionDigits: Math.min(places, 10) })
+      .toLocaleString("en-US", { maximumFractionDigits: Math.min(places, 10), minimumFractionDigits: Number(x.toPrecision(digits)) === x ? 0 : Math.min(places, 10) })
       .replace("-", "−");
   }
   const days = (x) => (x === null || x === undefined ? "–" : num(x, Math.abs(x) >= 1000 ? 4 : 3));
