@@ -152,12 +152,36 @@ def _from_samples(frame: pd.DataFrame, samples: pd.DataFrame, qc: list[dict[str,
     frame = _leave_out(frame, other, qc, contradicts)
     looked = looked.loc[frame.index]
     named = frame["sample_id"].notna()
+    frame["table_says"] = _contradictions(frame, looked)
     for column in ("subject_id", "matrix", "infusion"):
         frame[column] = frame[column].where(~named, looked[column])
     frame["visit"] = frame["visit"].where(~named | frame["visit"].notna(), looked["visit"])
     frame["day"] = frame["day"].where(~named, looked["day"])
     frame["study_day"] = frame["study_day"].where(~named, looked["study_day"])
     return frame
+
+
+def _contradictions(frame: pd.DataFrame, looked: pd.DataFrame) -> pd.Series[Any]:
+    """Say what the table gives for a sample where the samples sheet gives another; None where they agree."""
+    keys = ["study_day", "day", "infusion", "matrix"]
+    ours, theirs = (t[keys].astype("object").where(t[keys].notna(), None).to_numpy() for t in (frame, looked))
+    said: list[str | None] = []
+    for (dated, day, infusion, matrix), sheet in zip(ours, theirs, strict=True):
+        if sheet[0] is None:  # no sample
+            said.append(None)
+            continue
+        # A day counts from the infusion that the table names, if it names one.
+        found, listed = (dated, sheet[0]) if dated is not None else (day, sheet[0 if infusion is None else 1])
+        words = []
+        # Hours within the day are no contradiction.
+        if found is not None and abs(found - listed) >= 1:
+            words.append(f"day {found:g}")
+        if matrix not in {None, sheet[3]}:
+            words.append(f"matrix {matrix}")
+        if infusion not in {None, sheet[2]}:
+            words.append(f"infusion {infusion}")
+        said.append(", ".join(words) or None)
+    return pd.Series(said, index=frame.index, dtype="object")
 
 
 def _known_subjects(

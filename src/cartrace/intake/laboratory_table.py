@@ -129,7 +129,8 @@ def _read_text(path: Path, mapping: Mapping, name: str, start: bytes) -> list[li
     if "\x00" in text:
         raise InputError([Problem(name, "zero bytes", "a text table; perhaps encoding: utf-16")])
     delimiter = mapping.delimiter or ("," if path.suffix.lower() == ".csv" else "\t")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    # Strict: else a quote that is never closed swallows every row below it without a word.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[list[Any]] = []
     cells = 0
     # csv refuses cells above this; parse_cell reports those above its own limit.
@@ -141,7 +142,16 @@ def _read_text(path: Path, mapping: Mapping, name: str, start: bytes) -> list[li
             if cells > MAX_CELLS or len(lines) > MAX_ROWS:
                 raise InputError([Problem(name, "too many cells", f"at most {MAX_CELLS:,} cells")])
     except csv.Error as error:
-        raise InputError([Problem(name, f"broken text ({error})", "a table", reader.line_num)]) from None
+        raise InputError(
+            [
+                Problem(
+                    name,
+                    f"broken text ({error})",
+                    "a table; each quote that opens a cell closes it, too",
+                    row=len(lines) + 1,
+                )
+            ]
+        ) from None
     finally:
         csv.field_size_limit(old_limit)
     return lines

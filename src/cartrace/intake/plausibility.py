@@ -91,6 +91,7 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
         subject_written_two_ways,
         duplicates_disagree,
         visit_window,
+        sample_contradicts_sheet,
         detected_before_infusion,
         impossible_together,
         count_product,
@@ -674,6 +675,30 @@ def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding
 
 
 _DAY_VISIT = re.compile(r"(?i)\s*(?:day|d|tag)\s*([+-]?\d{1,4})(?:\s*(?:pre|post|predose|retest))*\s*")
+
+
+def sample_contradicts_sheet(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report samples whose day, matrix or infusion is another in the table than in the samples sheet.
+
+    The sheet counts. One finding for each row of a file, not for each analyte.
+    """
+    del config
+    if "table_says" not in frame:
+        return
+    told = frame[frame["table_says"].notna()]
+    for _, group in told.groupby(["source_file", "source_row", "sample_id", "table_says"], sort=False):
+        first = group.iloc[0]
+        yield Finding(
+            "sample_contradicts_sheet",
+            "warn",
+            tuple(int(p) for p in group.index),
+            f"The table gives sample '{first['sample_id']}' {first['table_says']}; the samples sheet, which counts, "
+            f"gives study day {first['study_day']:g}, {first['matrix']}, infusion {first['infusion']}.",
+            value=str(first["table_says"]),
+            limit="samples sheet",
+            limit_source="samples sheet",
+            suggestion="the sample may have been exchanged for another",
+        )
 
 
 def visit_window(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:

@@ -508,6 +508,9 @@ def _products(rows: list[_Row]) -> tuple[Product, ...]:
         vector = row.required("vector")
         if vector and vector not in VECTORS:
             row.problem("vector", quote(vector), ", ".join(VECTORS), did_you_mean(vector, VECTORS))
+        for column in ("construct", "target"):
+            if holds_date(row.text(column)):
+                row.problem(column, "a calendar date", "text without a date")
         out.append(
             Product(row.identifier("product"), row.optional("construct"), row.optional("target"), vector)
         )
@@ -595,6 +598,8 @@ def _infusions(
             )
             if row.text("dose") and not row.text("dose_unit"):
                 row.problem("dose_unit", "nothing", "the unit of the dose")
+            if holds_date(row.text("dose_unit")):
+                row.problem("dose_unit", "a calendar date", "text without a date")
     return tuple(out), dates
 
 

@@ -419,3 +419,29 @@ def test_the_order_of_the_rows_does_not_matter(shuffled: list[int]) -> None:
 
 def test_significant_digits_ignore_zeros_at_both_ends() -> None:
     assert [significant_digits(x) for x in (271828, 43000, 0.0012, 59.78, 0)] == [6, 2, 2, 4, 0]
+
+
+def test_a_sample_that_the_table_and_the_samples_sheet_place_differently_is_told() -> None:
+    sample = {"subject_id": "P1", "matrix": "blood", "infusion": 2, "day": 7.0, "study_day": 97.0}
+    samples = [sample | {"sample_id": f"S{n}"} for n in range(6)]
+    table = [
+        result("P1", 97.0, 300, sample_id="S0"),
+        result("P1", 97.4, 310, sample_id="S0"),
+        result("P1", 7.0, 320, sample_id="S1", infusion=2),
+        result("P1", None, 330, sample_id="S1", study_day=97.0),
+        result("P1", None, 340, sample_id="S1", matrix=None),
+        result("P1", 7.0, 350, sample_id="S2"),
+        result("P1", None, 360, sample_id="S3", study_day=98.0, matrix="marrow"),
+        result("P1", 97.0, 370, sample_id="S4", infusion=1),
+    ]
+    measurements, qc = run(table, {"P1": [0.0, 90.0]}, samples)
+    told = qc[qc["check"] == "sample_contradicts_sheet"]
+    assert dict(zip(told["source_row"], told["value"], strict=True)) == {
+        7: "day 7",
+        8: "day 98, matrix marrow",
+        9: "day 97, infusion 1",
+    }
+    assert (measurements["study_day"] == 97).all()
+    assert (measurements["matrix"] == "blood").all()
+    flagged = measurements[measurements["flags"].str.contains("sample_contradicts_sheet", na=False)]
+    assert set(flagged["source_row"]) == {7, 8, 9}

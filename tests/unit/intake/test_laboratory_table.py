@@ -335,3 +335,9 @@ def test_a_missing_column_is_told_with_the_row_of_the_header(tmp_path: Path) -> 
     m = mapping(skip_rows=1)
     with pytest.raises(InputError, match=r"row 2, column 'copies'"):
         read(read_grid(path, m), m)
+
+
+def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('patient,day,copies,remark\nP1,1,70,"a\nb"\nP1,2,80,"see below\nP1,3,90,\nP1,4,95,\n')
+    assert "row 3: found broken text" in error_of(path)

@@ -219,3 +219,22 @@ def test_ids_are_alike_by_letters_and_numbers_only() -> None:
     assert look_alike("P-1003") == look_alike("p1003") == look_alike("P 01003")
     assert look_alike("1003") == look_alike("01003")
     assert look_alike("S-1-12") != look_alike("S-11-2")
+
+
+def test_no_column_of_products_and_infusions_may_hold_a_date(trial: Path) -> None:
+    put(
+        trial,
+        "products",
+        "product\tconstruct\ttarget\tvector\nCT103A\tlot 2021-02-01\tBCMA 01.02.2021\tlentiviral\n",
+    )
+    put(
+        trial,
+        "infusions",
+        SHEETS["infusions"].split("\n")[0].replace("\tlympho", "\tdose\tdose_unit\tlympho")
+        + "\n1003\t1\tCT103A\t0\t\t1\tbag of 2021-02-01\t\n1004\t1\tCT103A\t0\t\t\t\t\n",
+    )
+    told = problems_of(trial, {})
+    assert told.count("found a calendar date") == 3
+    for column in ("construct", "target", "dose_unit"):
+        assert f"row 2, column '{column}'" in told
+    assert "2021" not in told
