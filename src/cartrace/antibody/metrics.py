@@ -283,6 +283,7 @@ def _nadir(readings: Readings, fate: _Fate) -> list[Result]:
     first, last = np.fmin.reduce(hidden, axis=1), np.fmax.reduce(hidden, axis=1)
     first, last = np.fmin(first, day.value), np.fmax(last, day.value)
     several = fate.any_after & (first < last)
+    day.value[several] = np.nan
     day.refuse(~fate.any_after, NO_RESULT)
     day.censor(several, INTERVAL, "several results beyond a limit: the lowest is one of them", first, last)
     return [level, day]

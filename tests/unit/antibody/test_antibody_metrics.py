@@ -122,6 +122,13 @@ def test_a_cut_off_above_the_limit_decides_who_is_negative() -> None:
     assert m.loc["antibody_nadir", "value"] == 6
 
 
+def test_the_day_of_a_nadir_below_the_limit_is_an_interval_without_a_value() -> None:
+    day = metrics([-1, 28, 56, 84], [40, 20, "<10", "<10"]).loc["antibody_nadir_day"]
+    assert day["status"] == "interval_censored"
+    assert tuple(day[["lower", "upper"]]) == (56, 84)
+    assert math.isnan(day["value"])
+
+
 def test_one_negative_result_is_not_confirmed() -> None:
     m = metrics([-1, 28, 56], [40, 20, "<10"])
     row = m.loc["time_to_seronegative"]
