@@ -357,8 +357,20 @@ def _windows(
         bounded = short & ~few & ~refused_before & (p.end > a)
         result.lower[bounded] = partial[bounded]
         result.censor(above, RIGHT, ABOVE, lower=result.value.copy())
-        out.append(result)
+        out.append(result.remark(*_wide_gap(p, a, b)))
     return out
+
+
+def _wide_gap(p: Points, start: float, end: float) -> tuple[Bools, Texts]:
+    """Find the windows of which one gap between two points takes more than half, and say it in words."""
+    # Padding repeats the last point, so that it opens no gap.
+    width = np.diff(np.clip(p.time, start, end), axis=1)
+    if not width.shape[1]:
+        return np.zeros(len(p.time), dtype=bool), np.full(len(p.time), None, dtype=object)
+    at, row = width.argmax(axis=1), np.arange(len(width))
+    wide = width[row, at] > (end - start) / 2
+    words = "more than half of the window is interpolated, between day %g and day %g"
+    return wide, texts(wide, words, p.time[row, at], p.time[row, at + 1])
 
 
 def _terminal(profiles: Profiles, shape: Outline, phase: Terminal, kinetics: Kinetics) -> list[Result]:

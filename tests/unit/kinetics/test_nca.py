@@ -299,3 +299,20 @@ def test_units_follow_from_the_unit_of_the_course(metrics_of):
     assert m.loc["aumc_last", "unit"] == "day^2*copies/ug"
     assert m.loc["lambda_z", "unit"] == "1/day"
     assert m.loc["auc_extrapolated_percent", "unit"] == "%"
+
+
+def test_an_area_over_a_gap_of_more_than_half_of_its_window_names_the_gap(metrics_of):
+    m = metrics_of([1, 2, 200], [100, 400, 100])
+    # 50 + 250, and from day 2 on the line from 400 to 100 over 198 days, followed to day 28.
+    rate = np.log(4) / 198
+    by_hand = 300 + 400 * -np.expm1(-rate * 26) / rate
+    assert m.loc["auc_0_28", "value"] == pytest.approx(by_hand, rel=1e-12)
+    words = "more than half of the window is interpolated, between day 2 and day 200"
+    assert m.loc["auc_0_28", "reason"] == words
+    assert m.loc["auc_0_180", "reason"] == words
+
+
+def test_an_area_whose_gaps_are_half_of_its_window_at_most_needs_no_remark(metrics_of):
+    m = metrics_of([1, 2, 16, 28], [100, 400, 100, 50])
+    assert m.loc["auc_0_28", "status"] == "estimated"
+    assert not isinstance(m.loc["auc_0_28", "reason"], str)
