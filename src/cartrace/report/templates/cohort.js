@@ -223,9 +223,9 @@
       into.append(h("p", { class: "notice" }, "No summary for this choice."));
       return;
     }
-    into.append(h("p", { class: "say" }, "Where some values are only bounds, the statistics that they leave open are missing, and a median may be an interval. The columns beside them say how many patients have a bound or no value."));
+    into.append(h("p", { class: "say" }, "Where some values are only bounds, the statistics that they leave open are missing, and a median may be an interval. The columns beside them say how many patients have a bound or no value. A share of patients stands with its exact 95 % interval instead of quartiles."));
     const pair = (a, b) => (a === null ? "–" : b === null ? num(a) : `${num(a)} (${num(b)})`);
-    const span = (a, b) => (a === null ? "–" : `${num(a)} to ${num(b)}`);
+    const span = (a, b) => (a === null ? (b === null ? "–" : `up to ${num(b)}`) : b === null ? `from ${num(a)}` : `${num(a)} to ${num(b)}`);
     const share = (r) => landmark(D.metric_names[S.name[r]].name);
     const pct = (x) => `${num(x * 100)} %`;
     into.append(table([
@@ -236,17 +236,17 @@
         label: "Not estimable", n: true, sort: (r) => S.n_not_estimable[r],
         cell: (r) => (T(S.reasons[r]) && S.n_not_estimable[r] ? explain(h("span", { class: "ne" }, num(S.n_not_estimable[r])), "Not estimable: " + T(S.reasons[r])) : num(S.n_not_estimable[r])),
       },
-      { label: "Median", n: true, cell: (r) => {
+      { label: "Median or share", n: true, cell: (r) => {
         if (share(r)) return S.mean[r] === null ? "–" : pct(S.mean[r]);
         const how = T(S.median_method[r]);
         const curve = how.startsWith("turnbull") ? "Turnbull" : "Kaplan-Meier";
         if (how.includes("not reached")) return explain(h("span", { class: "bound" }, "not reached"), `The ${curve} curve stays above one half`);
         const limit = (c, open) => (S[c] && S[c][r] !== null ? num(S[c][r]) : open);
-        if (how === "bounds") return explain(h("span", { class: "bound" }, `${limit("median_lower", "…")} to ${limit("median_upper", "…")}`), "The median lies in this interval: some values are only bounds");
+        if (how === "bounds") return explain(h("span", { class: "bound" }, limit("median_lower", "") && limit("median_upper", "") ? span(S.median_lower[r], S.median_upper[r]) : limit("median_upper", "") ? `≤ ${limit("median_upper", "")}` : `≥ ${limit("median_lower", "–")}`), "The median lies in this interval: some values are only bounds");
         if (!how || how === "sample" || S.median[r] === null) return num(S.median[r]);
         return explain(h("span", { class: "bound" }, num(S.median[r])), `Median of the ${curve} curve, 95 % interval ${limit("median_lower", "not known")} to ${limit("median_upper", "not reached")}`);
       } },
-      { label: "Quartiles", n: true, cell: (r) => (share(r) ? (S.share_lower && S.share_lower[r] !== null ? explain(h("span", { class: "bound" }, `${pct(S.share_lower[r])} to ${pct(S.share_upper[r])}`), "Exact 95 % interval of the share") : "–") : span(S.q1[r], S.q3[r])) },
+      { label: "Quartiles", tip: "For a share of patients: its 95 % interval, in purple", n: true, cell: (r) => (share(r) ? (S.share_lower && S.share_lower[r] !== null ? explain(h("span", { class: "bound" }, `${pct(S.share_lower[r])} to ${pct(S.share_upper[r])}`), "Exact 95 % interval of the share") : "–") : span(S.q1[r], S.q3[r])) },
       { label: "Mean (SD)", n: true, cell: (r) => (share(r) ? "–" : pair(S.mean[r], S.sd[r])) },
       { label: "Geo. mean (CV %)", tip: "Geometric mean and geometric coefficient of variation", n: true, cell: (r) => (share(r) ? "–" : pair(S.geometric_mean[r], S.geometric_cv_percent[r])) },
       { label: "Range", n: true, cell: (r) => (share(r) ? "–" : span(S.minimum[r], S.maximum[r])) },

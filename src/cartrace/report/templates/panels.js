@@ -71,9 +71,9 @@
     const none = rows.filter((r) => !tested(r)).length;
     const families = unique(rows.map((r) => T(A.family[r])));
     const p = (x) => (x === null ? "–" : x < 0.001 ? "< 0.001" : num(x, 2));
-    const more = (r) => [tested(r) ? T(A.reason[r]) : "", T(A.left_out[r]) ? `left out: ${T(A.left_out[r])}` : ""].filter(Boolean).join("; ");
+    const more = (r) => [tested(r) ? T(A.reason[r]) : "", T(A.left_out[r]) ? `left out: ${T(A.left_out[r]).replace(/\bno x: /g, "no first value: ").replace(/\bno y: /g, "no second value: ")}` : ""].filter(Boolean).join("; ");
     into.append(h("h2", {}, "What goes with what"),
-      h("p", { class: "say" }, `Rank tests over patients, first infusion. q is p after Benjamini-Hochberg within its family of questions. An association is no cause. ${none ? `${plural(none, "question")} of ${rows.length} not tested; each says why.` : ""}`));
+      h("p", { class: "say" }, `Rank tests over patients, first infusion. q is p corrected for the number of questions of its family (Benjamini-Hochberg); a q near 1 is what chance alone gives. An association is no cause. ${none ? `${plural(none, "question")} of ${rows.length} not tested; each says why.` : ""}`));
     const columns = [
       { label: "First", cls: "wide text", sort: (r) => T(A.x[r]), cell: (r) => T(A.x[r]) },
       { label: "Second", cls: "wide text", sort: (r) => T(A.y[r]), cell: (r) => [T(A.y[r]), T(A.groups[r]) ? h("div", { class: "say" }, T(A.groups[r])) : null].filter(Boolean) },

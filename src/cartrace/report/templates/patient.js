@@ -153,7 +153,7 @@
       { day: i.day, end: null, text: who.infusions.length > 1 ? `infusion ${i.n}` : "infusion", symbol: "triangle-right", color: INK, name: "", tip: `infusion ${i.n}${i.product ? " of " + i.product : ""} on day ${days(i.day)}` }]);
     for (const e of who.events) {
       const known = e.label && (e.kind === "drug" || e.label.toLowerCase().startsWith(kindLabel(e.kind).toLowerCase()));
-      const what = [known || (e.kind === "adverse_event" && e.label) ? "" : kindLabel(e.kind), e.label, e.grade === null ? "" : `grade ${num(e.grade)}`].filter(Boolean).join(" ");
+      const what = [known || (["adverse_event", "infection"].includes(e.kind) && e.label) ? "" : kindLabel(e.kind), e.label, e.grade === null ? "" : `grade ${num(e.grade)}`].filter(Boolean).join(" ");
       items.push({ day: e.day, end: e.end, text: shorten(what, 26), ...eventMark(e.kind), tip: `${kindLabel(e.kind)}: ${[e.label, e.grade === null ? "" : `grade ${num(e.grade)}`, e.dose === null ? "" : `${num(e.dose)} ${e.unit}`].filter(Boolean).join(", ")}, day ${days(e.day)}${e.end === null || e.end === e.day ? "" : ` to ${days(e.end)}`}` });
     }
     items.sort((a, b) => a.day - b.day);

@@ -51,7 +51,7 @@
     }
     const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
     return Number(x.toPrecision(digits))
-      .toLocaleString("en-US", { maximumFractionDigits: Math.min(places, 10), minimumFractionDigits: Number(x.toPrecision(digits)) === x ? 0 : Math.min(places, 10) })
+      .toLocaleString("en-US", { maximumFractionDigits: Math.min(places, 10), minimumFractionDigits: Math.abs(Number(x.toPrecision(digits)) - x) < size * 1e-9 ? 0 : Math.min(places, 10) })
       .replace("-", "−");
   }
   const days = (x) => (x === null || x === undefined ? "–" : num(x, Math.abs(x) >= 1000 ? 4 : 3));
