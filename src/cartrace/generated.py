@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -94,7 +94,9 @@ def _config_tables(model: type[BaseModel], prefix: str) -> list[str]:
             inner += _config_tables(type(default), f"{key}.")
             continue
         plain = json.dumps(_plain(default))
-        rows.append(f"| `{key}` | `{plain}` | {_cell(field.description or '')} |")
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        allowed = f" One of: {', '.join(map(str, choices))}." if choices else ""
+        rows.append(f"| `{key}` | `{plain}` | {_cell((field.description or '') + allowed)} |")
     heading = f"## `{prefix[:-1]}`\n\n{_cell((model.__doc__ or '').strip())}\n" if prefix else ""
     table = ["| key | default | meaning |", "| --- | --- | --- |", *rows, ""] if rows else []
     return [part for part in [heading, *table] if part or rows] + inner

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace import tables
@@ -101,6 +101,7 @@ def test_every_day_falls_into_exactly_one_fixed_bin(day: float) -> None:
     assert sum(b.start <= day <= b.end for b in figures.bins([])) == 1
 
 
+@settings(deadline=None)  # the first call imports
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdefgh"), st.integers(12, 16), st.floats(1, 1e6), st.booleans()),
