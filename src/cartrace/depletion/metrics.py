@@ -169,7 +169,9 @@ def find_depletion(series: Series, definition: Definition, settings: Depletion) 
         settings.confirm_onset,
         settings.confirm_end,
     )
-    seen_after = np.isin(found.course, np.flatnonzero(series.after.any(axis=1)))
+    # An undecided result doesn't tell that the depletion lasted.
+    seen = series.after & ~level.undecided
+    seen_after = np.isin(found.course, np.flatnonzero(seen.any(axis=1)))
     return found.take(seen_after & ~(found.end_upper <= 0))
 
 

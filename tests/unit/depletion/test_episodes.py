@@ -321,3 +321,12 @@ def test_what_was_before_the_first_infusion_is_no_baseline_of_the_second(measure
         [(-6, 200)], [(7, 5), (28, 30)], measurements=measurements, given=infusions(0, 100)
     )
     assert second.loc["baseline", "reason"] == "no result up to the infusion"
+
+
+def test_results_that_are_all_undecided_after_the_infusion_make_no_episode(deplete):
+    # Depleted on day -1; '<50' can lie on either side of the threshold of 20.
+    m = deplete((-6, 200), (-1, 5), (14, "<50"), (28, "<50"))
+    assert m["n_depletion_episodes"]["reason"].startswith("the state is unknown after the infusion")
+    assert m.spans == []
+    # One decided result shows that it lasted.
+    assert deplete((-6, 200), (-1, 5), (14, "<50"), (28, 3)).spans == [(-6, -1, 28, None)]
