@@ -181,8 +181,8 @@ def group_by_relapse(subjects: pd.DataFrame, events: pd.DataFrame, rules: Relaps
 
 
 def _columns(pairs: list[tuple[str, str]]) -> tuple[Texts, Texts]:
-    table = np.empty((len(pairs), 2), dtype=object)
-    table[:] = pairs
+    # Without a subject there is no pair, and still two columns.
+    table = np.array(pairs, dtype=object).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 

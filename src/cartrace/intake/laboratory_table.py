@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from cartrace.analytes import ANALYTES
 from cartrace.intake.cells import CellOptions, CellReading, Percentage, parse_cell, show
 from cartrace.intake.clock import EARLIEST, days_between, parse_date
-from cartrace.intake.mapping import TITRE, ColumnRef, Mapping, MatrixColumn, Test, ValueColumn
+from cartrace.intake.mapping import TITRE, ColumnRef, Mapping, MatrixColumn, Test, ValueColumn, fold
 from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import id_fault, quote
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any, redact_dates
@@ -552,6 +552,8 @@ class _Reader:
         self.results: list[dict[str, object]] = []
         self.qc: list[dict[str, object]] = []
         self.left_out: dict[str, list[int]] = {}
+        # Reason -> the test of the mapping that differs by case alone.
+        self.nearly: dict[str, str] = {}
         self.ratios = {
             a: json.dumps([r.model_dump() for r in mapping.ratios if r.analyte == a], sort_keys=True)
             for a in {r.analyte for r in mapping.ratios}
@@ -619,7 +621,11 @@ class _Reader:
         name = self.cell("analyte", line)
         test = self.mapping.long.tests.get(name)
         if test is None:
-            self.left_out.setdefault(f"test {quote(name)}", []).append(row)
+            reason = f"test {quote(name)}"
+            self.left_out.setdefault(reason, []).append(row)
+            near = [t for t in self.mapping.long.tests if fold(t) == fold(name)]
+            if near:
+                self.nearly[reason] = near[0]
             return
         multiplier = self.unit_factor(row, line, test)
         if multiplier is not None:
@@ -970,18 +976,30 @@ class _Reader:
         return self.started[key]
 
     def close(self) -> None:
-        """Say which rows were left out on purpose, once for each reason."""
+        """Say which rows were left out on purpose, once for each reason, and whether nothing is left."""
         for reason, numbers in self.left_out.items():
             shown = ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
             noun = "row" if len(numbers) == 1 else "rows"
             self.find(
                 "rows_left_out",
-                "note",
+                "warn" if reason in self.nearly else "note",
                 numbers[0],
                 None,
                 f"{len(numbers)} {noun} left out ({reason}): {shown}.",
                 value=str(len(numbers)),
                 limit_source="mapping",
+                suggestion=f"perhaps test {quote(self.nearly[reason])}" if reason in self.nearly else None,
+            )
+        # Rows that were left out one by one tell it already.
+        if not self.results and not self.qc:
+            self.find(
+                "no_results",
+                "warn",
+                self.mapping.skip_rows + self.mapping.header_rows,
+                None,
+                f"No result was taken from this file, which has {len(self.grid.cells)} rows below its header.",
+                value="0 results",
+                limit="at least one",
             )
 
 

@@ -300,3 +300,8 @@ def test_the_order_of_rows_changes_nothing(random):
         random.shuffle(rows)
     pd.testing.assert_frame_equal(run(metrics, events, listed), expected)
     assert (expected["q"].dropna() >= expected["p"].dropna()).all()
+
+
+def test_a_trial_without_subjects_has_no_association_and_no_error():
+    rules = {"response": Response(), "relapse": Relapse()}
+    assert len(run([], subjects=[], **rules)) == 0

@@ -284,6 +284,7 @@ def test_as_many_results_coincide_as_expected(spread: float) -> None:
     assert seen / 1.3 < expected < 2.5 * seen
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(min_value=1, max_value=10**9), max_size=60))
 def test_more_results_never_need_fewer_digits(numbers: list[int]) -> None:
     printed = np.array(numbers, dtype=float)

@@ -341,3 +341,26 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('patient,day,copies,remark\nP1,1,70,"a\nb"\nP1,2,80,"see below\nP1,3,90,\nP1,4,95,\n')
     assert "row 3: found broken text" in error_of(path)
+
+
+def test_a_file_without_any_result_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("patient,day,copies\n")
+    results, qc = read(read_grid(path, mapping()), mapping())
+    assert len(results) == 0
+    assert qc[["check", "verdict", "source_row"]].to_numpy().tolist() == [["no_results", "warn", 1]]
+
+
+def test_a_test_that_differs_from_the_mapping_by_case_alone_is_a_warning() -> None:
+    long = {
+        "analyte": "test",
+        "value": "result",
+        "tests": {"CAR": {"analyte": "transgene", "assay": "qpcr", "unit": "copies/ug"}},
+    }
+    table = grid(
+        ["patient", "day", "test", "result"], ["P1", 1, "CAR", 70], ["P1", 2, "Car", 80], ["P1", 3, "x", 1]
+    )
+    results, qc = read(table, mapping(values=None, long=long))
+    assert list(results["value"]) == [70]
+    assert list(qc["verdict"]) == ["warn", "note"]
+    assert qc["suggestion"].iloc[0] == "perhaps test 'CAR'"
