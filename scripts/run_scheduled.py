@@ -1,8 +1,9 @@
 """Run the workflow on a trial folder, once, unattended: by hand, by cron or by a systemd timer.
 
-Exit status: 0 all is up to date; 1 a job or the workflow failed; 2 the configuration,
-a sheet or a laboratory file is not right; 75 another run holds the trial folder and
-this one was skipped; 124 time was up; 128 + n stopped by signal n.
+Exit status: 0 all is up to date; 1 a job failed, also one that could not read its
+laboratory file, or the workflow did; 2 the configuration, a sheet or a mapping is not
+right, or a listed file is missing; 75 another run holds the trial folder and this one
+was skipped; 124 time was up; 128 + n stopped by signal n.
 """
 
 from __future__ import annotations
