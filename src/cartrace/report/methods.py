@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
+from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
     from cartrace.config import (
@@ -139,7 +140,7 @@ def _auc(auc: Auc) -> str:
     return (
         f"Areas were computed with {_TRAPEZOID[auc.method]}.{fallback} {wanted}Values at the edges of a window were interpolated "
         f"by the same rule. {start} {_BEYOND[auc.extrapolation]} The area to infinity adds the last "
-        "quantifiable value divided by lambda_z, and is not estimable when more than "
+        "quantifiable value divided by the terminal rate, and is not estimable when more than "
         f"{auc.max_extrapolated_percent:g} % of it is extrapolated.{few}"
     )
 
@@ -149,7 +150,7 @@ def _half_life(half_life: HalfLife) -> str:
     among = "all windows" if half_life.rule == "pknca" else "the windows that decline"
     name = "PKNCA" if half_life.rule == "pknca" else "WinNonlin"
     text = (
-        "The terminal slope lambda_z is the log-linear regression over the last quantifiable results. "
+        "The terminal rate (lambda_z) is the slope of the log-linear regression over the last quantifiable results. "
         f"Candidate windows end at the last quantifiable result, begin {first} and hold at least "
         f"{half_life.min_points} results. Among the declining windows whose adjusted r² is within "
         f"{half_life.adj_r2_factor:g} of the best of {among}, the one with most results was taken (the rule "
@@ -179,7 +180,7 @@ def _persistence(persistence: Persistence) -> str:
     text = (
         f"Loss is a result below the limit of {limit}. {confirmed} The time to loss is known only as an "
         "interval, from the last result that counts as present to the first result of the loss; a patient "
-        "without a loss is right-censored at the last sample."
+        "without a loss is right-censored at the last result that counts as present."
     )
     if persistence.landmarks:
         named = _list([f"{x.name} (day {x.day:g} ± {x.window:g})" for x in persistence.landmarks])
@@ -217,7 +218,7 @@ def _depletion(depletion: Depletion) -> str:
     )
     for mask in depletion.masks:
         text += (
-            f" For {mask.days:g} {'day' if mask.days == 1 else 'days'} after an event of kind {mask.kind}, results of "
+            f" For {mask.days:g} {'day' if mask.days == 1 else 'days'} after {_event(mask.kind)}, results of "
             f"{_list([_name(a) for a in mask.analytes])} entered no depletion metric."
         )
     if depletion.landmarks:
@@ -227,7 +228,7 @@ def _depletion(depletion: Depletion) -> str:
 
 
 def _rule_of(rule: DepletionRule) -> str:
-    where = _name(rule.analyte) + (f" in {rule.unit}" if rule.unit else "")
+    where = _name(rule.analyte) + (f" in {unit_label(rule.unit)}" if rule.unit else "")
     what = {
         "absolute": f"below {rule.threshold or 0:g}",
         "percent_of_baseline": f"below {rule.threshold or 0:g} % of the baseline",
@@ -240,6 +241,10 @@ def _rule_of(rule: DepletionRule) -> str:
 
 def _results(n: int) -> str:
     return "one result" if n == 1 else f"{n} consecutive results"
+
+
+def _event(kind: str) -> str:
+    return "an immunoglobulin dose (IVIG)" if kind == "ivig" else f"an event of kind {kind}"
 
 
 def _name(analyte: str) -> str:

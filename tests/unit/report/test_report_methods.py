@@ -61,7 +61,7 @@ def test_each_setting_changes_its_sentence(kinetics: dict[str, Any], sentence: s
         ({"depletion": {"rules": []}}, "A result counts as depleted below 10 % of its baseline."),
         (
             {"depletion": {"rules": [{"analyte": "b_cells", "unit": "cells/uL", "kind": "absolute", "threshold": 50, "lower_limit_of_normal": 90}]}},
-            "B cells in cells/uL below 50 (normal from 90); any other course below 10 % of its baseline",
+            "B cells in cells/µL below 50 (normal from 90); any other course below 10 % of its baseline",
         ),
         (
             {"depletion": {"rules": [{"analyte": "igm", "kind": "percent_of_baseline", "threshold": 15}]}},

@@ -57,7 +57,7 @@
     into.append(h("h2", {}, "Table 1: the patients"), h("p", { class: "say" }, "Numbers are median (smallest to largest), one number where all are equal; categories are patients (share)."),
       table([
         { label: "Characteristic", cls: "wide", cell: (x) => (x.level ? [h("span", { class: "nothing" }, x.variable + ": "), x.level] : [x.variable, x.unit ? h("small", {}, " " + x.unit) : null].filter(Boolean)) },
-        ...groups.map((g) => ({ label: g === "all" ? "All" : g, unit: `n = ${total(g)}`, n: true, cls: "fold", cell: (x) => cell(x.of[g]) })),
+        ...groups.map((g) => ({ label: g === "all" ? "All" : g, unit: `n = ${total(g)}`, n: true, cls: "fold", cell: (x) => (x.level && x.of[g] === undefined ? "0" : cell(x.of[g])) })),
       ], lines, { sticky: true, label: "Characteristics of the patients" }));
   }
 
