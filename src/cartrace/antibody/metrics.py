@@ -350,7 +350,8 @@ def _fold_time(readings: Readings, fate: _Fate, settings: Antibody) -> Result:
         bottom = np.where(np.isfinite(bottom), bottom, np.inf).min(axis=1, initial=np.inf)
         start = _pick(readings.limit, base) / readings.step
         bottom = np.fmin(bottom, np.where(np.isnan(start), np.inf, start))
-        shallow = high[:, 0] / bottom < settings.fold * (1 - 1e-12)
+        # Without a known limit there is none to be near to.
+        shallow = np.isfinite(bottom) & (high[:, 0] / bottom < settings.fold * (1 - 1e-12))
     fallen = sure.any(axis=1)
     first = np.where(fallen, _pick(readings.time, sure.argmax(axis=1)), np.nan)
     # Before the first result that may be one, nothing had fallen; before the first sample, day 0.

@@ -440,3 +440,11 @@ def test_a_course_has_the_same_metrics_alone_and_among_others(trial: list[list[A
     together = _metrics_of_all(trial).xs("S00", level="subject_id")
     alone = _metrics_of_all(trial[:1]).xs("S00", level="subject_id")
     pd.testing.assert_frame_equal(together, alone, rtol=1e-6)
+
+
+def test_a_fourfold_fall_is_seen_where_no_limit_is_known() -> None:
+    rows = course([-1, 28, 56], [100.0, 50.0, 20.0], start=5.0, unit="U/mL")
+    for row in rows:
+        row["lloq"] = math.nan
+    frame, _ = compute_antibody(table(rows), None, Antibody())
+    assert tuple(frame.set_index("metric").loc["time_to_fourfold_fall", ["lower", "upper"]]) == (28, 56)
