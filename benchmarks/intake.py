@@ -8,9 +8,7 @@ One row per run is appended to benchmarks/intake_results.tsv.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,10 +18,8 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import pandas as pd
 import yaml
 
-import cartrace
 from cartrace.intake import plausibility
 from cartrace.intake.assemble import place_on_clock
 from cartrace.intake.laboratory_table import read_grid, read_results
@@ -33,6 +29,7 @@ from cartrace.intake.results import RESULTS
 from cartrace.intake.sheet_tables import sheet_tables
 from cartrace.intake.sheets import read_sheets
 from cartrace.tables import concat
+from record import append_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,20 +72,6 @@ def measure(folder: Path) -> dict[str, str]:
     }
 
 
-def commit() -> str:
-    """Return the short commit, with a plus sign when the code differs from it."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
-        ).stdout.strip()
-
-    changed = git(
-        "status", "--porcelain", "--untracked-files=no", "src/cartrace/intake", "benchmarks/intake.py"
-    )
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate a trial, time intake, append one row."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,22 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         measured = measure(folder)
     row = {
-        "cartrace": cartrace.__version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "pandas": pd.__version__,
         "subjects": str(arguments.subjects),
         "seed": str(arguments.seed),
         **measured,
     }
-    new = not arguments.output.exists()
-    with arguments.output.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(row), delimiter="\t", lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    for name, value in row.items():
-        print(f"{name:10} {value}")
+    append_row(arguments.output, row, "src/cartrace/intake", "benchmarks/intake.py")
     return 0
 
 

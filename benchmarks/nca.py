@@ -9,11 +9,8 @@ little. One row per run is appended to benchmarks/nca_results.tsv.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import os
-import platform
-import subprocess
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
@@ -24,7 +21,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-import cartrace
 from cartrace.config import Kinetics
 from cartrace.kinetics import nca, persistence
 from cartrace.kinetics.profiles import BLD, BLQ, QUANTIFIED, Profiles, outline
@@ -32,6 +28,7 @@ from cartrace.kinetics.rows import assemble
 from cartrace.kinetics.stein import RESIDUAL_SD, TYPICAL, SteinParameters, stein_course
 from cartrace.kinetics.stein_fit import fit_stein
 from cartrace.kinetics.terminal import terminal_phase, tobit_phase
+from record import append_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,21 +204,6 @@ def agreement(table: pd.DataFrame, expected: list[dict[str, float]]) -> float:
     return float(np.nanmax(difference.where(theirs != 0, ours.abs()).to_numpy(dtype=np.float64)))
 
 
-def commit() -> str:
-    """Return the short commit, with a plus sign when the code differs from it."""
-    here = Path(__file__).parents[1]
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=False
-        ).stdout.strip()
-
-    changed = git(
-        "status", "--porcelain", "--untracked-files=no", "src/cartrace/kinetics", "benchmarks/nca.py"
-    )
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Time both implementations, compare their numbers, append one row."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -263,10 +245,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     stein = len(enough) / (process_time() - start)
 
     row = {
-        "cartrace": cartrace.__version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "pandas": pd.__version__,
         "profiles": str(n),
         "metrics_per_profile": str(len(rows)),
         "profiles_per_s": f"{ours:.0f}",
@@ -276,14 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "tobit_profiles_per_s": f"{tobit:.0f}",
         "stein_profiles_per_s": f"{stein:.1f}",
     }
-    new = not arguments.results.exists()
-    with arguments.results.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(row), delimiter="\t", lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    for name, value in row.items():
-        print(f"{name:28} {value}")
+    append_row(arguments.results, row, "src/cartrace/kinetics", "benchmarks/nca.py")
     if not worst < 1e-9:
         print("the two implementations disagree")
         return 1

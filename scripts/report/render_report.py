@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cartrace import config, provenance, registry, tables
+from cartrace.files import write_whole
 from cartrace.report.page import ReportData, render
 
 INPUTS = (
@@ -44,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     frames = {name: tables.read_table(getattr(arguments, name), tables.TABLES[name]) for name in INPUTS}
     data = ReportData(**frames, registry=registry.load_all(), versions=provenance.versions())
     page = render(data, settings)
-    with tables.replacing(arguments.output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_whole(arguments.output, page)
     print(f"{arguments.output.name}: {len(page.encode()) / 1e6:.1f} MB")
     return 0
 

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cartrace import provenance
+from cartrace.files import write_whole
 from cartrace.problems import InputError, Problem, redact_dates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -383,7 +384,7 @@ def _locked_run(
         "code_version": provenance.code_version(),
         "versions": provenance.versions(),
     }
-    _write_whole(request.trial / RECORDS / f"{number}.json", json.dumps(record, indent=1) + "\n")
+    write_whole(request.trial / RECORDS / f"{number}.json", json.dumps(record, indent=1) + "\n")
     _prune(log_path.parent, request.keep)
     return status
 
@@ -534,13 +535,6 @@ def _changes(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int
         "changed": sorted(path for path in after.keys() & before.keys() if after[path] != before[path]),
         "removed": sorted(before.keys() - after.keys()),
     }
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
 
 
 def _prune(folder: Path, keep: int) -> None:

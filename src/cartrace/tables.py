@@ -8,9 +8,7 @@ docs/tables.md all follow from the declaration.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +17,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from cartrace.files import replacing
 from cartrace.problems import redact_dates
 from cartrace.vocabulary import (
     CENSORINGS,
@@ -593,33 +592,6 @@ def defuse(cell: object) -> object:
     if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}:
         return "'" + cell
     return cell
-
-
-class replacing:  # noqa: N801 - reads as a verb in `with replacing(path) as temporary`
-    """Give a path beside ``path`` to write to, and rename it when all went well."""
-
-    def __init__(self, path: str | Path) -> None:
-        """Remember the final path."""
-        self.path = Path(path)
-
-    def __enter__(self) -> Path:
-        """Make the folder and the temporary name."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
-        os.close(handle)
-        self.temporary = Path(name)
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Rename on success; leave nothing behind otherwise."""
-        if kind is None:
-            # mkstemp makes files private; a shared results folder wants the umask.
-            umask = os.umask(0)
-            os.umask(umask)
-            self.temporary.chmod(0o666 & ~umask)
-            self.temporary.replace(self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)
 
 
 def concat(frames: Iterable[pd.DataFrame], table: Table) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace import tables
-from cartrace.tables import Column, Table, TableError, conform, defuse, replacing
+from cartrace.files import replacing
+from cartrace.tables import Column, Table, TableError, conform, defuse
 
 
 def qc(**columns):

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cartrace import config as configuration
+from cartrace.files import write_whole
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
 from cartrace.problems import InputError, Problem, holds_date, raise_if_any
+from cartrace.provenance import sha256_of
 
 MANIFEST = "results/intake/manifest.json"
 
@@ -131,7 +132,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         relative = f"{config.data_dir.rstrip('/')}/{item.path}"
         try:
             status = path.stat()
-            sha256 = known.get((relative, status.st_size, status.st_mtime_ns)) or _sha256(path)
+            sha256 = known.get((relative, status.st_size, status.st_mtime_ns)) or sha256_of(path)
         except OSError as error:
             problems.append(
                 _at(
@@ -181,10 +182,7 @@ def manifest_of(plan: Plan) -> list[dict[str, Any]]:
 def write_manifest(plan: Plan, folder: Path) -> Path:
     """Write the manifest of ``plan`` into the trial folder, whole or not at all."""
     path = folder / MANIFEST
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(manifest_of(plan), indent=1) + "\n", "utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(manifest_of(plan), indent=1) + "\n")
     return path
 
 
@@ -278,11 +276,6 @@ def _near(path: Path) -> str:
         return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
     except OSError:
         return ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _digest(parts: Iterable[object]) -> str:

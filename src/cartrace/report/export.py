@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartrace.files import replacing
 from cartrace.tables import (
     ASSOCIATIONS,
     CHARACTERISTICS,
@@ -20,7 +21,6 @@ from cartrace.tables import (
     SURVIVAL,
     Table,
     conform,
-    replacing,
 )
 
 if TYPE_CHECKING:
