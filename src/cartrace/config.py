@@ -44,6 +44,10 @@ class Sheets(Section):
         None, description="Samples; null when the laboratory's tables carry matrix and day themselves."
     )
     files: str = Field("sheets/files.tsv", description="Laboratory files to read.")
+    extractions: str | None = Field(
+        None,
+        description="DNA extractions, for PCR plates: mass of DNA, volumes, white-cell counts; null when none.",
+    )
     events: str | None = Field(
         None, description="Events: immunoglobulin doses, drugs, relapses, responses, death; null when none."
     )
@@ -654,6 +658,214 @@ class Depletion(Section):
         return rules
 
 
+class AcceptanceRule(Section):
+    """One acceptance rule: the range that is allowed, and what follows outside it."""
+
+    lower: float | None = Field(None, description="Smallest allowed value; null: none.")
+    upper: float | None = Field(None, description="Largest allowed value; null: none.")
+    consequence: Literal["reject", "flag", "ignore"] = Field("flag", description="What a broken rule does.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AcceptanceRule:
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError("lower is above upper")
+        return self
+
+
+def _rule(
+    lower: float | None, upper: float | None, consequence: Literal["reject", "flag"], description: str
+) -> Any:
+    return Field(AcceptanceRule(lower=lower, upper=upper, consequence=consequence), description=description)
+
+
+class PcrAcceptance(Section):
+    """Acceptance rules of PCR plates. A rule of the curve or of the plate counts for all its samples."""
+
+    slope: AcceptanceRule = _rule(
+        -3.6, -3.1, "reject", "Slope of the standard curve, Cq per decade. Source: PMC8282960, table 2."
+    )
+    efficiency: AcceptanceRule = _rule(
+        90.0, 110.0, "reject", "Amplification efficiency, %. Source: PMC8282960, table 2."
+    )
+    r2: AcceptanceRule = _rule(
+        0.98, None, "reject", "r2 of the standard curve. Source: GMO rule, PMC8282960, table 2."
+    )
+    standard_levels: AcceptanceRule = _rule(
+        5,
+        None,
+        "reject",
+        "Levels of standards within tolerance. ICH M10, 4.2.3 asks 6 of a ligand-binding assay; 5 decades are usual "
+        "for qPCR (house value).",
+    )
+    standard_recovery: AcceptanceRule = _rule(
+        75.0,
+        125.0,
+        "flag",
+        "Back-calculated mean of a level of standards, % of nominal. Source: accuracy +-25 %, PMC8282960, table 2.",
+    )
+    standards_within: AcceptanceRule = _rule(
+        75.0, None, "reject", "Share of the levels within that tolerance, %. Source: ICH M10, 4.2.3."
+    )
+    replicates: AcceptanceRule = _rule(2, None, "flag", "Wells used of one sample and target. House value.")
+    replicate_cq_sd: AcceptanceRule = _rule(
+        None, 0.5, "reject", "Standard deviation of Cq of the replicates of a quantifiable sample [recalled]."
+    )
+    replicate_cv: AcceptanceRule = _rule(
+        None,
+        25.0,
+        "flag",
+        "CV of copies between the replicates, %, beyond what counting explains. Source: GMO rule, PMC8282960, table 2.",
+    )
+    ntc_cq_margin: AcceptanceRule = _rule(
+        5.0,
+        None,
+        "reject",
+        "Cq of a no-template control above that of the LLOQ (of the lowest standard where no LLOQ is known); "
+        "undetermined is always good [recalled].",
+    )
+    ntc_copies: AcceptanceRule = _rule(
+        None,
+        3.0,
+        "reject",
+        "Positive partitions of a no-template control; the limit of blank counts instead where one is known. 3 is the "
+        "Poisson bound of 95 % for a blank (house value).",
+    )
+    control_recovery: AcceptanceRule = _rule(
+        75.0,
+        125.0,
+        "reject",
+        "Accuracy control, % of its expected copies. Source: +-25 %, PMC8282960, table 2.",
+    )
+    inhibition_shift: AcceptanceRule = _rule(
+        None,
+        1.0,
+        "reject",
+        "Cq of the inhibition control in a sample above its mean in the no-template controls and standards [recalled].",
+    )
+    inhibition_recovery: AcceptanceRule = _rule(
+        50.0,
+        None,
+        "reject",
+        "Copies of the inhibition control in a sample, % of its mean in the no-template controls, for digital PCR; "
+        "50 % is a shift of one cycle.",
+    )
+    partitions: AcceptanceRule = _rule(
+        10_000,
+        None,
+        "reject",
+        "Accepted partitions of a well of 20,000 or more; a smaller plate needs the same share of its partitions "
+        "[recalled, Bio-Rad].",
+    )
+    copies_per_partition: AcceptanceRule = _rule(
+        None,
+        5.0,
+        "reject",
+        "lambda; above it the well is saturated. House value: 0.7 % of partitions negative.",
+    )
+    volume_audit: AcceptanceRule = _rule(
+        -2.0,
+        2.0,
+        "flag",
+        "Partition volume implied by the instrument's concentration, % away from the one used. House value: twice the "
+        "three-digit rounding of QuantaSoft.",
+    )
+    dna_ng: AcceptanceRule = _rule(
+        20.0,
+        1000.0,
+        "flag",
+        "Genomic DNA in one reaction, ng. House value: too little can't reach 50 copies/ug.",
+    )
+
+    @classmethod
+    def over(cls, base: PcrAcceptance, changes: Mapping[str, Mapping[str, Any]]) -> PcrAcceptance:
+        """Return ``base`` with the keys of ``changes`` put over its rules.
+
+        Raises
+        ------
+        ValueError
+            For a key or value that a rule does not allow.
+        """
+        raw = base.model_dump()
+        for name, change in changes.items():
+            raw[name] = {**raw[name], **change}
+        return cls.model_validate(raw)
+
+
+class DetectionLimits(Section):
+    """Data from which the limits of an assay are estimated."""
+
+    target: str = Field(description="Target, as the assay files name it.")
+    dilutions: str = Field(
+        description="Dilution series, relative to the trial folder: tsv with level (copies per reaction), copies "
+        "(measured, empty or 0 where nothing was found), and optionally plate.",
+    )
+    blanks: str | None = Field(
+        None,
+        description="Results of no-template controls: tsv with copies (per reaction); null: no limit of blank.",
+    )
+    probability: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Probability of detection at the LOD. Source: MIQE; PMC8282960, table 2.",
+    )
+    max_cv_percent: float = Field(
+        25.0, gt=0, description="Largest CV at the LLOQ. Source: GMO rule, PMC8282960, table 2."
+    )
+    max_bias_percent: float = Field(
+        25.0, gt=0, description="Largest bias at the LLOQ. Source: GMO rule, PMC8282960, table 2."
+    )
+
+
+class Westgard(Section):
+    """Charts of controls over plates."""
+
+    min_plates: int = Field(
+        5,
+        ge=2,
+        description="Plates before centre and limits are drawn. Laboratories set them from 20 [recalled].",
+    )
+    baseline_plates: int = Field(
+        20, ge=2, description="First accepted plates that set centre and limits [recalled, Westgard]."
+    )
+    rules: tuple[Literal["1_2s", "1_3s", "2_2s", "R_4s", "4_1s", "10_x"], ...] = Field(
+        ("1_2s", "1_3s", "2_2s", "R_4s", "4_1s", "10_x"),
+        description="Westgard rules that are looked at; 1_2s only warns (Westgard 1981).",
+    )
+
+
+class Pcr(Section):
+    """PCR plates."""
+
+    units: tuple[Literal["copies/ug", "copies/cell", "copies/uL"], ...] = Field(
+        ("copies/ug", "copies/cell", "copies/uL"),
+        min_length=1,
+        description="Units in which a result goes into measurements, each a course of its own. One that can't be "
+        "computed for a sample has a row in qc that says why.",
+    )
+    pg_per_diploid_genome: float = Field(
+        6.6,
+        gt=0,
+        description="Mass of a diploid human genome, pg [recalled: 6.6]; for copies/cell from copies/ug.",
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of all intervals of the PCR stage.")
+    digital_interval: Literal["exact", "normal"] = Field(
+        "exact",
+        description="Interval of digital PCR: exact (Clopper and Pearson on the positive share) or normal, as QX Manager.",
+    )
+    subtract_blank: bool = Field(
+        False,
+        description="Take the mean of the blanks off digital PCR results. Never below 0; the limit of blank always "
+        "counts for detection.",
+    )
+    acceptance: PcrAcceptance = Field(default_factory=PcrAcceptance)
+    westgard: Westgard = Field(default_factory=Westgard)
+    detection_limits: dict[str, DetectionLimits] = Field(
+        default_factory=dict,
+        description="Limits to estimate, by a name that assay files refer to (limits.estimated).",
+    )
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -682,6 +894,7 @@ class Config(Section):
     visits: tuple[Visit, ...] = Field((), description="Nominal visits with their windows.")
     privacy: Privacy = Field(default_factory=Privacy)
     plausibility: Plausibility = Field(default_factory=Plausibility)
+    pcr: Pcr = Field(default_factory=Pcr)
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)

@@ -90,7 +90,8 @@ def _config_tables(model: type[BaseModel], prefix: str) -> list[str]:
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         key = f"{prefix}{name}"
-        if isinstance(default, BaseModel):
+        # A described section is one setting of several values; the others get a table of their own.
+        if isinstance(default, BaseModel) and not field.description:
             inner += _config_tables(type(default), f"{key}.")
             continue
         plain = json.dumps(_plain(default))

@@ -89,8 +89,6 @@ def place_on_clock(
     frame = _infusions(frame, tables.infusions, qc)
     if len(frame):
         frame = _sample_ids(frame, tables.samples)
-        frame["sd"] = np.nan
-        frame["n_replicates"] = pd.array([pd.NA] * len(frame), dtype="Int64")
     return frame.reset_index(drop=True), [rows(qc, QC)] if qc else []
 
 

@@ -451,12 +451,23 @@ def read_mapping(path: Path, file: str) -> Mapping:
     InputError
         When it is missing, no YAML, or no valid mapping.
     """
+    return load_mapping(read_yaml(path, file, "mapping"), file)
+
+
+def read_yaml(path: Path, file: str, kind: str) -> Any:
+    """Read a YAML file; ``kind`` says in errors what it should be.
+
+    Raises
+    ------
+    InputError
+        When it is missing or no YAML.
+    """
     import yaml
 
     try:
-        raw = yaml.load(path.read_text("utf-8-sig"), Loader=yaml.CSafeLoader)
+        return yaml.load(path.read_text("utf-8-sig"), Loader=yaml.CSafeLoader)
     except FileNotFoundError:
-        raise InputError([Problem(file, "no such file", "an existing mapping file")]) from None
+        raise InputError([Problem(file, "no such file", f"an existing {kind} file")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             [Problem(file, f"a file that can't be read ({type(error).__name__})", "UTF-8 text")]
@@ -473,4 +484,3 @@ def read_mapping(path: Path, file: str) -> Mapping:
                 )
             ]
         ) from None
-    return load_mapping(raw, file)

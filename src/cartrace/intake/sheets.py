@@ -27,7 +27,7 @@ from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 if TYPE_CHECKING:
     from cartrace.config import Config
 
-READERS = ("laboratory_table",)
+READERS = ("laboratory_table", "pcr_plate")
 MAX_SHEET_BYTES = 50_000_000
 MAX_AGE = 120.0
 MAX_WEIGHT_KG = 400.0
@@ -190,7 +190,14 @@ SPECS: dict[str, _Spec] = {
         ("sample_id", "subject_id", "matrix", "visit", "day", "date", "infusion"),
         ("sample_id", "subject_id", "matrix"),
     ),
-    "files": _Spec(("file_id", "path", "reader", "mapping", "subjects"), ("file_id", "path", "reader")),
+    "files": _Spec(
+        ("file_id", "path", "reader", "mapping", "subjects", "plate_map", "amplitudes"),
+        ("file_id", "path", "reader"),
+    ),
+    "extractions": _Spec(
+        ("sample", "dna_ng_per_ul", "elution_volume_ul", "blood_volume_ul", "white_cells_per_ul"),
+        ("sample",),
+    ),
     "events": _Spec(
         (
             "subject_id",

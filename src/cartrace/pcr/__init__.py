@@ -1,0 +1,1 @@
+"""Transgene PCR: instrument exports, standard curves, digital PCR, acceptance, limits."""
