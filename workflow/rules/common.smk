@@ -10,6 +10,7 @@ GIVES:
     sources(name)     the package files that this program rests on, as inputs, since
                       Snakemake does not see the package (docs/adr/0002)
     settings(section) a part of the configuration with its defaults, as a plain param
+    existing(path)    a list of the one file, or of none where none is configured
     memory, minutes   resources that grow with the input and with each attempt
 """
 
@@ -51,6 +52,11 @@ def sources(name):
 def settings(*keys):
     """JSON of the named parts of the configuration (all of it without a name), defaults filled in."""
     return PLAN.settings(*keys)
+
+
+def existing(path):
+    """A list of the one file, or of none where the configuration names none."""
+    return [path] if path else []
 
 
 def memory(floor_mb, per_input_mb=0):

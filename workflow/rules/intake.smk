@@ -14,6 +14,17 @@ their hash is a param, so that a touched file does nothing and a changed file
 with an old date is noticed.
 """
 
+# Where results come from: laboratory tables, one by one, and all PCR plates together.
+RESULTS = collect(
+    "<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.tables
+)
+FINDINGS = collect(
+    "<results>/intake/laboratory_table/{file_id}.qc.parquet", file_id=PLAN.tables
+)
+if PLAN.plates:
+    RESULTS.append("<results>/pcr/results.parquet")
+    FINDINGS.append("<results>/pcr/qc.parquet")
+
 
 rule check_sheets:
     """Sheets -> subjects, infusions, samples and events in days; calendar dates end here."""
@@ -22,14 +33,7 @@ rule check_sheets:
         code=sources("intake/check_sheets.py"),
         sheets=ancient(list(PLAN.sheet_paths.values())),
         # Without sheets of subjects and infusions they are those of the tables.
-        results=(
-            collect(
-                "<results>/intake/laboratory_table/{file_id}.parquet",
-                file_id=PLAN.files,
-            )
-            if PLAN.subjects_from_tables
-            else []
-        ),
+        results=RESULTS if PLAN.subjects_from_tables else [],
     output:
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
@@ -106,13 +110,8 @@ rule assemble_measurements:
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
         samples="<results>/intake/samples.parquet",
-        results=collect(
-            "<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.files
-        ),
-        qc=collect(
-            "<results>/intake/laboratory_table/{file_id}.qc.parquet",
-            file_id=PLAN.files,
-        ),
+        results=RESULTS,
+        qc=FINDINGS,
     output:
         measurements="<results>/intake/measurements.parquet",
         qc="<results>/intake/qc.parquet",

@@ -22,6 +22,14 @@ TABLES = [
     "events",
 ]
 
+# The evidence of PCR plates, for trials that have some.
+PCR = {
+    name: f"<results>/pcr/{name}.parquet" if PLAN.plates else []
+    for name in ("wells", "curves", "samples", "controls", "droplets")
+}
+if PLAN.plates:
+    TABLES += ["pcr_wells", "pcr_curves", "pcr_samples", "pcr_controls", "repeat_list"]
+
 
 rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
@@ -38,6 +46,10 @@ rule export_tables:
         associations="<results>/cohort/associations.parquet",
         characteristics="<results>/cohort/characteristics.parquet",
         events="<results>/intake/events.parquet",
+        pcr_wells=PCR["wells"],
+        pcr_curves=PCR["curves"],
+        pcr_samples=PCR["samples"],
+        pcr_controls=PCR["controls"],
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -68,6 +80,10 @@ rule export_tables:
             --associations {input.associations:q} \
             --characteristics {input.characteristics:q} \
             --events {input.events:q} \
+            --pcr-wells {input.pcr_wells:q} \
+            --pcr-curves {input.pcr_curves:q} \
+            --pcr-samples {input.pcr_samples:q} \
+            --pcr-controls {input.pcr_controls:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -88,6 +104,11 @@ rule render_report:
         associations="<results>/cohort/associations.parquet",
         characteristics="<results>/cohort/characteristics.parquet",
         events="<results>/intake/events.parquet",
+        pcr_wells=PCR["wells"],
+        pcr_curves=PCR["curves"],
+        pcr_samples=PCR["samples"],
+        pcr_controls=PCR["controls"],
+        pcr_droplets=PCR["droplets"],
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -120,6 +141,11 @@ rule render_report:
             --associations {input.associations:q} \
             --characteristics {input.characteristics:q} \
             --events {input.events:q} \
+            --pcr-wells {input.pcr_wells:q} \
+            --pcr-curves {input.pcr_curves:q} \
+            --pcr-samples {input.pcr_samples:q} \
+            --pcr-controls {input.pcr_controls:q} \
+            --pcr-droplets {input.pcr_droplets:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
             --settings {params.settings:q} \

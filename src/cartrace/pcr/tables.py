@@ -262,3 +262,6 @@ CONTROLS = Table(
         Column("verdict", "text", "pass, warn or fail; note while there are too few plates.", required=True),
     ),
 )
+
+TABLES: dict[str, Table] = {t.name: t for t in (WELLS, CURVES, SAMPLES, DROPLETS, CONTROLS)}
+"""The tables that the stage writes."""
