@@ -83,7 +83,10 @@ rule quantify_plate:
         sha256=lambda wildcards: PLATES[wildcards.file_id].sha256,
         beside=lambda wildcards: PLATES[wildcards.file_id].extra_sha256,
         settings=settings(
-            "pcr.confidence", "pcr.digital_interval", "pcr.subtract_blank", "pcr.acceptance"
+            "pcr.confidence",
+            "pcr.digital_interval",
+            "pcr.subtract_blank",
+            "pcr.acceptance",
         ),
     shell:
         r"""
