@@ -96,7 +96,7 @@ def associate(
     # The order of the subjects decides which rearrangements are drawn: it is always the same.
     people = subjects.sort_values("subject_id", ignore_index=True)
     first = metrics[metrics["infusion"] == 1]
-    expansion = list(_variables(first, people, EXPANSION, rules.expansion, rules))
+    expansion = list(_variables(_one_unit(first), people, EXPANSION, rules.expansion, rules))
     outcomes: list[tuple[str, Iterable[Variable | Grouping]]] = [
         ("depletion", _variables(first, people, rules.depletion_analytes, rules.depletion, rules)),
         ("antibodies", _variables(first, people, ANTIBODY, rules.antibody, rules)),
@@ -178,6 +178,23 @@ def group_by_relapse(subjects: pd.DataFrame, events: pd.DataFrame, rules: Relaps
         else:
             pairs.append(("", f"no {kinds}, but followed for less than {rules.by_day:g} days"))
     return Grouping(f"{kinds.capitalize()} by study day {rules.by_day:g}", (yes, no), *_columns(pairs))
+
+
+def _one_unit(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Keep the expansion courses of one unit for each matrix, analyte and assay.
+
+    Copies/ug, copies/cell and copies/uL of one assay are one result seen three ways.
+    Asked three times it would weaken every other question of the correction. The
+    unit that comes first in :mod:`cartrace.analytes` stays, among those of most subjects.
+    """
+    expansion = metrics[metrics["analyte"].isin(EXPANSION)]
+    other_units: set[int] = set()
+    for (_, analyte, _), own in expansion.groupby(["matrix", "analyte", "assay"]):
+        units = ANALYTES[str(analyte)].units
+        subjects = own.groupby("course_unit")["subject_id"].nunique()
+        best = min(subjects.index, key=lambda u: (-subjects[u], units.index(u)))
+        other_units.update(own.index[own["course_unit"] != best])
+    return metrics.drop(index=list(other_units))
 
 
 def _columns(pairs: list[tuple[str, str]]) -> tuple[Texts, Texts]:

@@ -173,6 +173,16 @@ def test_courses_of_another_compartment_or_unit_are_their_own_questions():
     assert len(found) == 4
 
 
+def test_the_units_of_one_assay_are_one_question_about_expansion():
+    per_ul = [{**m, "course_unit": "copies/uL"} for m in cmax([1, 2, 3, 4, 5])]
+    per_cell = [{**m, "course_unit": "copies/cell"} for m in cmax([1, 2, 3, 4])]
+    outcome = fall([1, 2, 3, 4, 5])
+    asked = lambda metrics: set(run([*metrics, *outcome])["x"])  # noqa: E731
+    assert asked([*per_ul, *per_cell, *cmax([1, 2, 3, 4, 5])]) == {EXPANSION}
+    # The unit that more subjects have, where not all have all.
+    assert asked([*per_cell, *per_ul]) == {"Cmax, CAR transgene (blood, qpcr, copies/uL)"}
+
+
 def test_expansion_of_responders_by_hand():
     events = [response("a", "PR"), response("b", "pd "), response("c", "CR"), response("d", "sCR"), response("e", "vgpr")]  # fmt: skip
     found = row(run(cmax([1, 2, 3, 4, 5]), events), "response")
