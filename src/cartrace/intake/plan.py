@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,25 @@ from cartrace.files import write_whole
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
-from cartrace.problems import InputError, Problem, holds_date, raise_if_any
+from cartrace.pcr.assay import Assay, read_assay
+from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
 from cartrace.provenance import sha256_of
 
 MANIFEST = "results/intake/manifest.json"
+AMPLITUDE_FILE = re.compile(r"_([A-Za-z]{1,2})0*(\d{1,2})_Amplitude\.csv$")
+"""How Bio-Rad's software names the droplets of a well: ``anything_A01_Amplitude.csv``."""
+_LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_Tell = Callable[..., None]
+"""Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
     """One laboratory file that is to be read.
 
-    ``path`` and ``mapping`` are relative to the trial folder. ``clock_digest``
-    is empty unless the table holds dates; it then stands for the infusions of
-    the subjects in that file, so that a new subject does not rerun other files.
+    All paths are relative to the trial folder. ``clock_digest`` is empty unless
+    the table holds dates; it then stands for the infusions of the subjects in
+    that file, so that a new subject does not rerun other files.
     """
 
     file_id: str
@@ -43,6 +50,24 @@ class FilePlan:
     reader: str
     mapping: str
     clock_digest: str
+    plate_map: str = ""
+    amplitudes: tuple[str, ...] = ()
+    """Droplet amplitudes beside a digital PCR plate, one file for each well, in order."""
+    curves: tuple[str, ...] = ()
+    """Stored standard curves that the plate's assay names, in order."""
+    extra_sha256: str = ""
+    """Digest of plate map, amplitudes and curves; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPlan:
+    """The data behind one entry of ``pcr.detection_limits``; paths are relative to the trial folder."""
+
+    name: str
+    dilutions: str
+    blanks: str | None
+    sha256: str
+    """Digest of the content of both files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +77,22 @@ class Plan:
     config: configuration.Config
     files: dict[str, FilePlan]
     sheet_paths: dict[str, str]
+    """The sheets that ``check_sheets`` reads; not that of extractions."""
     sheets_digest: str
-    stats: dict[str, tuple[int, int]]
-    """Size and modification time (ns) of each laboratory file, as hashed."""
+    stats: dict[str, tuple[int, int, str]]
+    """Size, modification time (ns) and SHA-256 of each file that was hashed."""
+    extractions_digest: str
+    limits: dict[str, LimitPlan]
+
+    @property
+    def tables(self) -> dict[str, FilePlan]:
+        """The laboratory tables, in the order of the files sheet."""
+        return {i: f for i, f in self.files.items() if f.reader == "laboratory_table"}
+
+    @property
+    def plates(self) -> dict[str, FilePlan]:
+        """The PCR plates, in the order of the files sheet."""
+        return {i: f for i, f in self.files.items() if f.reader == "pcr_plate"}
 
     @property
     def subjects_from_tables(self) -> bool:
@@ -103,79 +141,74 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     config, problems = configuration.check(config_raw, config_file)
     sheets, more = read_sheets(folder, config)
     problems += more
-    known = _read_manifest(folder)
+    hashes = _Hashes(folder)
     files: dict[str, FilePlan] = {}
-    stats: dict[str, tuple[int, int]] = {}
-    mappings: dict[str, TableMapping | None] = {}
+    mappings: dict[tuple[bool, str], TableMapping | _AssayPlan | None] = {}
     paths: dict[tuple[Path, str], LaboratoryFile] = {}
-    hashes: dict[tuple[str, str], LaboratoryFile] = {}
+    contents: dict[tuple[str, str], LaboratoryFile] = {}
     for item in sheets.files:
-        path = _data_path(item, folder, config, problems)
-        if item.mapping and item.mapping not in mappings:
-            mappings[item.mapping] = _mapping(item, folder, config, problems)
+        tell = _teller(problems, config.sheets.files, "path", item.row)
+        path = _data_path(item.path, folder, config, tell)
+        plate = item.reader == "pcr_plate"
+        if item.mapping and (plate, item.mapping) not in mappings:
+            read = _assay if plate else _mapping
+            mappings[plate, item.mapping] = read(item, folder, config, problems)
+        mapping = mappings.get((plate, item.mapping))
+        plate_map = _plate_map(item, folder, config, problems)
+        amplitudes = _amplitudes(item, folder, config, problems)
         if path is None:
             continue
         # One workbook may hold several tables: each mapping reads its own sheet.
         real = (path.resolve(), item.mapping)
         if real in paths:
-            problems.append(
-                _at(
-                    item,
-                    config,
-                    "path",
-                    "the file again",
-                    f"each file once for a mapping; it is also {paths[real].file_id}",
-                )
-            )
+            tell("the file again", f"each file once for a mapping; it is also {paths[real].file_id}")
             continue
         paths[real] = item
         relative = f"{config.data_dir.rstrip('/')}/{item.path}"
-        try:
-            status = path.stat()
-            sha256 = known.get((relative, status.st_size, status.st_mtime_ns)) or sha256_of(path)
-        except OSError as error:
-            problems.append(
-                _at(
-                    item,
-                    config,
-                    "path",
-                    f"a file that can't be read ({type(error).__name__})",
-                    "a readable file",
-                )
-            )
+        sha256 = hashes.sha256(relative, tell)
+        if sha256 is None:
             continue
         content = (sha256, item.mapping)
-        if content in hashes:
-            problems.append(
-                _at(
-                    item,
-                    config,
-                    "path",
-                    f"the same content as {quote(hashes[content].file_id)}",
-                    "each content once, or every result would count twice",
-                )
+        if content in contents:
+            tell(
+                f"the same content as {quote(contents[content].file_id)}",
+                "each content once, or every result would count twice",
             )
-        hashes.setdefault(content, item)
-        stats[relative] = (status.st_size, status.st_mtime_ns)
-        mapping = mappings.get(item.mapping)
-        clock = _clock_digest(sheets, item.subjects) if mapping is not None and mapping.uses_clock else ""
-        files[item.file_id] = FilePlan(item.file_id, relative, sha256, item.reader, item.mapping, clock)
+        contents.setdefault(content, item)
+        dated = isinstance(mapping, TableMapping) and mapping.uses_clock
+        curves = mapping.curves if isinstance(mapping, _AssayPlan) else ()
+        extra = [*([plate_map] if plate_map else []), *amplitudes, *curves]
+        files[item.file_id] = FilePlan(
+            item.file_id,
+            relative,
+            sha256,
+            item.reader,
+            item.mapping,
+            _clock_digest(sheets, item.subjects) if dated else "",
+            plate_map,
+            amplitudes,
+            curves,
+            _digest((name, hashes.sha256(name, tell)) for name in extra) if extra else "",
+        )
+    limits = _limits(folder, config, config_file, hashes, problems)
     raise_if_any(problems)
-    named = config.sheets.model_dump()
-    sheet_paths = {name: path for name, path in named.items() if path is not None}
-    return Plan(config, files, sheet_paths, _sheets_digest(sheets), stats)
+    named = config.sheets.model_dump(exclude={"extractions"})
+    return Plan(
+        config,
+        files,
+        {name: path for name, path in named.items() if path is not None},
+        _sheets_digest(sheets),
+        hashes.stats,
+        _digest(sorted((asdict(e) for e in sheets.extractions), key=repr)),
+        limits,
+    )
 
 
 def manifest_of(plan: Plan) -> list[dict[str, Any]]:
-    """Return the manifest: path, size, mtime_ns and sha256 of each laboratory file."""
+    """Return the manifest: path, size, mtime_ns and sha256 of each file that was hashed."""
     return [
-        {
-            "path": f.path,
-            "size": plan.stats[f.path][0],
-            "mtime_ns": plan.stats[f.path][1],
-            "sha256": f.sha256,
-        }
-        for f in plan.files.values()
+        {"path": path, "size": size, "mtime_ns": mtime, "sha256": sha256}
+        for path, (size, mtime, sha256) in plan.stats.items()
     ]
 
 
@@ -199,8 +232,26 @@ def _read_manifest(folder: Path) -> dict[tuple[str, int, int], str]:
         return {}
 
 
-def _at(item: LaboratoryFile, config: configuration.Config, column: str, found: str, allowed: str) -> Problem:
-    return Problem(config.sheets.files, found, allowed, item.row, column)
+class _Hashes:
+    """Hashes of the files of a trial folder, from its manifest where size and time are as they were."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known = _read_manifest(folder)
+        self.stats: dict[str, tuple[int, int, str]] = {}
+
+    def sha256(self, relative: str, tell: _Tell) -> str | None:
+        if relative not in self.stats:
+            path = self._folder / relative
+            try:
+                status = path.stat()
+                key = (relative, status.st_size, status.st_mtime_ns)
+                sha256 = self._known.get(key) or sha256_of(path)
+            except OSError as error:
+                tell(f"a file that can't be read ({type(error).__name__})", "a readable file")
+                return None
+            self.stats[relative] = (status.st_size, status.st_mtime_ns, sha256)
+        return self.stats[relative][2]
 
 
 def _mapping(
@@ -208,9 +259,8 @@ def _mapping(
 ) -> TableMapping | None:
     path = folder / item.mapping
     if not path.resolve().is_relative_to(folder.resolve()):
-        problems.append(
-            _at(item, config, "mapping", "a path that leads out of the trial folder", "a path inside it")
-        )
+        tell = _teller(problems, config.sheets.files, "mapping", item.row)
+        tell("a path that leads out of the trial folder", "a path inside it")
         return None
     try:
         return read_mapping(path, item.mapping)
@@ -219,59 +269,177 @@ def _mapping(
         return None
 
 
-def _data_path(
+@dataclass(frozen=True, slots=True)
+class _AssayPlan:
+    assay: Assay
+    curves: tuple[str, ...]
+
+
+def _assay(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
-) -> Path | None:
-    if not item.path:
+) -> _AssayPlan | None:
+    """Read the assay file, and check what it names outside itself: curves, limits, samples."""
+    tell = _teller(problems, config.sheets.files, "mapping", item.row)
+    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    if path is None:
         return None
-    if config.privacy.dates_in_file_names == "refuse" and holds_date(item.path):
-        problems.append(
-            _at(
-                item,
-                config,
-                "path",
-                "a calendar date in the file's name",
-                "a name without a date (or privacy.dates_in_file_names: allow)",
-            )
+    try:
+        assay = read_assay(path, item.mapping)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+    if assay.uses_samples and config.sheets.samples is None:
+        in_samples = _teller(problems, item.mapping, "samples.pattern")
+        in_samples(
+            "names that stand for a sample_id, and no samples sheet",
+            "sheets.samples in the configuration, or a pattern with the group subject",
         )
-    if any(not c.isprintable() for c in item.path):
+    curves = []
+    for key, target in assay.targets.items():
+        place = f"targets.{key}"
+        if target.curve.file:
+            in_assay = _teller(problems, item.mapping, f"{place}.curve.file")
+            _undated(target.curve.file, config, in_assay)
+            if _path_in(folder, target.curve.file, "the trial folder", in_assay):
+                curves.append(target.curve.file)
+        name = target.limits.estimated
+        estimates = config.pcr.detection_limits
+        in_limits = _teller(problems, item.mapping, f"{place}.limits.estimated")
+        if name and name not in estimates:
+            allowed = f"a name in pcr.detection_limits: {', '.join(estimates) or 'there is none'}"
+            in_limits(f"unknown {quote(name)}", allowed, did_you_mean(name, estimates))
+        elif name and estimates[name].target != key:
+            found = f"{quote(name)}, which pcr.detection_limits gives for {quote(estimates[name].target)}"
+            in_limits(found, f"limits of the target {quote(key)}")
+    return _AssayPlan(assay, tuple(sorted(set(curves))))
+
+
+def _limits(
+    folder: Path,
+    config: configuration.Config,
+    config_file: str,
+    hashes: _Hashes,
+    problems: list[Problem],
+) -> dict[str, LimitPlan]:
+    """Find the data behind each entry of ``pcr.detection_limits``."""
+    plans = {}
+    for name, entry in config.pcr.detection_limits.items():
+        place = f"pcr.detection_limits.{name}"
+        if not _LIMITS_NAME.fullmatch(name) or holds_date(name):
+            allowed = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
+            problems.append(Problem(config_file, quote(name), allowed, column="pcr.detection_limits"))
+            continue
+        digests = []
+        for column, text in (("dilutions", entry.dilutions), ("blanks", entry.blanks)):
+            if text is None:
+                continue
+            tell = _teller(problems, config_file, f"{place}.{column}")
+            _undated(text, config, tell)
+            if _path_in(folder, text, "the trial folder", tell):
+                digests.append((column, hashes.sha256(text, tell)))
+        plans[name] = LimitPlan(name, entry.dilutions, entry.blanks, _digest(digests))
+    return plans
+
+
+def _teller(problems: list[Problem], file: str, column: str, row: int | None = None) -> _Tell:
+    def tell(found: str, allowed: str, suggestion: str = "") -> None:
+        problems.append(Problem(file, found, allowed, row, column, suggestion))
+
+    return tell
+
+
+def _data_path(text: str, folder: Path, config: configuration.Config, tell: _Tell) -> Path | None:
+    if not text or not text.isprintable():
         return None  # the sheet has told it
+    _undated(text, config, tell)
+    return _path_in(folder / config.data_dir, text, "the data folder", tell)
+
+
+def _plate_map(
+    item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
+) -> str:
+    """Return the plate map of a plate, or an empty string."""
+    if item.reader != "pcr_plate" or not item.plate_map or not item.plate_map.isprintable():
+        return ""
+    tell = _teller(problems, config.sheets.files, "plate_map", item.row)
+    _undated(item.plate_map, config, tell)
+    found = _path_in(folder, item.plate_map, "the trial folder", tell)
+    return item.plate_map if found else ""
+
+
+def _amplitudes(
+    item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
+) -> tuple[str, ...]:
+    """Return the amplitude files of a plate, in order: one for each well, all in the data folder."""
+    if item.reader != "pcr_plate" or not item.amplitudes or not item.amplitudes.isprintable():
+        return ()
+    tell = _teller(problems, config.sheets.files, "amplitudes", item.row)
     root = folder / config.data_dir
-    path = root / item.path
-    # resolve() follows links, so a link that leads out is caught as well.
-    if Path(item.path).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
-        problems.append(
-            _at(
-                item,
-                config,
-                "path",
-                f"{quote(item.path)}, which leads out of the data folder",
-                "a path inside it",
+    _undated(item.amplitudes, config, tell, "folder")
+    inside = _path_in(root, item.amplitudes, "the data folder", tell, "folder")
+    if inside is None:
+        return ()
+    wells: dict[str, str] = {}
+    for path in sorted(inside.glob("*_Amplitude.csv")):
+        named = AMPLITUDE_FILE.search(path.name)
+        if named is None:
+            tell(
+                f"the file {quote(path.name)}",
+                "files that end _WELL_Amplitude.csv, as x_A01_Amplitude.csv",
             )
-        )
-        return None
-    if not path.exists():
-        near = _near(path)
-        problems.append(
-            Problem(
-                config.sheets.files,
-                f"no file {quote(item.path)}",
-                "an existing file in the data folder",
-                item.row,
-                "path",
-                near,
+            continue
+        well = f"{named[1].upper()}{int(named[2]):02d}"
+        if well in wells:
+            tell(
+                f"two files for the well {well}: {quote(wells[well])} and {quote(path.name)}",
+                "one for each well; the droplets of another plate belong to another folder",
             )
-        )
+            continue
+        wells[well] = path.name
+        _path_in(root, f"{item.amplitudes.rstrip('/')}/{path.name}", "the data folder", tell)
+    # One word for all of them: a folder holds up to 384.
+    dated = [name for name in wells.values() if holds_date(name)]
+    _undated(dated[0] if dated else "", config, tell)
+    if not wells:
+        tell(f"the folder {quote(item.amplitudes)} without them", "files that end _WELL_Amplitude.csv")
+    place = f"{config.data_dir.rstrip('/')}/{item.amplitudes.rstrip('/')}"
+    return tuple(f"{place}/{name}" for name in sorted(wells.values()))
+
+
+def _undated(text: str, config: configuration.Config, tell: _Tell, kind: str = "file") -> None:
+    """Tell a path that holds a calendar date: paths appear in Snakemake's log."""
+    if config.privacy.dates_in_file_names == "refuse" and holds_date(text):
+        allowed = "a name without a date (or privacy.dates_in_file_names: allow)"
+        tell(f"a calendar date in the {kind}'s name", allowed)
+
+
+def _path_in(root: Path, text: str, place: str, tell: _Tell, kind: str = "file") -> Path | None:
+    """Return the path ``text`` in ``root``, or tell why there is none and return None.
+
+    ``place`` names ``root`` in words; ``kind`` is file or folder.
+    """
+    if not text.isprintable():
+        tell("a control character in a path", "printable text")
         return None
-    if not path.is_file():
-        problems.append(_at(item, config, "path", f"{quote(item.path)}, which is no file", "a file"))
+    path = root / text
+    try:
+        # resolve() follows links, so a link that leads out is caught as well.
+        if Path(text).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
+            tell(f"{quote(text)}, which leads out of {place}", "a path inside it")
+            return None
+        if not path.exists():
+            tell(f"no {kind} {quote(text)}", f"an existing {kind} in {place}", _near(path))
+            return None
+        if not (path.is_file() if kind == "file" else path.is_dir()):
+            tell(f"{quote(text)}, which is no {kind}", f"a {kind}")
+            return None
+    except OSError as error:
+        tell(f"a path that can't be read ({type(error).__name__})", f"an existing {kind} in {place}")
         return None
     return path
 
 
 def _near(path: Path) -> str:
-    from cartrace.problems import did_you_mean
-
     try:
         return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
     except OSError:

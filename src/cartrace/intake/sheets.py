@@ -1,4 +1,4 @@
-"""The sheets of a trial folder: subjects, products, infusions, samples, files, events.
+"""The sheets of a trial folder: subjects, products, infusions, samples, files, extractions, events.
 
 Sheets are read as text and checked cell by cell, row by row and across rows.
 Nothing stops at the first fault: :func:`read_sheets` returns what could be read
@@ -26,6 +26,7 @@ from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 
 if TYPE_CHECKING:
     from cartrace.config import Config
+    from cartrace.intake.extractions import Extraction
 
 READERS = ("laboratory_table", "pcr_plate")
 MAX_SHEET_BYTES = 50_000_000
@@ -124,6 +125,10 @@ class LaboratoryFile:
     mapping: str
     subjects: tuple[str, ...]
     row: int
+    plate_map: str = ""
+    """Relative to the trial folder; of a PCR plate only."""
+    amplitudes: str = ""
+    """Folder of the droplet amplitudes, relative to the data folder; of a PCR plate only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ class Sheets:
     files: tuple[LaboratoryFile, ...] = ()
     events: tuple[Event, ...] = ()
     first_dates: dict[str, date] = field(default_factory=dict, repr=False)
+    extractions: tuple[Extraction, ...] = ()
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
         """``(infusion, study_day)`` of each subject, in order."""
@@ -471,6 +477,9 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     list of Problem
         Every problem found; the sheets count only when there is none.
     """
+    # It reads its sheet with the means of this module.
+    from cartrace.intake.extractions import read_extractions
+
     problems: list[Problem] = []
     names = config.sheets
     subject_rows = _read_rows(folder, names.subjects, "subjects", problems) if names.subjects else []
@@ -505,7 +514,8 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     samples = _samples(sample_rows, sheets, known_subjects if names.subjects else None, config)
     files = _files(file_rows, known_subjects if names.subjects else None)
     events = _events(event_rows, known_subjects if names.subjects else None, first_dates)
-    return Sheets(subjects, products, infusions, samples, files, events, first_dates), problems
+    extractions = read_extractions(folder, names.extractions, problems) if names.extractions else ()
+    return Sheets(subjects, products, infusions, samples, files, events, first_dates, extractions), problems
 
 
 def _products(rows: list[_Row]) -> tuple[Product, ...]:
@@ -732,13 +742,28 @@ def _files(rows: list[_Row], known_subjects: set[str] | None) -> tuple[Laborator
         if reader and reader not in READERS:
             row.problem("reader", quote(reader), ", ".join(READERS), did_you_mean(reader, READERS))
         mapping = row.text("mapping")
-        if reader == "laboratory_table" and not mapping:
-            row.problem("mapping", "nothing", "the mapping file of this table")
+        if reader in READERS and not mapping:
+            kind = "assay file of this plate" if reader == "pcr_plate" else "mapping file of this table"
+            row.problem("mapping", "nothing", f"the {kind}")
+        for column in ("plate_map", "amplitudes"):
+            if reader == "laboratory_table" and row.text(column):
+                row.problem(column, quote(row.text(column)), "nothing; it belongs to the reader pcr_plate")
         named = tuple(s.strip() for s in row.text("subjects").split(",") if s.strip())
         if known_subjects is not None:
             for subject in named:
                 _known(row, "subjects", subject, known_subjects, "the subjects sheet")
-        out.append(LaboratoryFile(file_id, row.required("path"), reader, mapping, named, row.row))
+        out.append(
+            LaboratoryFile(
+                file_id,
+                row.required("path"),
+                reader,
+                mapping,
+                named,
+                row.row,
+                row.text("plate_map"),
+                row.text("amplitudes"),
+            )
+        )
     return tuple(out)
 
 
