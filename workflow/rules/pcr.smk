@@ -15,7 +15,7 @@ One job quantifies one plate and knows of no other sample data, so that an
 extraction sheet that grows every day reruns the join over plates and no plate.
 """
 
-PLATES = {plate.file_id: plate for plate in PLAN.plates}
+PLATES = PLAN.plates
 PLATE_TABLES = ["wells", "curves", "samples", "droplets", "qc"]
 
 
