@@ -82,28 +82,24 @@ class Curve:
     target: str = ""
 
     @property
-    def _t(self) -> float:
-        return float(stdtrit(self.df, 0.5 + self.confidence / 2))
-
-    @property
     def slope_lower(self) -> float:
         """Lower limit of the slope."""
-        return self.slope - self._t * self.slope_se
+        return self.slope - _t(self, self.confidence) * self.slope_se
 
     @property
     def slope_upper(self) -> float:
         """Upper limit of the slope."""
-        return self.slope + self._t * self.slope_se
+        return self.slope + _t(self, self.confidence) * self.slope_se
 
     @property
     def intercept_lower(self) -> float:
         """Lower limit of the intercept."""
-        return self.intercept - self._t * self.intercept_se
+        return self.intercept - _t(self, self.confidence) * self.intercept_se
 
     @property
     def intercept_upper(self) -> float:
         """Upper limit of the intercept."""
-        return self.intercept + self._t * self.intercept_se
+        return self.intercept + _t(self, self.confidence) * self.intercept_se
 
     @property
     def efficiency_percent(self) -> float:
@@ -267,8 +263,7 @@ def confidence_band(
     For a stored curve: limits of the line of a further plate.
     """
     x = np.asarray(log10_copies, dtype=float)
-    t, variance = _spread(curve, x, np.zeros_like(x), confidence)
-    half = t * np.sqrt(variance)
+    half = _half_width(curve, x, np.zeros_like(x), confidence)
     return curve.cq(x) - half, curve.cq(x) + half
 
 
@@ -277,8 +272,7 @@ def prediction_band(
 ) -> tuple[Array, Array]:
     """Limits of the mean Cq of ``n_replicates`` further wells at each of ``log10_copies`` (pointwise)."""
     x = np.asarray(log10_copies, dtype=float)
-    t, variance = _spread(curve, x, _well_variance(curve, x, n_replicates), confidence)
-    half = t * np.sqrt(variance)
+    half = _half_width(curve, x, _well_variance(curve, x, n_replicates), confidence)
     return curve.cq(x) - half, curve.cq(x) + half
 
 
@@ -310,7 +304,7 @@ def inverse_interval(
     cq = np.asarray(cq_mean, dtype=float)
     found = (cq - curve.intercept) / curve.slope
     wells = _well_variance(curve, found, n_replicates)
-    t, _ = _spread(curve, found, wells, confidence)
+    t = _t(curve, confidence)
     # (d - b u)^2 <= t^2 (wells + a + 2 c u + s u^2), u counted from the mean of the standards.
     a, c, s = _line_variance(curve)
     b, d = curve.slope, cq - curve.cq(curve.mean_log10)
@@ -343,19 +337,17 @@ def _line_variance(curve: Curve) -> tuple[float, float, float]:
     return float(spread[0, 0]), float(spread[0, 1]), float(spread[1, 1])
 
 
-def _spread(curve: Curve, log10_copies: Array, wells: Array, confidence: float) -> tuple[Array, Array]:
-    """Student's t, and the variance of wells and line together, at each of ``log10_copies``."""
+def _half_width(curve: Curve, log10_copies: Array, wells: Array, confidence: float) -> Array:
+    """Student's t times the standard deviation of wells and line together."""
     a, c, s = _line_variance(curve)
     u = log10_copies - curve.mean_log10
-    line = np.maximum(0, a + 2 * c * u + s * u**2)
-    if not curve.lines:
-        return np.asarray(stdtrit(curve.n_used - 2, 0.5 + confidence / 2)), wells + line
-    # Two variances known from different numbers of data: Satterthwaite, Biometrics Bull 1946;2:110.
-    plates = len(curve.lines)
-    tiny = np.finfo(float).tiny
-    parts = wells**2 / (curve.n_used - 2 * plates) + line**2 / (plates - 1)
-    df = np.maximum(plates - 1, (wells + line) ** 2 / np.maximum(parts, tiny))
-    return np.asarray(stdtrit(df, 0.5 + confidence / 2)), wells + line
+    return np.asarray(_t(curve, confidence) * np.sqrt(wells + np.maximum(0, a + 2 * c * u + s * u**2)))
+
+
+def _t(curve: Curve, confidence: float) -> float:
+    # A stored curve takes the few degrees of freedom of its plates for all of it: more of them
+    # for the wells (Satterthwaite) gave intervals of 95 % that held 92 % with three plates.
+    return float(stdtrit(curve.df, 0.5 + confidence / 2))
 
 
 def master_curve(
