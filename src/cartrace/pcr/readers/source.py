@@ -538,14 +538,23 @@ class TableReader:
         return None
 
     def same_width(self) -> None:
-        """Report rows that have fewer or more cells than the header: a file that was cut or edited."""
-        width = len(self.header.cells)
-        for row in self.rows:
-            if len(row.cells) != width:
+        """Report rows of another width: a file that was cut, or a cell that holds the delimiter.
+
+        All rows may lack the same empty cells at the end, and all may end with one
+        delimiter more than the header; both are common in exports.
+        """
+        header = len(self.header.cells)
+        widths = [len(row.cells) for row in self.rows]
+        usual = max(set(widths), key=widths.count, default=header)
+        spare = usual == header + 1 and all(
+            len(r.cells) < usual or not as_text(r.cells[header]) for r in self.rows
+        )
+        if not (usual == header or spare or (usual < header and len(self.rows) > 2)):
+            usual = header
+        for row, width in zip(self.rows, widths, strict=True):
+            if width != usual:
                 self.source.problem(
-                    f"{len(row.cells)} cells",
-                    f"{width}, as in the header; perhaps the file was cut",
-                    row.number,
+                    f"{width} cells", f"{usual}, as in the other rows; perhaps the file was cut", row.number
                 )
 
 

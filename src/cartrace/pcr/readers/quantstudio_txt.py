@@ -1,0 +1,189 @@
+"""QuantStudio 6, 7 and 12K Flex and ViiA 7: the text export of their software.
+
+Header lines ``* key = value``, then sections. ``[Results]`` holds one row for each
+target of each well. The export may hold only that section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cartrace.pcr.plate import Plate, Remark, well_name
+from cartrace.pcr.readers.source import Row, Source, TableReader, plate_wells, show
+from cartrace.problems import redact_dates
+
+NAME = "quantstudio_txt"
+LOOKED_FOR = "lines '* key = value' at the top and a section [Results]"
+
+CQ = ("CT", "CRT", "EQ.Ct", "Eq Ct", "Cq")
+TASKS = {
+    "unknown": "unknown",
+    "standard": "standard",
+    "ntc": "ntc",
+    "ipc": "inhibition_control",
+    "ipc+": "inhibition_control",
+    "blockedipc": "blocked_inhibition_control",
+    "blocked ipc": "blocked_inhibition_control",
+    "accuracy control": "accuracy_control",
+    "positive control": "positive_control",
+    "negative control": "negative_control",
+}
+UNDETERMINED = frozenset({"undetermined"})
+QUALITY_FLAGS = (
+    "AMPNC",
+    "AMPSCORE",
+    "BADROX",
+    "BLFAIL",
+    "CQCONF",
+    "CRTAMPLITUDE",
+    "CRTNOISE",
+    "CTFAIL",
+    "EXPFAIL",
+    "HIGHQT",
+    "HIGHSD",
+    "MAXCT",
+    "MTP",
+    "NOAMP",
+    "NOISE",
+    "NOSIGNAL",
+    "OFFSCALE",
+    "OUTLIERRG",
+    "PRFDROP",
+    "PRFLOW",
+    "SPIKE",
+    "THOLDFAIL",
+)
+"""Columns of the software's own quality checks, which hold Y where one fired."""
+
+
+def recognise(source: Source) -> bool:
+    """Say whether the text begins with lines ``* key = value``."""
+    if source.is_zip:
+        return False
+    top = [line for line in source.lines[:20] if line.strip()]
+    return bool(top) and top[0].startswith("* ") and "=" in top[0]
+
+
+def read(source: Source) -> Plate:
+    """Read the section [Results].
+
+    Raises
+    ------
+    InputError
+        With every problem of the file.
+    """
+    header = dict(_key_value(line[1:]) for line in source.lines if line.startswith("*"))
+    results = section(source, "Results")
+    if results is None:
+        raise source.refusal("no section [Results]", "an export with the results")
+    records = read_results(results)
+    wells = plate_wells(source, records)
+    setup = section(source, "Sample Setup")
+    return Plate(
+        NAME,
+        "qpcr",
+        wells,
+        instrument=redact_dates(header.get("Instrument Type", "")),
+        remarks=() if setup is None else without_result(setup, records),
+    )
+
+
+def _key_value(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key.strip(), value.strip()
+
+
+def section(source: Source, name: str) -> TableReader | None:
+    """Return the table of a section: from its header to the first blank line or the next section."""
+    starts = [i for i, line in enumerate(source.lines) if line.strip() == f"[{name}]"]
+    if not starts:
+        return None
+    if len(starts) > 1:
+        raise source.refusal(f"the section [{name}] a second time", "one plate in one file", starts[1] + 1)
+    first = last = starts[0] + 1
+    while last < len(source.lines):
+        line = source.lines[last].strip()
+        if not line or line.startswith("["):
+            break
+        last += 1
+    rows = source.table("\t", first + 1, last) if last > first else []
+    if not rows:
+        raise source.refusal(f"nothing below [{name}]", "a header and rows", first)
+    return TableReader(source, rows[0], rows[1:])
+
+
+def read_results(table: TableReader) -> list[dict[str, object]]:
+    """Return one record for each row of a result table of QuantStudio or Design & Analysis."""
+    table.same_width()
+    position = ("Well Position",) if table.has("Well Position") else ("Well",)
+    target = ("Target Name", "Target")
+    wanted = [table.require(*names) for names in (position, target, ("Task",), CQ)]
+    if not all(wanted):
+        table.source.check()
+    return [r for row in table.rows if (r := _record(table, row, position, target)) is not None]
+
+
+def _record(
+    table: TableReader, row: Row, position: Sequence[str], target: Sequence[str]
+) -> dict[str, object] | None:
+    cell = table.text(row, *CQ)
+    reporter = table.text(row, "Reporter", "Dye")
+    name = table.text(row, *target) or reporter
+    if not name and not cell:
+        return None
+    well = well_name(table.text(row, *position))
+    if not well:
+        table.source.problem("no well", "a well such as A1", row.number, table.name_of(*position))
+    if not name:
+        table.source.problem("no target", "the target of the Cq", row.number, table.name_of(*target))
+    task = table.word(row, TASKS, "Task")
+    undetermined = cell.casefold() in UNDETERMINED
+    cq = None if undetermined else table.number(row, *CQ, missing=UNDETERMINED)
+    quantity = table.number(row, "Quantity", lowest=0)
+    status = [flag for flag in QUALITY_FLAGS if table.text(row, flag).upper() == "Y"]
+    status += [t for c in ("Result Quality Issues", "Curve Quality") if (t := table.text(row, c))]
+    amplified = table.text(row, "Amp Status")
+    if amplified.casefold() not in {"", "amp"}:
+        status.append(amplified)
+    return {
+        "well": well,
+        "sample_name": table.text(row, "Sample Name", "Sample") or None,
+        "target": name,
+        "reporter": reporter or None,
+        "task": task,
+        "omitted": table.flag(row, "Omit"),
+        "cq": cq,
+        "cq_kind": "undetermined" if undetermined else "missing" if cq is None else "quantified",
+        "nominal": quantity if task == "standard" else None,
+        "vendor_quantity": None if task == "standard" else quantity,
+        "vendor_slope": table.number(row, "Slope"),
+        "vendor_intercept": table.number(row, "Y-Intercept", "Intercept"),
+        "vendor_r2": table.number(row, "R(superscript 2)", "R2", "R^2"),
+        "vendor_efficiency_percent": table.number(row, "Efficiency"),
+        "threshold": table.number(row, "Ct Threshold", "Crt Threshold", "Cq Threshold", "Threshold"),
+        "vendor_status": "; ".join(status) or None,
+        "source_row": row.number,
+    }
+
+
+def without_result(setup: TableReader, records: Sequence[Mapping[str, object]]) -> tuple[Remark, ...]:
+    """Name wells that the sample setup has and the results lack."""
+    if not setup.has("Well Position") or not setup.has("Target Name"):
+        return ()
+    done = {(r["well"], r["target"]) for r in records}
+    lost = [
+        (row, well, target)
+        for row in setup.rows
+        if (target := setup.text(row, "Target Name"))
+        and (well := well_name(setup.text(row, "Well Position")), target) not in done
+    ]
+    return tuple(
+        Remark(
+            "well_without_result",
+            f"Target {show(target)} of well {show(well)} is in [Sample Setup] and not in [Results].",
+            row.number,
+            "Well Position",
+            well,
+        )
+        for row, well, target in lost
+    )
