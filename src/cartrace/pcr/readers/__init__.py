@@ -19,6 +19,11 @@ FAMILIES = (
     "cfx_maestro",
     "lightcycler",
     "rdml",
+    "quantasoft",
+    "qx_manager",
+    "qiacuity",
+    "absolute_q",
+    "amplitudes",
 )
 """Names of the modules."""
 
