@@ -54,6 +54,8 @@ def read(source: Source) -> Plate:
     rows = source.table("\t", number)
     table = TableReader(source, rows[0], rows[1:])
     table.same_width()
+    if fold(table.names[-1]) in {"cp", "concentration", "standard"}:
+        table.whole_last_cell()
     channel = filters[0] if filters else "Cp"
     return Plate(
         NAME,

@@ -557,6 +557,16 @@ class TableReader:
                     f"{width} cells", f"{usual}, as in the other rows; perhaps the file was cut", row.number
                 )
 
+    def whole_last_cell(self) -> None:
+        """Report a file without a line end: the number in its last cell may have been cut.
+
+        Only for tables whose last column is read.
+        """
+        if self.source.text and not self.source.text.endswith(("\n", "\r")):
+            self.source.problem(
+                "a last line without its end; perhaps the file was cut", "a file that ends with a line end"
+            )
+
 
 def find_header(rows: Iterable[Row], *groups: Sequence[str]) -> int | None:
     """Return the index of the first row that has, of each group of names, at least one."""
