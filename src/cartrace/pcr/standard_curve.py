@@ -373,7 +373,7 @@ def master_curve(
     """
     if len(standards) < 2:
         raise CurveError(
-            f"{len(standards)} plate; a stored curve needs at least 2, since one does not show the spread between plates"
+            f"{len(standards)} plates; a stored curve needs at least 2, since one does not show the spread between plates"
         )
     fits: dict[str, Curve] = {}
     faults = []

@@ -271,7 +271,7 @@ def test_the_interval_of_a_stored_curve_holds_the_copies_on_a_further_plate() ->
 
 
 def test_one_plate_makes_no_stored_curve() -> None:
-    with pytest.raises(CurveError, match="1 plate; a stored curve needs at least 2"):
+    with pytest.raises(CurveError, match="1 plates; a stored curve needs at least 2"):
         master_curve({"A": (X, CQ)})
 
 
