@@ -120,6 +120,13 @@ rule assemble_plates:
         ),
         assays=sorted({plate.mapping for plate in PLATES.values()}),
         extractions=ancient(existing(PLAN.config.sheets.extractions)),
+        # The compartment of a sample_id. Where subjects come from the tables there is no samples
+        # table yet, and the assay file has to name it.
+        samples_sheet=(
+            "<results>/intake/samples.parquet"
+            if "samples" in PLAN.sheet_paths and not PLAN.subjects_from_tables
+            else []
+        ),
         limits=collect("<results>/pcr/limits/{name}.json", name=PLAN.limits),
     output:
         results="<results>/pcr/results.parquet",
@@ -153,6 +160,7 @@ rule assemble_plates:
             --assays {params.assays:q} \
             --folder {params.folder:q} \
             --extractions {input.extractions:q} \
+            --samples-sheet {input.samples_sheet:q} \
             --limits {input.limits:q} \
             --settings {params.settings:q} \
             --results {output.results:q} \
