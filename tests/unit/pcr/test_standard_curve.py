@@ -194,7 +194,7 @@ def test_wells_of_a_noisy_level_have_wider_intervals_with_weights() -> None:
     y = 38 - 3.4 * x + np.tile([-1, 0, 1], 6) * np.repeat([0.6, 0.1, 0.05, 0.05, 0.05, 0.05], 3)
     widths = {}
     for weighting in ("none", "level_variance"):
-        curve = fit_curve(x, y, weighting=weighting)  # type: ignore[arg-type]
+        curve = fit_curve(x, y, weighting=weighting)
         lower, upper = inverse_interval(curve, curve.cq([1.0, 5.0]))
         widths[weighting] = np.log10(upper / lower)
     assert widths["level_variance"][0] > widths["none"][0]
