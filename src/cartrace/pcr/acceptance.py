@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from cartrace.config import AcceptanceRule, PcrAcceptance
-from cartrace.problems import redact_dates
+from cartrace.problems import InputError, redact_dates
 from cartrace.tables import QC, rows
+from cartrace.validation import problem_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -156,10 +158,19 @@ def acceptance_of(settings: PcrAcceptance, assay: Assay) -> Acceptance:
 
     Raises
     ------
-    ValueError
-        When a changed rule has its lower limit above its upper one.
+    InputError
+        When a limit of the assay file and one of the configuration exclude each other.
     """
-    return Acceptance(PcrAcceptance.over(settings, assay.acceptance), frozenset(assay.acceptance))
+    try:
+        merged = PcrAcceptance.over(settings, assay.acceptance)
+    except ValidationError as error:
+        raise InputError(
+            [
+                problem_of(e, "acceptance of the assay file over pcr.acceptance", PcrAcceptance)
+                for e in error.errors()
+            ]
+        ) from None
+    return Acceptance(merged, frozenset(assay.acceptance))
 
 
 @dataclass(frozen=True, slots=True)

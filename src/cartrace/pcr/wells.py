@@ -1,0 +1,198 @@
+"""The wells of a plate before anything is computed: which target, which quantity, and what keeps a well out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cartrace.pcr.acceptance import OTHER_FLAGS, Finding
+from cartrace.problems import InputError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from cartrace.pcr.assay import Assay
+
+
+def fold(text: object) -> str:
+    """Return a name without case and spaces: ``RNase P`` and ``RNaseP`` are one target."""
+    return "" if pd.isna(text) else "".join(str(text).split()).casefold()  # type: ignore[call-overload]
+
+
+def match_target(target: object, reporter: object, assay: Assay) -> str | None:
+    """Return the assay's key of a target as the file writes it, or None.
+
+    A target with a reporter takes only rows of that reporter, where the file names one;
+    it also takes the rows of a file that names no target, where the reporter stands in
+    its place. Two targets that could both be meant are none.
+    """
+    name, dye = fold(target), fold(reporter)
+    loose = []
+    for key, candidate in assay.targets.items():
+        named = name in {fold(n) for n in candidate.names or (key,)}
+        wanted = fold(candidate.reporter)
+        if wanted and wanted == (dye or name) and (named or name == wanted):
+            return key
+        if named and not (wanted and dye):
+            loose.append(key)
+    return loose[0] if len(loose) == 1 else None
+
+
+def match_targets(wells: pd.DataFrame, assay: Assay, *, file: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Replace ``target`` by the assay's key and add ``role``; the file's own name stays where none matches.
+
+    Parameters
+    ----------
+    wells
+        Contract PLATE_WELLS, with positions as index.
+    file
+        How errors name the file.
+
+    Raises
+    ------
+    InputError
+        When no row of the plate is of a target of the assay: the wrong assay file.
+    """
+    pairs = wells[["target", "reporter"]].drop_duplicates()
+    keys = {
+        (fold(t), fold(r)): match_target(t, r, assay)
+        for t, r in zip(pairs["target"], pairs["reporter"], strict=True)
+    }
+    matched = [keys[fold(t), fold(r)] for t, r in zip(wells["target"], wells["reporter"], strict=True)]
+    listed = [n for key, t in assay.targets.items() for n in (t.names or (key,))]
+    if len(wells) and not any(matched):
+        raise InputError(
+            [
+                Problem(
+                    file,
+                    f"the targets {', '.join(sorted(set(wells['target'])))}",
+                    f"at least one target of the assay file: {', '.join(listed)}",
+                )
+            ]
+        )
+    findings = []
+    key = pd.Series(matched, index=wells.index, dtype="object")
+    for name, group in wells[key.isna()].groupby("target", sort=True):
+        findings.append(
+            Finding(
+                "target_not_in_assay",
+                "note",
+                f"{len(group)} wells of the target {name}, which the assay file does not list, are not used",
+                target=str(name),
+                wells=tuple(int(i) for i in group.index),
+                value=str(name),
+                limit=", ".join(listed),
+                limit_source="assay file, targets",
+                suggestion=did_you_mean(str(name), listed),
+                column="target",
+            )
+        )
+    findings += [
+        Finding(
+            "target_missing",
+            "warn",
+            f"{name}: the assay file lists this target, and no well of the plate has it",
+            target=name,
+            limit=", ".join(target.names or (name,)),
+            limit_source="assay file, targets",
+        )
+        for name, target in assay.targets.items()
+        if name not in set(matched)
+    ]
+    out = wells.copy()
+    out["target"] = key.where(key.notna(), wells["target"]).astype("string")
+    roles = {name: target.role for name, target in assay.targets.items()}
+    out["role"] = key.map(roles).astype("string")
+    return out, findings
+
+
+def in_copies(wells: pd.DataFrame, assay: Assay) -> pd.DataFrame:
+    """Bring nominal and vendor quantities, as they were typed, to copies per reaction."""
+    factor = np.ones(len(wells))
+    for name, target in assay.targets.items():
+        if target.curve.standard_unit == "copies/uL":
+            factor[wells["target"].eq(name).to_numpy(bool)] = assay.reaction.template_ul or np.nan
+    out = wells.copy()
+    out["nominal"] = out["nominal"] * factor
+    out["vendor_copies"] = out["vendor_quantity"] * factor
+    return out
+
+
+def pooled_wells(wells: pd.DataFrame) -> tuple[pd.Series[bool], list[Finding]]:
+    """Say which rows are merged ones whose member wells are in the file as well.
+
+    Such a row holds its members' partitions a second time. A row with only some of its
+    members in the file is left out too, and told.
+    """
+    present = set(zip(wells["well"], wells["target"], strict=True))
+    twice = pd.Series(data=False, index=wells.index)
+    findings = []
+    merged = wells[wells["pooled_wells"].fillna("") != ""]
+    for i, well, target, text in zip(
+        merged.index, merged["well"], merged["target"], merged["pooled_wells"], strict=True
+    ):
+        members = [m.strip() for m in text.split(";") if m.strip()]
+        known = [m for m in members if (m, target) in present and m != well]
+        twice.loc[i] = bool(known)
+        if known and len(known) < len(members):
+            lost = ", ".join(m for m in members if m not in known)
+            findings.append(
+                Finding(
+                    "pooled_well_partly_known",
+                    "warn",
+                    f"{target}: the merged well {well} is not used, since {', '.join(known)} are in "
+                    f"the file themselves; its wells {lost} are not, and are lost",
+                    target=target,
+                    wells=(int(i),),
+                    value=text,
+                )
+            )
+    return twice, findings
+
+
+def own_faults(wells: pd.DataFrame) -> list[Finding]:
+    """Find wells without a reading, wells that nobody counted, and wells that stand twice in the file.
+
+    ``wells`` has ``exclusion``, ``role`` and ``method`` beside the columns of PLATE_WELLS;
+    only wells of the assay's targets that nobody left out are looked at.
+    """
+    mine = wells[wells["exclusion"].isna() & wells["role"].notna()]
+    mine = mine[~mine["task"].isin(["empty", "other"])]
+    digital = mine["method"] == "dpcr"
+    counted = mine["partitions"].gt(0).fillna(value=False) & mine["positives"].notna()
+    unread = np.where(digital, ~counted, mine["cq_kind"] == "missing")
+    no_call = digital & mine["vendor_status"].map(_is_no_call) & mine["threshold"].isna()
+    twice = mine.duplicated(["well", "target"], keep=False)
+    faults = {
+        "vendor_no_call": (no_call, OTHER_FLAGS["vendor_no_call"]),
+        "reading_missing": (unread & ~no_call, OTHER_FLAGS["reading_missing"]),
+        "well_twice": (twice, OTHER_FLAGS["well_twice"]),
+    }
+    return [
+        Finding(
+            check,
+            "fail",
+            f"{target}, {well_list(group['well'])}: {text}",
+            target=str(target),
+            wells=tuple(int(i) for i in group.index),
+            marks=("wells",),
+            value=well_list(group["well"]),
+        )
+        for check, (mask, text) in faults.items()
+        for target, group in mine[np.asarray(mask, dtype=bool)].groupby("target", sort=True)
+    ]
+
+
+def _is_no_call(status: object) -> bool:
+    return fold(status) == "nocall"
+
+
+def well_list(names: pd.Series[str] | list[str], most: int = 12) -> str:
+    """Write names of wells, and how many more there are.
+
+    >>> well_list(["A01", "A02", "A03"], most=2)
+    'A01, A02 and 1 more'
+    """
+    listed = list(dict.fromkeys(names))
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
