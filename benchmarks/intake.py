@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "trial"
         subprocess.run(
-            [sys.executable, str(simulate), "--output", str(folder), *size, "--without-errors"], check=True
+            [sys.executable, str(simulate), "--output", str(folder), *size, "--without-errors", "--without-plates"], check=True
         )
         measured = measure(folder)
     row = {

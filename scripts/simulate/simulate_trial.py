@@ -15,6 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=2024, help="the same seed gives the same bytes")
     parser.add_argument("--subjects", type=int, default=12, help="number of subjects")
     parser.add_argument("--without-errors", action="store_true", help="plant no laboratory errors")
+    parser.add_argument(
+        "--without-plates", action="store_true", help="all qPCR as tables, no raw exports of instruments"
+    )
     args = parser.parse_args(argv)
 
     from cartrace.problems import InputError
@@ -22,7 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace.simulate.write import write_trial
 
     try:
-        trial = simulate_trial(args.seed, args.subjects, plant_errors=not args.without_errors)
+        trial = simulate_trial(
+            args.seed,
+            args.subjects,
+            plant_errors=not args.without_errors,
+            plates=not args.without_plates,
+        )
     except ValueError as error:
         parser.error(str(error))
     try:
@@ -33,10 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not changed:
         print(f"{args.output} already holds this trial; left as it is")
         return 0
+    planted = len(trial.truth["planted_errors"]) + len(trial.plates.failures)
     print(
         f"{args.output}: {trial.n_subjects} simulated subjects (seed {trial.seed}), "
-        f"{len(trial.tables)} laboratory files, {len(trial.truth['samples'])} results, "
-        f"{len(trial.truth['planted_errors'])} planted errors; the truth is in {args.output / 'truth'}"
+        f"{len(trial.tables)} laboratory tables with {len(trial.truth['samples'])} results, "
+        f"{len(trial.plates.files)} PCR plates, {planted} planted errors; the truth is in {args.output / 'truth'}"
     )
     return 0
 

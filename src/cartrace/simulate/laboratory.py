@@ -247,11 +247,13 @@ def lay_out_qpcr(
     by_subject = results_by_subject(r for r in results if r.assay == "qpcr" and r.draw.matrix == "blood")
     tables = []
     for number, subjects in enumerate(batches, 1):
-        table = _qpcr_table(f"pcr_batch_{number:02d}", tuple(subjects))
-        for subject in subjects:
-            for pair in _pairs(by_subject.get(subject, [])):
+        listed = tuple(s for s in subjects if s in by_subject)
+        table = _qpcr_table(f"pcr_batch_{number:02d}", listed)
+        for subject in listed:
+            for pair in _pairs(by_subject[subject]):
                 add_qpcr_row(table, pair, failed=pair[0].first_cell is not None)
-        tables.append(table)
+        if listed:
+            tables.append(table)
     repeats = _qpcr_table("pcr_repeats", ())
     for subjects in batches:
         for subject in subjects:

@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 from cartrace.simulate import courses, humoral_laboratory, laboratory
+from cartrace.simulate.central_laboratory import CENTRAL, RawFiles, central_laboratory, failures_table
 from cartrace.simulate.courses import ROLES, Course
+from cartrace.simulate.dna import Eluate, extract
 from cartrace.simulate.errors import OUTSIDE_WINDOW, PROTECTED, no_errors, plant
 from cartrace.simulate.events import IMPROVED, STABLE, WORSE, Event, draw_events
 from cartrace.simulate.humoral import LINEAGES, Humoral, draw_humoral
@@ -97,7 +99,9 @@ class Trial:
     ``config`` and ``mappings`` are the YAML files; ``sheets`` the sheets as text;
     ``tables`` the laboratory files; ``truth`` the frames ``courses`` (one row per
     course), ``depletion`` and ``antibodies`` (one row per subject, infusion and
-    analyte), ``samples`` (one row per result) and ``planted_errors``.
+    analyte), ``samples`` (one row per result in a table), ``planted_errors`` (in
+    tables), ``pcr_samples`` (one row per sample on a plate) and
+    ``planted_pcr_failures``. ``plates`` is what the central PCR laboratory sent.
     """
 
     seed: int
@@ -107,6 +111,7 @@ class Trial:
     mappings: dict[str, dict[str, Any]]
     sheets: dict[str, pd.DataFrame]
     tables: tuple[LabTable, ...]
+    plates: RawFiles
     truth: dict[str, pd.DataFrame]
 
 
@@ -129,12 +134,15 @@ class _Subject:
     results: tuple[Result, ...]
 
 
-def simulate_trial(seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool = True) -> Trial:
+def simulate_trial(
+    seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool = True, plates: bool = True
+) -> Trial:
     """Simulate a trial.
 
     The same arguments give the same trial. Errors are planted in the first twelve
     subjects only, and change nothing but the cells that ``truth["planted_errors"]``
-    names (and the day of one late visit).
+    names (and the day of one late visit), and the plates of the central laboratory.
+    Without ``plates`` there is no central laboratory: all qPCR comes as tables.
 
     Raises
     ------
@@ -146,7 +154,8 @@ def simulate_trial(seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool
     if seed < 0:
         raise ValueError(f"seed {seed}; allowed: 0 or more")
     subjects = [_subject(seed, i, plant_errors=plant_errors) for i in range(n_subjects)]
-    results = [r for s in subjects for r in s.results]
+    raw = _central(seed, subjects, plant=plant_errors and n_subjects >= 12) if plates else RawFiles()
+    results = [r for s in subjects for r in s.results if not (plates and _is_central(s, r))]
     size = max(6, -(-n_subjects // 10))
     ids = [s.subject_id for s in subjects]
     batches = [ids[i : i + size] for i in range(0, len(ids), size)]
@@ -160,12 +169,14 @@ def simulate_trial(seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool
         seed=seed,
         n_subjects=n_subjects,
         plant_errors=plant_errors,
-        config=_config(seed, n_subjects),
+        config=_config(seed, n_subjects, raw),
         mappings={
             name: mapping for name, mapping in MAPPINGS.items() if any(t.mapping == name for t in tables)
-        },
-        sheets=_sheets(subjects, tables),
+        }
+        | raw.assays,
+        sheets=_sheets(subjects, tables, raw),
         tables=tuple(tables),
+        plates=raw,
         truth={
             "courses": _true_courses(subjects),
             "depletion": pd.DataFrame(
@@ -184,8 +195,31 @@ def simulate_trial(seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool
             ),
             "samples": _true_samples(results, places),
             "planted_errors": planted,
-        },
+        }
+        | (
+            {"pcr_samples": pd.DataFrame(raw.truth), "planted_pcr_failures": failures_table(raw.failures)}
+            if raw.files
+            else {}
+        ),
     )
+
+
+def _is_central(subject: _Subject, result: Result) -> bool:
+    """Whether a result is the central PCR laboratory's, which sends plates instead."""
+    return subject.index % 12 in CENTRAL and result.assay == "qpcr" and result.draw.matrix == "blood"
+
+
+def _central(seed: int, subjects: Sequence[_Subject], *, plant: bool) -> RawFiles:
+    eluates: list[Eluate] = []
+    for s in subjects:
+        # A stream of its own: what happens to the DNA moves no result of a table.
+        rng = np.random.default_rng([seed, s.index + 1, 4])
+        for r in s.results:
+            if _is_central(s, r) and r.unit == "copies/ug":
+                d = r.draw
+                t_cells = float(courses.t_cell_count(d.day, s.blood[d.infusion - 1].t_cells))
+                eluates.append(extract(rng, d, copies_per_ug=r.true_value, t_cells=t_cells))
+    return central_laboratory(seed, eluates, {s.subject_id: s.first_infusion for s in subjects}, plant=plant)
 
 
 def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
@@ -360,7 +394,10 @@ def _noise(rng: np.random.Generator, cv: float) -> float:
     return float(np.exp(np.sqrt(np.log1p(cv**2)) * rng.standard_normal()))
 
 
-def _config(seed: int, n_subjects: int) -> dict[str, Any]:
+def _config(seed: int, n_subjects: int, raw: RawFiles) -> dict[str, Any]:
+    sheets = {"events": "sheets/events.tsv"}
+    sheets |= {"extractions": "sheets/extractions.tsv"} if raw.extractions else {}
+    sheets |= {"samples": "sheets/samples.tsv"} if raw.samples else {}
     return {
         "trial": {
             "title": "Demo trial: anti-BCMA CAR-T in NMOSD (simulated)",
@@ -368,7 +405,7 @@ def _config(seed: int, n_subjects: int) -> dict[str, Any]:
             "No patient is behind any number.",
         },
         "data_dir": "data",
-        "sheets": {"events": "sheets/events.tsv"},
+        "sheets": sheets,
         "visits": [{"name": name, "day": day, "window": window} for name, day, window in VISITS],
         "cohort": {
             "association": {
@@ -385,7 +422,10 @@ def _config(seed: int, n_subjects: int) -> dict[str, Any]:
     }
 
 
-def _sheets(subjects: Sequence[_Subject], tables: Sequence[LabTable]) -> dict[str, pd.DataFrame]:
+def _sheets(
+    subjects: Sequence[_Subject], tables: Sequence[LabTable], raw: RawFiles
+) -> dict[str, pd.DataFrame]:
+    of_plates = {"extractions": raw.extractions, "samples": raw.samples}
     return {
         "subjects": pd.DataFrame(
             [
@@ -432,8 +472,9 @@ def _sheets(subjects: Sequence[_Subject], tables: Sequence[LabTable]) -> dict[st
                 }
                 for t in tables
             ]
-        ),
-    }
+            + raw.files
+        ).fillna(""),
+    } | {name: pd.DataFrame(rows) for name, rows in of_plates.items() if rows}
 
 
 EVENT_COLUMNS = ("subject_id", "date", "end_date", "kind", "label", "grade", "dose", "dose_unit")

@@ -1,4 +1,4 @@
-"""Write a simulated trial and read it as intake reads."""
+"""Write a simulated trial and read its tables as intake reads them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(trial: Trial, folder: Path) -> Read:
     sheets, problems = read_sheets(folder, plan.config)
     assert problems == []
     parts = []
-    for file in plan.files.values():
+    for file in plan.tables.values():
         mapping = read_mapping(folder / file.mapping, file.mapping)
         grid = read_grid(folder / file.path, mapping)
         parts.append(

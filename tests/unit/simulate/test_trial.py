@@ -13,12 +13,12 @@ from cartrace.simulate.trial import MAY_BE_MISSED, VISITS, Trial, simulate_trial
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024)
+    return simulate_trial(2024, plates=False)
 
 
 @pytest.fixture(scope="module")
 def clean() -> Trial:
-    return simulate_trial(2024, plant_errors=False)
+    return simulate_trial(2024, plant_errors=False, plates=False)
 
 
 def test_the_cohorts_are_those_of_the_nmosd_phase_1(trial: Trial) -> None:
@@ -63,7 +63,9 @@ def test_the_late_maximum_is_measured_at_day_42_or_60(trial: Trial) -> None:
 
 
 def test_some_visits_are_missed_but_never_two_in_a_row() -> None:
-    samples = simulate_trial(2024, 60).truth["samples"].query("unit == 'copies/ug' and infusion == 1")
+    samples = (
+        simulate_trial(2024, 60, plates=False).truth["samples"].query("unit == 'copies/ug' and infusion == 1")
+    )
     names = [name for name, _, _ in VISITS]
     missed_any = 0
     for _, course in samples[samples["matrix"] == "blood"].groupby("subject_id"):
@@ -85,7 +87,7 @@ def test_a_clean_trial_stays_within_its_visit_windows(clean: Trial) -> None:
 
 
 def test_a_larger_trial_holds_the_smaller_one_unchanged(trial: Trial) -> None:
-    larger = simulate_trial(2024, 20)
+    larger = simulate_trial(2024, 20, plates=False)
     smaller = trial.truth["samples"]
     shared = larger.truth["samples"].merge(smaller[["subject_id"]].drop_duplicates())
     columns = ["subject_id", "visit", "study_day", "analyte", "unit", "measured_value", "right_cell"]
@@ -109,7 +111,9 @@ def test_planting_errors_changes_nothing_else(trial: Trial, clean: Trial) -> Non
 
 
 def test_noise_of_the_pcr_has_a_cv_of_25_percent() -> None:
-    samples = simulate_trial(5, 120).truth["samples"].query("unit == 'copies/ug' and true_value > 0")
+    samples = (
+        simulate_trial(5, 120, plates=False).truth["samples"].query("unit == 'copies/ug' and true_value > 0")
+    )
     ratio = samples["measured_value"] / samples["true_value"]
     assert ratio.median() == pytest.approx(1.0, abs=0.03)
     assert ratio.std() / ratio.mean() == pytest.approx(0.25, abs=0.02)

@@ -44,10 +44,14 @@ def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None
         row = dict(zip(header, line.split("\t"), strict=True))
         assert (tmp_path / "demo/data" / row["path"]).is_file()
         assert (tmp_path / "demo" / row["mapping"]).is_file()
+        assert not row["plate_map"] or (tmp_path / "demo" / row["plate_map"]).is_file()
+        assert not row["amplitudes"] or list((tmp_path / "demo/data" / row["amplitudes"]).iterdir())
     assert sorted(p.name for p in (tmp_path / "demo/truth").iterdir()) == [
         "antibodies.tsv",
         "depletion.tsv",
+        "pcr_samples.tsv",
         "planted_errors.tsv",
+        "planted_pcr_failures.tsv",
         "samples.tsv",
         "simulation.json",
         "truth.tsv",
