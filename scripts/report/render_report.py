@@ -9,7 +9,9 @@ from pathlib import Path
 
 from cartrace import config, provenance, registry, tables
 from cartrace.files import write_whole
+from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.report.page import ReportData, render
+from cartrace.report.plates import PcrTables
 
 INPUTS = (
     "measurements",
@@ -25,6 +27,13 @@ INPUTS = (
     "associations",
     "characteristics",
 )
+PCR_INPUTS = {
+    "wells": WELLS,
+    "curves": CURVES,
+    "samples": SAMPLES,
+    "droplets": DROPLETS,
+    "controls": CONTROLS,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,13 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             help=f"the table {name} as Parquet",
             metavar="PARQUET",
         )
+    for table in PCR_INPUTS.values():
+        option = f"--{table.name.replace('_', '-')}"
+        parser.add_argument(option, help=f"the table {table.name} as Parquet", metavar="PARQUET")
     parser.add_argument("--settings", required=True, help="the whole configuration as JSON text")
     parser.add_argument("--output", required=True, type=Path, help="the page to write", metavar="HTML")
     arguments = parser.parse_args(argv)
 
     settings = config.load(json.loads(arguments.settings), "settings")
     frames = {name: tables.read_table(getattr(arguments, name), tables.TABLES[name]) for name in INPUTS}
-    data = ReportData(**frames, registry=registry.load_all(), versions=provenance.versions())
+    given = {key: (table, getattr(arguments, table.name)) for key, table in PCR_INPUTS.items()}
+    pcr = PcrTables(**{k: tables.read_table(path, table) for k, (table, path) in given.items() if path})
+    data = ReportData(**frames, pcr=pcr, registry=registry.load_all(), versions=provenance.versions())
     page = render(data, settings)
     write_whole(arguments.output, page)
     print(f"{arguments.output.name}: {len(page.encode()) / 1e6:.1f} MB")

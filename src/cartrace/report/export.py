@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.files import replacing
+from cartrace.pcr.tables import CONTROLS, CURVES, SAMPLES, WELLS
 from cartrace.tables import (
     ASSOCIATIONS,
     CHARACTERISTICS,
@@ -40,6 +41,21 @@ EXPORTED: tuple[Table, ...] = (
     EVENTS,
 )
 
+PCR_EXPORTED: tuple[Table, ...] = (SAMPLES, WELLS, CURVES, CONTROLS)
+"""Written as well when the trial has PCR plates."""
+
+REPEAT_LIST = Table(
+    "repeat_list",
+    "Samples whose PCR is to be repeated: the rows of pcr_samples that say so.",
+    tuple(
+        next(c for c in SAMPLES.columns if c.name == name)
+        for name in (
+            *("plate", "sample", "subject_id", "sample_id", "target", "assay", "task", "wells"),
+            *("n_wells", "n_used", "detection", "verdict", "flags", "repeat_reason"),
+        )
+    ),
+)
+
 ORDER: dict[str, tuple[str, ...]] = {
     "measurements": (*COURSE_KEY, "unit", "study_day", "sample_id", "source_file", "source_row"),
     "metrics": (*COURSE_KEY, "course_unit"),
@@ -66,6 +82,12 @@ def in_order(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     return checked.sort_values(columns, kind="stable", ignore_index=True) if columns else checked
 
 
+def repeat_list(samples: pd.DataFrame) -> pd.DataFrame:
+    """Pick the rows of ``pcr_samples`` that are to be repeated, and what a technician needs of them."""
+    wanted = samples["repeat"].fillna(value=False).astype(bool)
+    return conform(samples.loc[wanted, REPEAT_LIST.names], REPEAT_LIST)
+
+
 def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None:
     """Write the tables into one DuckDB file, whole or not at all.
 
@@ -82,7 +104,7 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
     # DuckDB takes a while to import: only this job pays it.
     import duckdb
 
-    by_name = {table.name: table for table in EXPORTED}
+    by_name = {table.name: table for table in (*EXPORTED, *PCR_EXPORTED, REPEAT_LIST)}
     with replacing(path) as temporary:
         # DuckDB makes its file itself and takes an empty one for a broken one.
         temporary.unlink()

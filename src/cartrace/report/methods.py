@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.report.packing import unit_label
+from cartrace.report.plate_words import RULES
 
 if TYPE_CHECKING:
     from cartrace.config import (
+        AcceptanceRule,
         Antibody,
         Auc,
         Blq,
         Config,
         Depletion,
         DepletionRule,
+        DetectionLimits,
         HalfLife,
+        Pcr,
         Persistence,
         Stein,
     )
@@ -41,7 +45,7 @@ _BEYOND = {
 }
 
 
-def sections(config: Config, versions: Mapping[str, str]) -> list[tuple[str, str]]:
+def sections(config: Config, versions: Mapping[str, str], *, plates: bool = False) -> list[tuple[str, str]]:
     """Describe what was done, as (heading, text) pairs in reading order.
 
     Parameters
@@ -50,6 +54,8 @@ def sections(config: Config, versions: Mapping[str, str]) -> list[tuple[str, str
         The configuration that ran, with its defaults filled in.
     versions
         Program name to version, as :func:`cartrace.provenance.versions` gives.
+    plates
+        Whether results come from PCR plates that cartrace read itself.
 
     Returns
     -------
@@ -59,6 +65,7 @@ def sections(config: Config, versions: Mapping[str, str]) -> list[tuple[str, str
     kinetics = config.kinetics
     parts = [
         ("Time and samples", _clock(config)),
+        *_pcr(config.pcr, plates=plates),
         ("Results below a limit", _blq(kinetics.blq)),
         ("Areas under the course", _auc(kinetics.auc)),
         ("Terminal phase", _half_life(kinetics.half_life)),
@@ -100,6 +107,89 @@ def _rule(rule: str | float) -> str:
     if rule == "half_lloq":
         return "replaced by half the lower limit of quantification"
     return f"replaced by {float(rule):g}"
+
+
+def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
+    if not plates:
+        return []
+    level = f"{100 * pcr.confidence:g} %"
+    interval = (
+        "the exact binomial interval (Clopper and Pearson)"
+        if pcr.digital_interval == "exact"
+        else "the normal approximation that QX Manager uses"
+    )
+    blank = (
+        "The mean of the blanks was taken off, never below 0. "
+        if pcr.subtract_blank
+        else "No blank was taken off. "
+    )
+    quantities = (
+        "Plates were read from the instruments' own files and computed anew. In qPCR a standard curve is a straight "
+        "line of Cq over log10 copies per reaction, fitted by least squares (weighted where the assay file says so) to "
+        "the standards of the plate, or to those of an earlier one where the assay file names a stored curve; copies "
+        "are read from it, and replicates are averaged. In digital PCR copies per partition are -ln(share of negative "
+        f"partitions), divided by the partition volume; wells of one sample are pooled by their partitions. {blank}"
+        f"Intervals are at {level}; in digital PCR by {interval}."
+    )
+    units = (
+        f"Results are given in {_list([unit_label(u) for u in pcr.units])}, each a course of its own: copies/µg from the "
+        "DNA in the reaction; copies/cell from a reference gene where the plate has one, or else from copies/µg with "
+        f"{pcr.pg_per_diploid_genome:g} pg of DNA in a diploid cell; copies/µL of blood from the volumes of the "
+        "extraction or from the white-cell count. A unit for which something is missing has no value, and a finding "
+        "says what was missing. "
+        + (
+            " ".join(_limits_of(name, limits) for name, limits in pcr.detection_limits.items())
+            or "Limits of detection and quantification are those of the assay file."
+        )
+    )
+    named = {name: getattr(pcr.acceptance, name) for name in RULES}
+    rejects, flags = (
+        _list([_acceptance_of(n, r) for n, r in named.items() if r.consequence == word], semicolons=True)
+        for word in ("reject", "flag")
+    )
+    ignored = _list([RULES[n].label for n, r in named.items() if r.consequence == "ignore"])
+    acceptance = "Unless an assay file says otherwise, a result was rejected outside these limits: "
+    acceptance += f"{rejects or 'none'}. It was flagged outside these: {flags or 'none'}. "
+    acceptance += f"Not looked at: {ignored}. " if ignored else ""
+    acceptance += "A rule of a curve or of a control counts for all samples of its plate. "
+    westgard = pcr.westgard
+    acceptance += (
+        f"Controls are followed over the plates from {westgard.min_plates} plates on; the first "
+        f"{westgard.baseline_plates} accepted plates set centre and standard deviation. Westgard rules: "
+        f"{_list([r.replace('_', '-') for r in westgard.rules]) or 'none'}; 1-2s only warns."
+    )
+    return [
+        ("PCR plates: from the instrument to copies", quantities),
+        ("PCR plates: units and limits", units),
+        ("PCR plates: acceptance", acceptance),
+    ]
+
+
+def _limits_of(name: str, limits: DetectionLimits) -> str:
+    blank = "the limit of blank from no-template controls; " if limits.blanks else ""
+    return (
+        f"Limits '{name}' ({limits.target}): {blank}the limit of detection by probit at a probability of "
+        f"{100 * limits.probability:g} %; the limit of quantification is the lowest level with a CV of at most "
+        f"{limits.max_cv_percent:g} % and a bias of at most {limits.max_bias_percent:g} %."
+    )
+
+
+def _acceptance_of(name: str, rule: AcceptanceRule) -> str:
+    low, high = rule.lower, rule.upper
+    if low is not None and high is not None:
+        limits = f"{_signed(low)} to {_signed(high)}"
+    elif low is not None:
+        limits = f"at least {_signed(low)}"
+    elif high is not None:
+        limits = f"at most {_signed(high)}"
+    else:
+        limits = "no limit"
+    unit = f" {RULES[name].unit}" if RULES[name].unit else ""
+    return f"{RULES[name].label}, {limits}{unit}"
+
+
+def _signed(number: float) -> str:
+    return f"{number:,g}".replace("-", "−")
 
 
 def _blq(blq: Blq) -> str:

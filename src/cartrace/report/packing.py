@@ -36,14 +36,14 @@ class Texts:
         return self._index[shown]
 
 
-def numbers(series: Iterable[Any]) -> list[float | int | None]:
-    """Numbers with nine significant digits; None where empty."""
+def numbers(series: Iterable[Any], digits: int = 9) -> list[float | int | None]:
+    """Numbers with so many significant digits; None where empty."""
     out: list[float | int | None] = []
     for x in pd.to_numeric(pd.Series(series)).to_numpy(dtype=float, na_value=np.nan).tolist():
         if not np.isfinite(x):
             out.append(None)
         else:
-            out.append(int(x) if x.is_integer() and abs(x) < 1e15 else float(f"{x:.9g}"))
+            out.append(int(x) if x.is_integer() and abs(x) < 1e15 else float(f"{x:.{digits}g}"))
     return out
 
 
@@ -62,7 +62,7 @@ def unit_label(unit: str) -> str:
     return unit.replace("/ug", "/µg").replace("/uL", "/µL").replace("^2", "²").replace("*", "·")
 
 
-def columns(frame: pd.DataFrame, texts: Texts, leave: Iterable[str] = ()) -> Columns:
+def columns(frame: pd.DataFrame, texts: Texts, leave: Iterable[str] = (), digits: int = 9) -> Columns:
     """Give a table as columns: numbers as they are, texts by index, units as people write them."""
     out: Columns = {}
     for name in frame.columns.drop(list(leave)):
@@ -70,5 +70,5 @@ def columns(frame: pd.DataFrame, texts: Texts, leave: Iterable[str] = ()) -> Col
         if name in {"unit", "course_unit"}:
             series = series.map(unit_label, na_action="ignore")
         numeric = pd.api.types.is_numeric_dtype(series)
-        out[str(name)] = numbers(series) if numeric else texts.column(series)
+        out[str(name)] = numbers(series, digits) if numeric else texts.column(series)
     return out

@@ -26,7 +26,7 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import figures, methods
+from cartrace.report import figures, methods, plates
 from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
@@ -70,14 +70,26 @@ the metrics of its own family only."""
 _COURSE_OF_VARIABLE = re.compile(r"\((?P<matrix>\w+), (?P<assay>\w+), ")
 """How cartrace.cohort.association names a course inside a variable."""
 
-_SCRIPTS = ("tools", "figures", "tables", "cohort", "panels", "patient", "quality", "routes")
+_SCRIPTS = (
+    "tools",
+    "figures",
+    "tables",
+    "cohort",
+    "panels",
+    "patient",
+    "quality",
+    "plates",
+    "plate",
+    "routes",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything the report shows: the tables of a trial and what their metrics mean.
 
-    Each frame keeps the contract of the same name in ``cartrace.tables``.
+    Each frame keeps the contract of the same name in ``cartrace.tables``, those of ``pcr`` in
+    ``cartrace.pcr.tables``.
     """
 
     measurements: pd.DataFrame
@@ -92,6 +104,7 @@ class ReportData:
     models: pd.DataFrame = field(default_factory=partial(tables.empty, tables.MODELS))
     associations: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ASSOCIATIONS))
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
+    pcr: plates.PcrTables = field(default_factory=plates.PcrTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -135,7 +148,11 @@ def render(data: ReportData, config: Config) -> str:
         plotly=Markup(scripts[0]),
         script=Markup(scripts[1]),
         data=Markup(_json(payload(data, config))),
-        sections=[(heading, redact_dates(text)) for heading, text in methods.sections(config, data.versions)],
+        has_plates=bool(data.pcr.plates),
+        sections=[
+            (heading, redact_dates(text))
+            for heading, text in methods.sections(config, data.versions, plates=bool(data.pcr.plates))
+        ],
         groups=_definitions(data),
         version=data.versions.get("cartrace", ""),
     )
@@ -206,8 +223,16 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "caution": READ_OUT,
         "fold": config.antibody.fold,
         "qc": _qc(data.qc, number_of, texts),
+        "pcr": plates.payload(
+            data.pcr, _subject_of_sample(measurements), number_of, config.pcr.confidence, texts
+        ),
         "texts": texts.listed,
     }
+
+
+def _subject_of_sample(measurements: pd.DataFrame) -> dict[str, str]:
+    pairs = measurements[["sample_id", "subject_id"]].drop_duplicates("sample_id")
+    return dict(zip(pairs["sample_id"], pairs["subject_id"], strict=True))
 
 
 def _subject_ids(data: ReportData) -> list[str]:

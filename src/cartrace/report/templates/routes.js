@@ -14,6 +14,12 @@
       tab = "#/patients";
       if (s >= 0) { title = D.subjects[s].id; patientPage(s); }
       else { title = "Patients"; patientsPage(); }
+    } else if (PCR && (page === "plate" || page === "plates")) {
+      let id = "";
+      try { id = decodeURIComponent(rest || ""); } catch { id = ""; }
+      tab = "#/plates";
+      if (page === "plate" && plateNumber.has(id)) { title = id; platePage(plateNumber.get(id)); }
+      else { title = "Plates"; platesPage(); }
     } else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
     else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }
     else if (page === "methods") { title = "Methods"; tab = "#/methods"; methods.hidden = false; }
