@@ -525,7 +525,8 @@ def read_stored_curve(text: str, name: str, confidence: float = 0.95) -> Curve:
         follow from the plates (a file that was edited).
     """
     try:
-        raw = yaml.load(text, Loader=yaml.CSafeLoader)
+        # Not the loader in C: deep nesting ends its process.
+        raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise InputError([Problem(name, "no YAML", "a curve stored by store_master_curve.py")]) from None
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
@@ -63,6 +63,7 @@ def test_a_blank_without_a_number_counts_as_the_largest() -> None:
     assert "amplified without a number" in found.reasons[0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=20, max_size=200))
 def test_at_most_one_blank_of_twenty_lies_above_the_limit(blanks: list[float]) -> None:
     value = limit_of_blank(blanks).value
@@ -252,6 +253,7 @@ def test_a_profile_without_any_spread_is_precise_everywhere() -> None:
     assert found.value == 10
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 200), st.floats(-90, 200), st.integers(2, 30)), min_size=3, max_size=8),
     st.floats(0.1, 1e4),
