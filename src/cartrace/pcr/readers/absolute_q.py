@@ -11,6 +11,7 @@ none; ``N/A``; the one column ``95%CI`` is the distance to the lower limit.
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ from cartrace.pcr.readers.digital import (
     MISSING,
     Place,
     find_csv,
+    is_well,
     read_csv,
     volume_remarks,
     well_of,
@@ -338,98 +340,114 @@ def _read_chambers(source: Source, place: Place) -> Plate:
     """Count the chambers that were not rejected, as the software called them."""
     import pandas as pd
 
-    try:
-        frame = pd.read_csv(
-            io.StringIO("\n".join(source.lines[place.line - 1 :])),
-            sep=place.delimiter,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
-        raise source.refusal("rows that are wider than the header", "rows as wide as the header") from None
-    frame.columns = [fold(c) for c in frame.columns]
-    frame["row"] = range(place.line + 1, place.line + 1 + len(frame))
+    frame = _chamber_table(source, place)
     dyes = [c.removesuffix(" pos") for c in frame.columns if c.endswith(" pos")]
-    needed = {"well id", "sample", "reject"} | {d + s for d in dyes for s in ("", " target", " threshold")}
+    needed = {"sample"} | {d + s for d in dyes for s in ("", " target", " threshold")}
     if missing := needed - set(frame.columns):
         raise source.refusal(
             f"no column {', '.join(sorted(missing))}", "all columns of the export", place.line
         )
-    frame = frame[(frame.drop(columns="row") != "").any(axis=1)]
-    short = frame[frame.isna().any(axis=1)]
-    for number in short["row"]:
-        source.problem("fewer cells than the header", "a whole row", int(number))
-    source.check()
-    truth = {"true": True, "false": False}
-    calls = {c: frame[c].str.casefold().map(truth) for c in ("reject", *(d + " pos" for d in dyes))}
-    for column, values in calls.items():
-        for number, cell in frame.loc[values.isna(), ["row", column]].itertuples(index=False):
-            source.problem(show(cell), "True or False", int(number), column)
+    _same_in_a_well(source, frame, ["sample", *(d + s for d in dyes for s in (" target", " threshold"))])
+    rejected = _truths(source, frame, "reject")
+    positives = {d: _truths(source, frame, d + " pos") for d in dyes}
     numbers = {c: _floats(source, frame, c) for d in dyes for c in (d, d + " threshold")}
     source.check()
-    kept = ~calls["reject"].astype(bool)
+    kept = ~rejected
     records: _Records = []
     remarks: list[Remark] = []
     amplitudes: list[pd.DataFrame] = []
     for dye in dyes:
-        positive = calls[dye + " pos"].astype(bool)
-        above = numbers[dye] > numbers[dye + " threshold"]
-        if unlike := int((kept & (above != positive)).sum()):
+        positive, threshold = positives[dye], numbers[dye + " threshold"]
+        if unlike := int((kept & ((numbers[dye] > threshold) != positive)).sum()):
             remarks.append(
                 Remark("threshold", f"{unlike} chambers are called against their threshold in {dye.upper()}")
             )
         for well, group in frame.groupby("well id", sort=False):
-            for column in (dye + " target", dye + " threshold", "sample"):
-                found = set(group[column])
-                if len(found) != 1:
-                    source.problem(
-                        f"{len(found)} values in well {show(str(well))}",
-                        "one for a well",
-                        int(group["row"].iloc[0]),
-                        column,
-                    )
-            used = kept.loc[group.index]
+            first, mine = group.index[0], kept.loc[group.index]
             records.append(
                 {
                     "well": well_name(str(well)),
-                    "sample_name": group["sample"].iloc[0],
-                    "target": group[dye + " target"].iloc[0] or dye.upper(),
+                    "sample_name": frame.loc[first, "sample"],
+                    "target": frame.loc[first, dye + " target"] or dye.upper(),
                     "reporter": dye.upper(),
                     "task": "unknown",
-                    "partitions": int(used.sum()),
-                    "positives": int((used & positive.loc[group.index]).sum()),
-                    "threshold": float(numbers[dye + " threshold"].loc[group.index].iloc[0]),
-                    "source_row": int(group["row"].iloc[0]),
+                    "partitions": int(mine.sum()),
+                    "positives": int((mine & positive.loc[group.index]).sum()),
+                    "threshold": float(threshold.loc[first]),
+                    "source_row": int(first),
                 }
             )
-        amplitudes.append(
-            pd.DataFrame(
-                {
-                    "well": frame.loc[kept, "well id"].map(well_name),
-                    "channel": dye.upper(),
-                    "amplitude": numbers[dye][kept],
-                    "positive": positive[kept],
-                }
-            )
+        shown = {"amplitude": numbers[dye][kept], "positive": positive[kept]}
+        wells = frame.loc[kept, "well id"].map(well_name)
+        amplitudes.append(pd.DataFrame({"well": wells, "channel": dye.upper(), **shown}))
+    picture = pd.concat(amplitudes, ignore_index=True) if amplitudes else empty(AMPLITUDES)
+    return _plate(source, records, remarks, conform(picture, AMPLITUDES))
+
+
+def _chamber_table(source: Source, place: Place) -> pd.DataFrame:
+    """Return the cells as text, columns by their folded names; the index is the row of the file."""
+    import pandas as pd
+
+    lines = source.lines[place.line - 1 :]
+    try:
+        # pandas would fill short rows, and take the first cell of long ones for an index.
+        widths = [len(cells) for cells in csv.reader(lines, delimiter=place.delimiter, strict=True)]
+        for number, width in enumerate(widths, place.line):
+            if width not in {0, widths[0]}:
+                source.problem(f"{width} cells", f"{widths[0]}, as in the header", number)
+        source.check()
+        frame = pd.read_csv(
+            io.StringIO("\n".join(lines)),
+            sep=place.delimiter,
+            dtype=str,
+            index_col=False,
+            keep_default_na=False,
+            skip_blank_lines=False,
         )
-    source.check()
-    shown = pd.concat(amplitudes, ignore_index=True) if amplitudes else empty(AMPLITUDES)
-    return _plate(source, records, remarks, conform(shown, AMPLITUDES))
+    except (csv.Error, pd.errors.ParserError):
+        raise source.refusal(
+            "broken text", "a table in which each quote that opens a cell closes it"
+        ) from None
+    frame.columns = [fold(c) for c in frame.columns]
+    if frame.columns.duplicated().any():
+        raise source.refusal("two columns of one name", "each column once", place.line)
+    frame.index = pd.RangeIndex(place.line + 1, place.line + 1 + len(frame))
+    frame = frame[(frame != "").any(axis=1)]
+    no_wells = frame.loc[~frame["well id"].map(is_well), "well id"]
+    for row, cell in zip(no_wells.index.tolist(), no_wells, strict=True):
+        source.problem(show(cell), "a well such as A1", row, "Well ID")
+    for row in frame.index[frame.duplicated(["well id", "index"])].tolist():
+        source.problem("this chamber of this well a second time", "each once", row, "Index")
+    return frame
 
 
-def _floats(source: Source, frame: pd.DataFrame, column: str) -> pd.Series:
+def _same_in_a_well(source: Source, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    for column in columns:
+        different = frame.groupby("well id", sort=False)[column].nunique()
+        for well in different.index[different > 1]:
+            row = int(frame.index[frame["well id"] == well][0])
+            source.problem(f"{different[well]} values in well {show(well)}", "one for a well", row, column)
+
+
+def _truths(source: Source, frame: pd.DataFrame, column: str) -> pd.Series[bool]:
+    texts = frame[column].str.casefold()
+    others = frame.loc[~texts.isin(["true", "false"]), column]
+    for row, cell in zip(others.index.tolist(), others, strict=True):
+        source.problem(show(cell), "True or False", row, column)
+    return texts == "true"
+
+
+def _floats(source: Source, frame: pd.DataFrame, column: str) -> pd.Series[float]:
     """Return a column as numbers; thresholds repeat, so each text is read once."""
     values: dict[str, float] = {}
     for cell in frame[column].unique():
+        allowed, value = "a number", None
         try:
             value = read_number(cell, source.options.decimal)
         except NotANumber as fault:
-            allowed, value = fault.allowed, None
-        else:
-            allowed = "a number"
+            allowed = fault.allowed
         if value is None:
-            number = int(frame.loc[frame[column] == cell, "row"].iloc[0])
-            source.problem(show(cell) if cell else "an empty cell", allowed, number, column)
+            row = int(frame.index[frame[column] == cell][0])
+            source.problem(show(cell) if cell else "an empty cell", allowed, row, column)
         values[cell] = float("nan") if value is None else value
     return frame[column].map(values).astype(float)

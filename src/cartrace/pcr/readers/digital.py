@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cartrace.pcr.partitions import implied_volume_nl
 from cartrace.pcr.plate import Remark, well_name
 from cartrace.pcr.readers.source import Row, Source, TableReader, find_header, fold, show
 
@@ -139,19 +140,6 @@ def counts(
     return positive, total
 
 
-def implied_volume(positives: int, partitions: int, concentration: float) -> float | None:
-    """Return the partition volume in nL that gives ``concentration`` (copies/uL) by Poisson's law.
-
-    None where there is none: no or only positives, no concentration.
-
-    >>> round(implied_volume(1000, 20000, 60.345), 3)
-    0.85
-    """
-    if not 0 < positives < partitions or not concentration > 0:
-        return None
-    return -math.log1p(-positives / partitions) / concentration * 1000
-
-
 def volume_remarks(records: Iterable[Mapping[str, object]]) -> list[Remark]:
     """Remark on concentrations that no partition volume of any instrument explains."""
     remarks = []
@@ -162,10 +150,11 @@ def volume_remarks(records: Iterable[Mapping[str, object]]) -> list[Remark]:
             isinstance(positives, int) and isinstance(partitions, int) and isinstance(concentration, float)
         ):
             continue
-        volume = implied_volume(positives, partitions, concentration)
-        unlike = volume is not None and not PLAUSIBLE_NL[0] <= volume <= PLAUSIBLE_NL[1]
-        if unlike or (positives == 0) != (concentration == 0):
-            told = f"it implies {volume:.3g} nL" if volume is not None else "one of them is zero"
+        volume = float(implied_volume_nl(positives, partitions, concentration))
+        is_saturated = positives == partitions
+        fits = math.isnan(volume) or PLAUSIBLE_NL[0] <= volume <= PLAUSIBLE_NL[1] or is_saturated
+        if not fits or (positives == 0) != (concentration == 0):
+            told = "one of them is zero" if math.isnan(volume) else f"it implies {volume:.3g} nL"
             row = record["source_row"]
             assert isinstance(row, int)
             remarks.append(

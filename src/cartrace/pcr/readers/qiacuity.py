@@ -12,12 +12,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cartrace.pcr.partitions import implied_volume_nl
 from cartrace.pcr.plate import Plate, Remark
 from cartrace.pcr.readers.digital import (
     MISSING,
     counts,
     find_csv,
-    implied_volume,
     read_csv,
     task_of,
     volume_remarks,
@@ -79,6 +79,7 @@ def read(source: Source) -> Plate:
     source.check()
     read_rows = [_read_row(table, row) for row in table.rows]
     records = [r.record for r in read_rows]
+    source.check()
     platform = _platform(table, records)
     chambers, remarks = _chambers(platform, read_rows)
     for r in read_rows:
@@ -172,8 +173,8 @@ def _chambers(platform: str, rows: Sequence[_ReadRow]) -> tuple[float | None, li
             r.record[k] for k in ("positives", "partitions", "vendor_concentration")
         )
         if isinstance(positives, int) and isinstance(partitions, int) and isinstance(concentration, float):
-            volume = implied_volume(positives, partitions, concentration)
-            if volume is not None and positives >= 50 and r.volume_ul is not None:
+            volume = float(implied_volume_nl(positives, partitions, concentration))
+            if positives >= 50 and volume > 0 and r.volume_ul is not None:
                 implied.append(1000 * r.volume_ul / volume)
     if len(implied) >= 3 and max(implied) - min(implied) < 0.005 * min(implied):
         number = round(statistics.median(implied))
