@@ -78,18 +78,17 @@ def qx_manager_csv(wells: Sequence[DdpcrWell], *, droplet_nl: float) -> str:
 
 def amplitude_csv(rng: np.random.Generator, well: DdpcrWell) -> str:
     """Return the droplets of one well: both amplitudes and whether they count as positive."""
-    flags = np.repeat([[1, 1], [1, 0], [0, 1], [0, 0]], _quadrants(well), axis=0)
-    lines = []
-    for car, rpp30 in rng.permutation(flags):
-        amplitudes = []
-        for target, positive in (("CAR-BBz", car), ("RPP30", rpp30)):
-            high, low = AMPLITUDE[target]
-            value = rng.normal(high if positive else low, 350 if positive else 180)
-            limit = THRESHOLD[target]
-            # The software's call and the amplitude agree.
-            value = max(value, limit + 1) if positive else min(value, limit - 1)
-            amplitudes.append(f"{value:.0f}")
-        lines.append(f"{amplitudes[0]},{amplitudes[1]},{car},{rpp30},")
+    flags = rng.permutation(np.repeat([[1, 1], [1, 0], [0, 1], [0, 0]], _quadrants(well), axis=0))
+    columns = []
+    for positive, target in zip(flags.T == 1, ("CAR-BBz", "RPP30"), strict=True):
+        high, low = AMPLITUDE[target]
+        value = rng.normal(np.where(positive, high, low), np.where(positive, 350, 180))
+        limit = THRESHOLD[target]
+        # The software's call and the amplitude agree.
+        columns.append(np.where(positive, np.maximum(value, limit + 1), np.minimum(value, limit - 1)))
+    lines = [
+        f"{one:.0f},{two:.0f},{car},{rpp30}," for one, two, (car, rpp30) in zip(*columns, flags, strict=True)
+    ]
     head = (
         "Target Value of 0 = negative\nTarget Value of 1 = positive\n"
         "Target Value of u = unclassified (Advanced Classification Mode)\n\n"
