@@ -41,7 +41,7 @@ rule estimate_detection_limits:
         runtime=minutes(10),
     params:
         sha256=lambda wildcards: PLAN.limits[wildcards.limits].sha256,
-        settings=settings("pcr.detection_limits"),
+        settings=settings("pcr.detection_limits", "pcr.confidence"),
     shell:
         r"""
         exec &>{log:q}
