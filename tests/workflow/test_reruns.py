@@ -30,6 +30,18 @@ SHEETS = {"check_sheets": 1, "describe_subjects": 1, **COHORT}
 """What follows any change of a sheet."""
 
 
+PLATES = {"assemble_plates": 1, **COHORT}
+"""What follows any change of a PCR plate."""
+
+NEW_SHEETS = {"assemble_plates": 1, **SHEETS}
+"""What follows a change of a sheet, in a trial with plates whose samples it may place."""
+
+
+def files_of(trial: Path, reader: str) -> list[dict[str, str]]:
+    """Rows of the files sheet that one reader reads."""
+    return [r for r in rows(trial / "sheets/files.tsv") if r["reader"] == reader]
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
@@ -63,9 +75,10 @@ def test_a_finished_trial_has_nothing_to_do(workplace: Workplace) -> None:
 
 
 def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
-    files = rows(workplace.trial / "sheets/files.tsv")
     assert workplace.planned("--forceall") == {
-        "read_laboratory_table": len(files),
+        "read_laboratory_table": len(files_of(workplace.trial, "laboratory_table")),
+        "quantify_plate": len(files_of(workplace.trial, "pcr_plate")),
+        "assemble_plates": 1,
         **SHEETS,
     }
 
@@ -108,18 +121,72 @@ def change_content(path: Path) -> None:
         path.write_bytes(path.read_bytes() + b"\n")
 
 
-def test_a_removed_file_is_the_cohort_alone(workplace: Workplace) -> None:
+@pytest.mark.parametrize(("reader", "expected"), [("laboratory_table", COHORT), ("pcr_plate", PLATES)])
+def test_a_removed_file_is_the_cohort_alone(
+    workplace: Workplace, reader: str, expected: dict[str, int]
+) -> None:
+    last = files_of(workplace.trial, reader)[-1]
     sheet = workplace.trial / "sheets/files.tsv"
-    write_rows(sheet, rows(sheet)[:-1])
-    assert workplace.planned() == COHORT
+    write_rows(sheet, [r for r in rows(sheet) if r != last])
+    assert workplace.planned() == expected
 
 
-def test_a_changed_file_with_an_old_date_is_noticed(workplace: Workplace) -> None:
-    path = workplace.trial / "data" / rows(workplace.trial / "sheets/files.tsv")[-1]["path"]
+@pytest.mark.parametrize(
+    ("reader", "expected"),
+    [
+        ("laboratory_table", {"read_laboratory_table": 1, **COHORT}),
+        ("pcr_plate", {"quantify_plate": 1, **PLATES}),
+    ],
+)
+def test_a_changed_file_with_an_old_date_is_noticed(
+    workplace: Workplace, reader: str, expected: dict[str, int]
+) -> None:
+    path = workplace.trial / "data" / files_of(workplace.trial, reader)[-1]["path"]
     stat = path.stat()
     change_content(path)
     os.utime(path, (stat.st_atime, stat.st_mtime - 86400))
-    assert workplace.planned() == {"read_laboratory_table": 1, **COHORT}
+    assert workplace.planned() == expected
+
+
+def test_a_changed_plate_map_is_its_plate(workplace: Workplace) -> None:
+    mapped = next(r for r in files_of(workplace.trial, "pcr_plate") if r["plate_map"])
+    path = workplace.trial / mapped["plate_map"]
+    stat = path.stat()
+    change_content(path)
+    os.utime(path, (stat.st_atime, stat.st_mtime - 86400))
+    assert workplace.planned() == {"quantify_plate": 1, **PLATES}
+
+
+def test_changed_droplets_are_their_plate(workplace: Workplace) -> None:
+    folder = next(r["amplitudes"] for r in files_of(workplace.trial, "pcr_plate") if r["amplitudes"])
+    change_content(next((workplace.trial / "data" / folder).glob("*_Amplitude.csv")))
+    assert workplace.planned() == {"quantify_plate": 1, **PLATES}
+
+
+def test_a_new_extraction_quantifies_no_plate_again(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/extractions.tsv"
+    write_rows(sheet, [*rows(sheet), {**rows(sheet)[0], "sample": "one more"}])
+    assert workplace.planned() == PLATES
+
+
+def test_a_changed_assay_file_is_its_plates(workplace: Workplace) -> None:
+    plates = files_of(workplace.trial, "pcr_plate")
+    path = workplace.trial / plates[0]["mapping"]
+    path.write_text(path.read_text() + "\n# one more line\n")
+    of_assay = [p for p in plates if p["mapping"] == plates[0]["mapping"]]
+    assert 0 < len(of_assay) < len(plates)
+    assert workplace.planned() == {"quantify_plate": len(of_assay), **PLATES}
+
+
+def test_a_changed_acceptance_rule_is_every_plate(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["pcr", "acceptance"], {"r2": {"lower": 0.97, "consequence": "flag"}})
+    plates = len(files_of(workplace.trial, "pcr_plate"))
+    assert workplace.planned() == {"quantify_plate": plates, **PLATES}
+
+
+def test_another_mass_of_a_genome_quantifies_no_plate_again(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["pcr", "pg_per_diploid_genome"], 6.5)
+    assert workplace.planned() == {**PLATES, "render_report": 1}
 
 
 def test_a_changed_threshold_reruns_the_rules_that_take_it(workplace: Workplace) -> None:
@@ -164,6 +231,8 @@ def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace)
         ("report/page.py", {"render_report": 1}),
         ("report/export.py", {"export_tables": 1}),
         ("intake/plausibility.py", COHORT),
+        ("pcr/normalise.py", PLATES),
+        ("pcr/limits.py", PLATES),
     ],
 )
 def test_an_edited_module_reruns_the_rules_that_rest_on_it(
@@ -205,13 +274,18 @@ def test_a_fault_in_a_sheet_stops_the_dry_run_with_every_problem(workplace: Work
 
 
 def test_a_broken_file_stops_with_an_error_and_leaves_no_half_written_output(workplace: Workplace) -> None:
-    record = next(r for r in rows(workplace.trial / "sheets/files.tsv") if r["path"].endswith(".xlsx"))
-    (workplace.trial / "data" / record["path"]).write_bytes(b"PK\x03\x04 not a workbook")
-    done = workplace.snakemake("--cores", "2")
+    files = rows(workplace.trial / "sheets/files.tsv")
+    records = {
+        "intake/read_laboratory_table": next(r for r in files if r["path"].endswith(".xlsx")),
+        "pcr/quantify_plate": next(r for r in files if r["reader"] == "pcr_plate"),
+    }
+    for record in records.values():
+        (workplace.trial / "data" / record["path"]).write_bytes(b"PK\x03\x04 not a workbook")
+    done = workplace.snakemake("--cores", "2", "--keep-going")
     assert done.returncode == 1
-    assert record["file_id"] in done.stdout
-    assert (
-        "Traceback"
-        not in (workplace.trial / f"logs/intake/read_laboratory_table/{record['file_id']}.log").read_text()
-    )
+    for rule, record in records.items():
+        assert record["file_id"] in done.stdout
+        log = (workplace.trial / f"logs/{rule}/{record['file_id']}.log").read_text()
+        assert "found" in log
+        assert "Traceback" not in log
     assert not list((workplace.trial / "results").rglob("*.part"))
