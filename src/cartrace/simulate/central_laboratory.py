@@ -44,6 +44,14 @@ ENOUGH = 500.0
 OPERATOR = "R. Beispiel"
 FIRST_RUN = datetime(2024, 9, 2, 15, 2, 50)
 
+LIMITS = "car_ddpcr"
+DETECTION_LIMITS = {
+    "target": "CAR",
+    "dilutions": f"limits/{LIMITS}_dilutions.tsv",
+    "blanks": f"limits/{LIMITS}_blanks.tsv",
+}
+"""Where the laboratory's dilution series and blanks stand: cartrace estimates the limits of the ddPCR."""
+
 QPCR_ASSAY: dict[str, Any] = {
     "assay": "qpcr",
     "samples": {
@@ -67,7 +75,7 @@ QPCR_ASSAY: dict[str, Any] = {
 DDPCR_ASSAY: dict[str, Any] = {
     "assay": "ddpcr",
     "targets": {
-        "CAR": {"names": [TARGET], "limits": {"unit": "copies/ug", "lod": 20.0, "lloq": 75.0}},
+        "CAR": {"names": [TARGET], "limits": {"estimated": LIMITS}},
         "RPP30": {"role": "reference"},
     },
     "platform": "qx200",
@@ -154,6 +162,14 @@ class RawFiles:
         self.contents[path] = "".join("\t".join(row) + "\n" for row in [header, *rows]).encode()
         return path
 
+    def add_validation(self, rng: np.random.Generator) -> None:
+        """Add the dilution series and the blanks behind the limits of the ddPCR."""
+        dilutions, blanks = ddpcr_plates.validation_series(rng)
+        rows = [f"{level:g}\t{found:.3f}\t{run}" for level, found, run in dilutions]
+        self.contents[DETECTION_LIMITS["dilutions"]] = "\n".join(["level\tcopies\tplate", *rows, ""]).encode()
+        rows = [f"{found:.3f}\t{run}" for found, run in blanks]
+        self.contents[DETECTION_LIMITS["blanks"]] = "\n".join(["copies\tplate", *rows, ""]).encode()
+
     def add_failure(
         self, kind: str, file_id: str, wells: Sequence[str] = (), sample: str = "", *, repeated_on: str = ""
     ) -> None:
@@ -230,6 +246,8 @@ def central_laboratory(
             raw.samples += [_sample_row(t, first_infusion) for t in tubes]
             failure = ("lost_and_swapped", "wrong_volume")[number] if planted and number < 2 else ""
             _write_ddpcr(raw, np.random.default_rng([seed, block, 6, number]), tubes, failure)
+    if raw.samples:
+        raw.add_validation(np.random.default_rng([seed, 0, 7]))
     return raw
 
 

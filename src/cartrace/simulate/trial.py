@@ -19,7 +19,14 @@ import numpy as np
 import pandas as pd
 
 from cartrace.simulate import courses, humoral_laboratory, laboratory
-from cartrace.simulate.central_laboratory import CENTRAL, RawFiles, central_laboratory, failures_table
+from cartrace.simulate.central_laboratory import (
+    CENTRAL,
+    DETECTION_LIMITS,
+    LIMITS,
+    RawFiles,
+    central_laboratory,
+    failures_table,
+)
 from cartrace.simulate.courses import ROLES, Course
 from cartrace.simulate.dna import Eluate, extract
 from cartrace.simulate.errors import OUTSIDE_WINDOW, PROTECTED, no_errors, plant
@@ -419,7 +426,7 @@ def _config(seed: int, n_subjects: int, raw: RawFiles) -> dict[str, Any]:
                 }
             }
         },
-    }
+    } | ({"pcr": {"detection_limits": {LIMITS: DETECTION_LIMITS}}} if raw.samples else {})
 
 
 def _sheets(

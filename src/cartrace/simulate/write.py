@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MARKER = "truth/simulation.json"
 """The file by which a folder of ours is known."""
 
-PARTS = ("config.yaml", "sheets", "mappings", "plate_maps", "data", "truth")
+PARTS = ("config.yaml", "sheets", "mappings", "plate_maps", "limits", "data", "truth")
 """What a simulated trial folder holds; anything else there is results of a run."""
 
 

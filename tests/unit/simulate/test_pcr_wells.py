@@ -162,3 +162,14 @@ def test_blanks_hold_hardly_a_false_positive() -> None:
     assert np.mean([w.car for w in blanks]) == pytest.approx(0.15, abs=0.05)
     assert max(w.car for w in blanks) <= 3
     assert all(w.rpp30 == 0 for w in blanks)
+
+
+def test_the_validation_finds_what_was_put_in_and_misses_as_poisson_says() -> None:
+    dilutions, blanks = ddpcr_plates.validation_series(np.random.default_rng(1))
+    assert len(dilutions) == 11 * 3 * 8
+    assert len(blanks) == 60
+    high = [found for level, found, _ in dilutions if level == 200]
+    assert np.mean(high) == pytest.approx(200, rel=0.05)
+    # 16,500 droplets of 0.85 nL are 14 of the 20 uL: 1 copy is missed with probability exp(-0.70 - 0.15).
+    missed = [found == 0 for level, found, _ in dilutions if level == 1]
+    assert np.mean(missed) == pytest.approx(np.exp(-0.85), abs=0.2)
