@@ -366,7 +366,7 @@ def _read_chambers(source: Source, place: Place) -> Plate:
             first, mine = group.index[0], kept.loc[group.index]
             records.append(
                 {
-                    "well": well_name(str(well)),
+                    "well": str(well),
                     "sample_name": frame.loc[first, "sample"],
                     "target": frame.loc[first, dye + " target"] or dye.upper(),
                     "reporter": dye.upper(),
@@ -378,8 +378,7 @@ def _read_chambers(source: Source, place: Place) -> Plate:
                 }
             )
         shown = {"amplitude": numbers[dye][kept], "positive": positive[kept]}
-        wells = frame.loc[kept, "well id"].map(well_name)
-        amplitudes.append(pd.DataFrame({"well": wells, "channel": dye.upper(), **shown}))
+        amplitudes.append(pd.DataFrame({"well": frame.loc[kept, "well id"], "channel": dye.upper(), **shown}))
     picture = pd.concat(amplitudes, ignore_index=True) if amplitudes else empty(AMPLITUDES)
     return _plate(source, records, remarks, conform(picture, AMPLITUDES))
 
@@ -412,10 +411,12 @@ def _chamber_table(source: Source, place: Place) -> pd.DataFrame:
     if frame.columns.duplicated().any():
         raise source.refusal("two columns of one name", "each column once", place.line)
     frame.index = pd.RangeIndex(place.line + 1, place.line + 1 + len(frame))
-    frame = frame[(frame != "").any(axis=1)]
-    no_wells = frame.loc[~frame["well id"].map(is_well), "well id"]
-    for row, cell in zip(no_wells.index.tolist(), no_wells, strict=True):
-        source.problem(show(cell), "a well such as A1", row, "Well ID")
+    frame = frame[(frame != "").any(axis=1)].copy()
+    for well in frame["well id"].unique():
+        if not is_well(well):
+            row = int(frame.index[frame["well id"] == well][0])
+            source.problem(show(well), "a well such as A1", row, "Well ID")
+    frame["well id"] = frame["well id"].map({w: well_name(w) for w in frame["well id"].unique()})
     for row in frame.index[frame.duplicated(["well id", "index"])].tolist():
         source.problem("this chamber of this well a second time", "each once", row, "Index")
     return frame
@@ -438,16 +439,20 @@ def _truths(source: Source, frame: pd.DataFrame, column: str) -> pd.Series[bool]
 
 
 def _floats(source: Source, frame: pd.DataFrame, column: str) -> pd.Series[float]:
-    """Return a column as numbers; thresholds repeat, so each text is read once."""
-    values: dict[str, float] = {}
-    for cell in frame[column].unique():
+    """Return a column as numbers. A run has millions, so plain ones are not looked at one by one."""
+    texts = frame[column]
+    is_plain = texts.str.fullmatch(r"-?\d+\.\d+" if source.options.decimal == "." else r"-?\d+,\d+")
+    values = texts.where(is_plain, "nan").str.replace(",", ".", regex=False).astype(float)
+    for cell in texts[~is_plain].unique():
         allowed, value = "a number", None
         try:
             value = read_number(cell, source.options.decimal)
         except NotANumber as fault:
             allowed = fault.allowed
+        same = texts == cell
         if value is None:
-            row = int(frame.index[frame[column] == cell][0])
+            row = int(frame.index[same][0])
             source.problem(show(cell) if cell else "an empty cell", allowed, row, column)
-        values[cell] = float("nan") if value is None else value
-    return frame[column].map(values).astype(float)
+        else:
+            values[same] = value
+    return values

@@ -33,6 +33,7 @@ LOOKED_FOR = "a csv of one well with Ch1 Amplitude and Ch2 Amplitude"
 _AMPLITUDE = re.compile(r"([^\s,;][^,;\t]*?)\s*amplitude")
 _DYES = {"fam", "hex", "vic", "cy5", "cy5.5", "rox", "tamra", "atto590", "evagreen"}
 _WELL = re.compile(r"(?<![A-Za-z0-9])([A-Ha-h](?:0?[1-9]|1[0-2]))[ _-]Amplitude", re.IGNORECASE)
+_PLAIN = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _POSITIVE_IN = {1: (False, False), 2: (True, False), 3: (True, True), 4: (False, True)}
 """Clusters of QuantaSoft: double negative, first channel, both, second channel."""
 
@@ -215,11 +216,16 @@ def _column(
     import numpy as np
 
     values = np.full(len(table.rows), np.nan)
+    is_plain = table.source.options.decimal == "."
     for i, row in enumerate(table.rows):
         cell = row.cells[place] if place < len(row.cells) else ""
         if unclassified and as_text(cell).casefold() == unclassified:
             continue
-        value = table.parse(row, table.names[place], cell)
+        if is_plain and isinstance(cell, str) and _PLAIN.fullmatch(cell):
+            # A plate has millions of droplets; this is what nearly all of them look like.
+            value: float | None = float(cell)
+        else:
+            value = table.parse(row, table.names[place], cell)
         if value is None or not is_allowed(value):
             table.source.problem(show(cell), allowed, row.number, table.names[place])
         else:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cartrace.pcr.partitions import implied_volume_nl
 from cartrace.pcr.plate import Remark, well_name
 from cartrace.pcr.readers.source import Row, Source, TableReader, find_header, fold, show
 
@@ -142,6 +141,9 @@ def counts(
 
 def volume_remarks(records: Iterable[Mapping[str, object]]) -> list[Remark]:
     """Remark on concentrations that no partition volume of any instrument explains."""
+    # Not at the top: it brings scipy, which the readers of qPCR files don't need.
+    from cartrace.pcr.partitions import implied_volume_nl
+
     remarks = []
     for record in records:
         positives, partitions = record.get("positives"), record.get("partitions")

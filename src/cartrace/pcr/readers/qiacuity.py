@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cartrace.pcr.partitions import implied_volume_nl
 from cartrace.pcr.plate import Plate, Remark
 from cartrace.pcr.readers.digital import (
     MISSING,
@@ -163,6 +162,8 @@ def _chambers(platform: str, rows: Sequence[_ReadRow]) -> tuple[float | None, li
     The valid partitions are fewer: some chambers are rejected. Where the number is not
     known, the wells' own concentrations tell it, if they agree.
     """
+    from cartrace.pcr.partitions import implied_volume_nl
+
     if not any(r.volume_ul for r in rows):
         return None, []
     if platform == "qiacuity_8.5k":

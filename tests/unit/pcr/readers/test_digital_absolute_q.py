@@ -211,7 +211,7 @@ def test_faults_of_chambers_are_all_told() -> None:
     assert "row 3, column 'Index': found this chamber of this well a second time" in again
     assert "found 'Average'" in refusal(CHAMBERS, chamber(1, 26754.5, "True", well="Average"))
     two = refusal(CHAMBERS, chamber(1, 26754.5, "True"), chamber(2, 1.5, "False", target="other"))
-    assert "found 2 values in well 'A1'" in two
+    assert "found 2 values in well 'A01'" in two
 
 
 def test_the_summary_of_an_archive_is_read_and_empty_members_are_not() -> None:
