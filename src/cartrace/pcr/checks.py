@@ -318,13 +318,14 @@ def check_controls(samples: pd.DataFrame, assay: Assay, acceptance: Acceptance) 
     samples
         One row for each sample or control and target, with ``members`` (positions of its wells).
     """
-    known = (samples["task"] == "accuracy_control") | (
-        (samples["task"] == "positive_control") & samples["nominal"].gt(0)
-    )
+    judged = samples["task"].isin(["accuracy_control", "positive_control"])
+    judged &= samples["role"] != "inhibition_control"
+    known = judged & samples["nominal"].gt(0)
     # Where no copies are given, nothing found is 0 % of whatever the control holds.
     told = samples["nominal"].notna().groupby(samples["sample"]).transform("any")
     silent = (
-        (samples["task"] == "positive_control")
+        judged
+        & (samples["task"] == "positive_control")
         & (samples["role"] == "transgene")
         & (samples["copies"] == 0)
         & ~told
@@ -333,15 +334,14 @@ def check_controls(samples: pd.DataFrame, assay: Assay, acceptance: Acceptance) 
     for i, row in samples[known | silent].iterrows():
         recovery = 0.0 if row["copies"] == 0 else row["recovery_percent"]
         what = f"{row['target']} of {row['sample']} ({row['wells']})"
-        if pd.isna(row["copies"]) or pd.isna(recovery):
-            why = "no usable result" if pd.isna(row["copies"]) else "no expected copies"
+        if pd.isna(recovery):
             found.append(
                 Finding(
                     "control_unchecked",
                     "warn",
-                    f"{what}: the control has {why}, so it says nothing of the plate",
+                    f"{what}: the control has no usable result, so it says nothing of the plate",
                     target=str(row["target"]),
-                    wells=tuple(row["members"]),
+                    wells=tuple(row["all_wells"]),
                 )
             )
             continue

@@ -152,7 +152,7 @@ def _check_standards(
     table = levels(wells, plate_curve)
     outside = table[acceptance.broken("standard_recovery", table["recovery_percent"])]
     within = len(table) - len(outside)
-    found = []
+    found: list[Finding] = []
     if len(table):
         told = "; ".join(
             f"{number(r)} % at {number(n)} copies ({w})"

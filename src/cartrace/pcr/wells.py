@@ -161,7 +161,8 @@ def own_faults(wells: pd.DataFrame) -> list[Finding]:
     digital = mine["method"] == "dpcr"
     counted = mine["partitions"].gt(0).fillna(value=False) & mine["positives"].notna()
     unread = np.where(digital, ~counted, mine["cq_kind"] == "missing")
-    no_call = digital & mine["vendor_status"].map(_is_no_call) & mine["threshold"].isna()
+    uncalled = np.array([fold(s) == "nocall" for s in mine["vendor_status"]], dtype=bool)
+    no_call = digital & uncalled & mine["threshold"].isna()
     twice = mine.duplicated(["well", "target"], keep=False)
     faults = {
         "vendor_no_call": (no_call, OTHER_FLAGS["vendor_no_call"]),
@@ -181,10 +182,6 @@ def own_faults(wells: pd.DataFrame) -> list[Finding]:
         for check, (mask, text) in faults.items()
         for target, group in mine[np.asarray(mask, dtype=bool)].groupby("target", sort=True)
     ]
-
-
-def _is_no_call(status: object) -> bool:
-    return fold(status) == "nocall"
 
 
 def well_list(names: pd.Series[str] | list[str], most: int = 12) -> str:
