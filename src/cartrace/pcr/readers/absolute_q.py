@@ -313,6 +313,14 @@ def _read_combinations(source: Source, place: Place) -> Plate:
                 row.number,
                 "Count",
             )
+        combinations = sum(key[0] == sample for key in seen)
+        if combinations != 2 ** len(positives[sample]):
+            source.problem(
+                f"{combinations} combinations of {len(positives[sample])} channels",
+                f"all {2 ** len(positives[sample])}; the form also writes those that nothing has",
+                row.number,
+                "Channels",
+            )
     return _plate(
         source,
         [

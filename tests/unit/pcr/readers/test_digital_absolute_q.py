@@ -150,15 +150,25 @@ def test_the_positives_of_a_channel_are_summed_over_combinations() -> None:
         line("S1", "FAM", 700, 20000),
         line("S1", "VIC", 200, 20000),
         line("S1", "FAM VIC", 100, 20000),
-        line("S1", "JUN", 0, 0),
+        line("S2", "", 20100, 20100),
+        line("S2", "FAM", 0, 0),
     )
     assert plate.wells[["target", "positives", "partitions"]].to_numpy().tolist() == [
         ["FAM", 800, 20000],
         ["VIC", 300, 20000],
-        ["JUN", 0, 20000],
+        ["FAM", 0, 20100],
     ]
     text = refusal(COMBINATIONS, line("S1", "", 19000, 20000), line("S1", "FAM", 700, 20000))
     assert "found 19700 chambers in all combinations" in text
+    # A damaged name of a channel would take its positives away.
+    lost = refusal(
+        COMBINATIONS,
+        line("S1", "", 10, 40),
+        line("S1", "FAM", 10, 40),
+        line("S1", "VIC", 10, 40),
+        line("S1", "FM VIC", 10, 40),
+    )
+    assert "found 4 combinations of 3 channels; allowed: all 8" in lost
     twice = refusal(COMBINATIONS, line("S1", "FAM VIC", 10, 20), line("S1", "VIC FAM", 10, 20))
     assert "this combination of this sample a second time" in twice
 
