@@ -260,7 +260,7 @@ def _findings(choices: list[_Choice], assay: Assay, file_id: str) -> list[dict[s
             sentence = f"the plate map says {name}, the file says {other}: wells may be swapped"
             found(c, c.flag, sentence, in_file or c.row["task"], c.name)
         if c.exclusion is None and not c.row["omitted"]:
-            _odd_controls(c, found)
+            _odd_controls(c, assay, found)
             typed, planned = c.row["dilution"], assay.reaction.dilution
             if typed not in {None, 1.0, planned} and planned != 1 and "dilution" not in c.said.cells:
                 sentence = (
@@ -281,10 +281,12 @@ def _findings(choices: list[_Choice], assay: Assay, file_id: str) -> list[dict[s
     return [_finding(key, of, assay, file_id) for key, of in groups.items()]
 
 
-def _odd_controls(c: _Choice, found: Callable[..., None]) -> None:
+def _odd_controls(c: _Choice, assay: Assay, found: Callable[..., None]) -> None:
     """Find controls that the file calls something else, and accuracy controls without known copies."""
     before = c.row["task"]
-    if c.task != before and before not in (*PLAIN, *SPIKE) and c.flag is None:
+    # An accuracy control is a positive control, of which one knows more than the instrument.
+    finer = (before, c.task) == ("positive_control", "accuracy_control")
+    if c.task != before and before not in (*PLAIN, *SPIKE) and c.flag is None and not finer:
         sentence = f"the file says {before}, the controls or the plate map say {c.task}, which counts"
         found(c, "task_mismatch", sentence, before, c.task)
     typed = c.row["nominal"] or 0.0
@@ -294,7 +296,9 @@ def _odd_controls(c: _Choice, found: Callable[..., None]) -> None:
             "which counts"
         )
         found(c, "nominal_mismatch", sentence, f"{typed:g}", f"{c.nominal:g}")
-    if c.task == "accuracy_control" and not c.nominal > 0:
+    target = assay.targets.get(c.row["target"])
+    reported = target is not None and target.role == "transgene"
+    if c.task == "accuracy_control" and reported and not c.what.control and not c.nominal > 0:
         sentence = (
             f"no copies are known of the accuracy control {quote(c.name)}, so its recovery can't be judged; list it "
             "in controls of the assay file, or in the plate map"

@@ -180,6 +180,21 @@ def test_an_accuracy_control_without_known_copies_is_told() -> None:
     assert "no copies are known of the accuracy control 'PC low'" in told(qc, "control_unknown")[0]
 
 
+def test_the_spike_and_the_reference_of_an_accuracy_control_need_no_known_copies() -> None:
+    lines: list[dict[str, Any]] = [
+        {"well": "A01", "sample_name": "PC low", "task": "accuracy_control", "target": "RPP30"},
+        {"well": "A01", "sample_name": "PC low", "task": "accuracy_control", "target": "IPC"},
+        {"well": "A02", "sample_name": "PC high", "target": "RPP30"},
+    ]
+    assert mapped(plate(*lines))[1].empty
+
+
+def test_a_positive_control_with_known_copies_is_an_accuracy_control_without_a_word() -> None:
+    wells, qc = mapped(plate({"well": "A01", "sample_name": "PC high", "task": "positive_control"}))
+    assert list(wells["task"]) == ["accuracy_control"]
+    assert qc.empty
+
+
 def test_names_are_renamed_and_ignored_ones_left_out() -> None:
     wells, qc = mapped(
         plate(("A01", "s-1 d7"), ("A02", "test dye"), ("A03", "S2 D7")),
