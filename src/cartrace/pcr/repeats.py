@@ -28,6 +28,7 @@ REMEDIES: dict[str, Remedy] = {
         "plate map and file name different samples", "find out which sample was in the wells, then repeat"
     ),
     "sample_mapped_twice": Remedy("the plate map gives a well two samples", "correct the plate map"),
+    "well_twice": Remedy("the file reads a well twice", "export again with one reading of each well"),
     "curve_missing": Remedy("no standard curve", "repeat the plate with standards, or name a stored curve"),
     "volume_missing": Remedy(
         "the volume of partition or reaction is not known", "state it in the assay file"
@@ -65,7 +66,7 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "vendor_no_call": Remedy("the instrument set no threshold", "set the threshold and export again"),
     "reading_missing": Remedy("the file has no reading of the wells", "export again, or repeat"),
-    "reference_gene": Remedy("the reference gene was not quantified", "repeat both targets"),
+    "reference_gene": Remedy("the reference gene was not quantified", "repeat both targets", alone=True),
     "omitted": Remedy("all wells were omitted", "say why, or repeat"),
     "no_well_left": Remedy("no well could be used", "repeat in all replicates"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from cartrace.pcr.control_charts import control_charts
 from cartrace.pcr.detection import Detected, ReactionLimits, detect, limits_per_reaction, with_standards
 from cartrace.pcr.normalise import COLUMNS, Normalised, normalise
 from cartrace.pcr.repeats import repeat_reasons
-from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
+from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.tables import QC, concat, conform, empty, rows
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def assemble_plates(
     made = normalise(samples, usable, assays, extractions, settings)
     limits, detected = _judge(made.samples, curves, assays, estimates)
     samples = _filled(made.samples, limits, detected)
-    samples, dna_side, dna_qc = _amount_of_dna(samples, assays, settings)
+    samples, dna_side, findings = _amount_of_dna(samples, assays, settings)
     wanted = _wanted(samples)
     reasons = _not_estimable(samples, made, settings)
     stuck = wanted & np.array([len(r) == len(settings.units) for r in reasons], dtype=bool)
@@ -122,21 +122,21 @@ def assemble_plates(
     samples["repeat"] = pd.array(asks != "", dtype="boolean")
     samples["repeat_reason"] = pd.array([a or None for a in asks], dtype="string")
     controls, charts_qc = control_charts(samples, curves, list(assays), _names(assays), settings.westgard)
-    results, results_qc = _results(samples, made, detected, settings)
-    qc += [
-        dna_qc,
-        _limits_unknown(samples, limits),
-        _units_qc(samples, reasons, settings),
-        results_qc,
-        charts_qc,
+    nowhere = _wanted(samples) & samples["sample_id"].isna().to_numpy() & samples["matrix"].isna().to_numpy()
+    results = _results(samples, ~nowhere, made, detected, settings)
+    findings += [
+        *_limits_unknown(samples, limits),
+        *_units_qc(samples, reasons, settings),
+        *_matrix_unknown(samples, nowhere),
     ]
+    qc += [rows(findings, QC), charts_qc]
     return Assembled(
         results,
         conform(samples, SAMPLES),
         wells,
         curves,
         droplets,
-        conform(controls, CONTROLS),
+        controls,
         concat(qc, QC),
     )
 
@@ -187,7 +187,7 @@ def _filled(samples: pd.DataFrame, limits: ReactionLimits, detected: Detected) -
 
 def _amount_of_dna(
     samples: pd.DataFrame, assays: Mapping[str, Assay], settings: Pcr
-) -> tuple[pd.DataFrame, Texts, pd.DataFrame]:
+) -> tuple[pd.DataFrame, Texts, list[dict[str, object]]]:
     """Apply the rule dna_ng; return the samples, the remedy of each (or an empty text), and the findings."""
     out = samples.copy()
     side = np.full(len(out), "", dtype=object)
@@ -223,7 +223,7 @@ def _amount_of_dna(
                 out.loc[i, "verdict"] = "rejected"
             elif row["verdict"] == "accepted":
                 out.loc[i, "verdict"] = "flagged"
-    return out, side, rows(findings, QC)
+    return out, side, findings
 
 
 def _not_estimable(samples: pd.DataFrame, made: Normalised, settings: Pcr) -> list[dict[str, str]]:
@@ -250,87 +250,72 @@ def _qc_of(row: Mapping[Any, Any]) -> dict[str, object]:
     }
 
 
-def _units_qc(samples: pd.DataFrame, reasons: list[dict[str, str]], settings: Pcr) -> pd.DataFrame:
+def _units_qc(
+    samples: pd.DataFrame, reasons: list[dict[str, str]], settings: Pcr
+) -> Iterator[dict[str, object]]:
     # A rejected result has its own finding, and no unit would save it.
     wanted = _wanted(samples) & samples["verdict"].ne("rejected").to_numpy(bool)
     records = samples.to_dict("records")
-    return rows(
-        [
-            _qc_of(records[i])
-            | {
+    for i in np.flatnonzero(wanted):
+        for unit, reason in reasons[i].items():
+            yield _qc_of(records[i]) | {
                 "check": "unit_not_estimable",
                 "verdict": "warn" if len(reasons[i]) == len(settings.units) else "note",
                 "value": unit,
                 "limit_source": "pcr.units",
                 "message": f"{records[i]['sample']} ({records[i]['target']}) has no result in {unit}: {reason}.",
             }
-            for i in np.flatnonzero(wanted)
-            for unit, reason in reasons[i].items()
-        ],
-        QC,
-    )
 
 
-def _limits_unknown(samples: pd.DataFrame, limits: ReactionLimits) -> pd.DataFrame:
+def _limits_unknown(samples: pd.DataFrame, limits: ReactionLimits) -> Iterator[dict[str, object]]:
     """Tell once for each assay and target that nothing says what is detected."""
     frame = samples[["assay", "target", "analyte", "plate"]].assign(reason=limits.reasons)
     frame = frame[_wanted(samples) & samples["copies"].notna().to_numpy() & (frame["reason"] != "")]
-    return rows(
-        [
-            {
-                "check": "limits_unknown",
-                "verdict": "warn",
-                "source_file": plates[0] if len(plates := sorted(set(group["plate"]))) == 1 else None,
-                "source_column": target,
-                "analyte": group["analyte"].iloc[0],
-                "value": f"{len(group)} results",
-                "limit_source": f"assay file, targets.{target}.limits",
-                "message": f"{assay}, {target}: {reason}; {len(group)} results are judged without "
-                "(none found: below detection).",
-            }
-            for (assay, target, reason), group in frame.groupby(["assay", "target", "reason"], sort=True)
-        ],
-        QC,
-    )
+    for (assay, target, reason), group in frame.groupby(["assay", "target", "reason"], sort=True):
+        plates = sorted(set(group["plate"]))
+        yield {
+            "check": "limits_unknown",
+            "verdict": "warn",
+            "source_file": plates[0] if len(plates) == 1 else None,
+            "source_column": target,
+            "analyte": group["analyte"].iloc[0],
+            "value": f"{len(group)} results",
+            "limit_source": f"assay file, targets.{target}.limits",
+            "message": f"{assay}, {target}: {reason}; {len(group)} results are judged without "
+            "(none found: below detection).",
+        }
+
+
+def _matrix_unknown(samples: pd.DataFrame, nowhere: Bools) -> Iterator[dict[str, object]]:
+    records = samples.to_dict("records")
+    for i in np.flatnonzero(nowhere):
+        yield _qc_of(records[i]) | {
+            "check": "matrix_unknown",
+            "verdict": "fail",
+            "value": records[i]["sample"],
+            "limit": "a matrix",
+            "message": f"Nothing says what {records[i]['sample']} was taken from; it has no result.",
+            "suggestion": "give samples.matrix in the assay file",
+        }
 
 
 def _results(
-    samples: pd.DataFrame, made: Normalised, detected: Detected, settings: Pcr
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    samples: pd.DataFrame, placed: Bools, made: Normalised, detected: Detected, settings: Pcr
+) -> pd.DataFrame:
     """Make one row for each sample and unit that could be computed.
 
     ``printed``, ``rounding`` and ``ratios`` stay empty: nothing was printed, so the
     checks for copied digits and for the laboratory's own ratio of units have nothing to look at.
     """
-    wanted = _wanted(samples) & samples["copies"].notna().to_numpy()
-    # The samples sheet gives the matrix of what it lists; without either nobody knows the course.
-    nowhere = wanted & samples["sample_id"].isna().to_numpy() & samples["matrix"].isna().to_numpy()
-    records = samples.to_dict("records")
-    findings = rows(
-        [
-            _qc_of(records[i])
-            | {
-                "check": "matrix_unknown",
-                "verdict": "fail",
-                "value": records[i]["sample"],
-                "limit": "a matrix",
-                "message": f"Nothing says what {records[i]['sample']} was taken from; it has no result.",
-                "suggestion": "give samples.matrix in the assay file",
-            }
-            for i in np.flatnonzero(nowhere)
-        ],
-        QC,
-    )
     named = samples["sample_id"].notna().to_numpy() | samples["subject_id"].notna().to_numpy()
-    wanted = wanted & ~nowhere & named
+    wanted = _wanted(samples) & samples["copies"].notna().to_numpy() & placed & named
     quantified = detected.detection == "quantified"
     frames = []
     for unit in settings.units:
         factor = made.factors[unit]
         value = np.where(quantified, _floats(samples[COLUMNS[unit]]), np.nan)
-        frame = samples[
-            ["subject_id", "sample_id", "matrix", "infusion", "day", "visit", "analyte", "assay"]
-        ].assign(
+        columns = ["subject_id", "sample_id", "matrix", "infusion", "day", "visit", "analyte", "assay"]
+        frame = samples[columns].assign(
             value=value,
             unit=unit,
             detection=detected.detection,
@@ -346,7 +331,7 @@ def _results(
             source_column=samples["wells"] + " / " + samples["target"],
             source_sha256=samples["source_sha256"],
         )
-        frames.append(conform(frame[wanted & ~np.isnan(factor)], RESULTS))
-    results = concat(frames, RESULTS)
+        frames.append(frame[wanted & ~np.isnan(factor)])
     order = ["source_file", "source_row", "source_column"]
-    return results.sort_values(order, kind="stable", ignore_index=True), findings
+    results = pd.concat(frames).sort_values(order, kind="stable", ignore_index=True)
+    return conform(results, RESULTS)
