@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
+from cartrace.pcr.acceptance import RULES, Acceptance
 from cartrace.report.packing import unit_label
-from cartrace.report.plate_words import RULES
 
 if TYPE_CHECKING:
     from cartrace.config import (
-        AcceptanceRule,
         Antibody,
         Auc,
         Blq,
@@ -126,9 +125,9 @@ def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
     quantities = (
         "Plates were read from the instruments' own files and computed anew. In qPCR a standard curve is a straight "
         "line of Cq over log10 copies per reaction, fitted by least squares (weighted where the assay file says so) to "
-        "the standards of the plate, or to those of an earlier one where the assay file names a stored curve; copies "
-        "are read from it, and replicates are averaged. In digital PCR copies per partition are -ln(share of negative "
-        f"partitions), divided by the partition volume; wells of one sample are pooled by their partitions. {blank}"
+        "the standards of the plate, or stored from earlier plates where the assay file names such a curve; copies "
+        "are read from it, and replicates are averaged. In digital PCR copies follow from -ln(share of negative "
+        f"partitions) and the partition volume; wells of one sample are pooled by their partitions. {blank}"
         f"Intervals are at {level}; in digital PCR by {interval}."
     )
     units = (
@@ -142,12 +141,20 @@ def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
             or "Limits of detection and quantification are those of the assay file."
         )
     )
-    named = {name: getattr(pcr.acceptance, name) for name in RULES}
+    rules = Acceptance(pcr.acceptance)
+    named = {name: rules.limit(name).consequence for name in RULES}
     rejects, flags = (
-        _list([_acceptance_of(n, r) for n, r in named.items() if r.consequence == word], semicolons=True)
+        _list(
+            [
+                f"{RULES[name].quantity}: {rules.limit_text(name)}"
+                for name, consequence in named.items()
+                if consequence == word
+            ],
+            semicolons=True,
+        )
         for word in ("reject", "flag")
     )
-    ignored = _list([RULES[n].label for n, r in named.items() if r.consequence == "ignore"])
+    ignored = _list([RULES[name].quantity for name, consequence in named.items() if consequence == "ignore"])
     acceptance = "Unless an assay file says otherwise, a result was rejected outside these limits: "
     acceptance += f"{rejects or 'none'}. It was flagged outside these: {flags or 'none'}. "
     acceptance += f"Not looked at: {ignored}. " if ignored else ""
@@ -172,24 +179,6 @@ def _limits_of(name: str, limits: DetectionLimits) -> str:
         f"{100 * limits.probability:g} %; the limit of quantification is the lowest level with a CV of at most "
         f"{limits.max_cv_percent:g} % and a bias of at most {limits.max_bias_percent:g} %."
     )
-
-
-def _acceptance_of(name: str, rule: AcceptanceRule) -> str:
-    low, high = rule.lower, rule.upper
-    if low is not None and high is not None:
-        limits = f"{_signed(low)} to {_signed(high)}"
-    elif low is not None:
-        limits = f"at least {_signed(low)}"
-    elif high is not None:
-        limits = f"at most {_signed(high)}"
-    else:
-        limits = "no limit"
-    unit = f" {RULES[name].unit}" if RULES[name].unit else ""
-    return f"{RULES[name].label}, {limits}{unit}"
-
-
-def _signed(number: float) -> str:
-    return f"{number:,g}".replace("-", "−")
 
 
 def _blq(blq: Blq) -> str:

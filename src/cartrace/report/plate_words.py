@@ -1,72 +1,34 @@
-"""What the codes of the PCR tables mean, in words: acceptance rules, tasks, Westgard rules."""
+"""What the codes of the PCR tables mean, in words for a page: flags, tasks, methods, Westgard rules."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from cartrace.pcr.acceptance import OTHER_FLAGS
+from cartrace.pcr.control_charts import MEANING
 
-
-class Rule(NamedTuple):
-    """One acceptance rule in words: what it is about, its unit, and what a sample that breaks it has."""
-
-    label: str
-    unit: str
-    broken: str
-
-
-RULES: dict[str, Rule] = {
-    "slope": Rule("slope of a standard curve", "", "slope of the curve out of range"),
-    "efficiency": Rule("efficiency of a standard curve", "%", "efficiency of the curve out of range"),
-    "r2": Rule("r² of a standard curve", "", "r² of the curve too low"),
-    "standard_levels": Rule(
-        "levels of standards within tolerance", "", "too few levels of standards within tolerance"
-    ),
-    "standard_recovery": Rule("mean of a level of standards", "% of nominal", "standard off its nominal"),
-    "standards_within": Rule(
-        "share of the levels within that tolerance", "%", "too many levels of standards off"
-    ),
-    "replicates": Rule("wells used of a sample", "", "too few wells"),
-    "replicate_cq_sd": Rule("standard deviation of Cq between replicates", "", "replicates scatter (Cq)"),
-    "replicate_cv": Rule(
-        "CV of copies between replicates beyond what counting explains", "%", "replicates scatter (copies)"
-    ),
-    "ntc_cq_margin": Rule(
-        "Cq of a no-template control above that of the lower limit of quantification",
-        "",
-        "no-template control amplified",
-    ),
-    "ntc_copies": Rule(
-        "positive partitions of a no-template control", "", "no-template control has positive partitions"
-    ),
-    "control_recovery": Rule("accuracy control", "% of expected", "accuracy control off its expected copies"),
-    "inhibition_shift": Rule(
-        "delay of the inhibition control", "cycles", "inhibited: the inhibition control comes late"
-    ),
-    "inhibition_recovery": Rule(
-        "inhibition control in digital PCR",
-        "% of expected",
-        "inhibited: too little of the inhibition control",
-    ),
-    "partitions": Rule("accepted partitions of a well", "", "too few accepted partitions"),
-    "copies_per_partition": Rule("copies per partition", "", "saturated: too few negative partitions"),
-    "volume_audit": Rule(
-        "partition volume that the instrument's concentration implies, away from the one used",
-        "%",
-        "the instrument's concentration implies another partition volume",
-    ),
-    "dna_ng": Rule("genomic DNA in a reaction", "ng", "amount of DNA out of range"),
+BROKEN: dict[str, str] = {
+    "slope": "slope of the curve out of range",
+    "efficiency": "efficiency of the curve out of range",
+    "r2": "r² of the curve too low",
+    "standard_levels": "too few levels of standards within tolerance",
+    "standard_recovery": "standard off its nominal copies",
+    "standards_within": "too many levels of standards off their nominal copies",
+    "replicates": "too few wells",
+    "replicate_cq_sd": "replicates scatter (Cq)",
+    "replicate_cv": "replicates scatter (copies)",
+    "ntc_cq_margin": "a blank amplified",
+    "ntc_copies": "a blank has a signal",
+    "control_recovery": "control off its expected copies",
+    "inhibition_shift": "inhibited: the inhibition control comes late",
+    "inhibition_recovery": "inhibited: too little of the inhibition control",
+    "partitions": "too few accepted partitions",
+    "copies_per_partition": "saturated: too few negative partitions",
+    "volume_audit": "the instrument's concentration implies another partition volume",
+    "dna_ng": "amount of DNA out of range",
 }
-"""By field of ``cartrace.config.PcrAcceptance``, in its order."""
+"""Broken acceptance rule (field of ``cartrace.config.PcrAcceptance``) -> what a technician reads."""
 
-FLAGS: dict[str, str] = {
-    **{name: rule.broken for name, rule in RULES.items()},
-    "sample_unmapped": "the name stands for no sample",
-    "sample_mapped_twice": "the name stands for two samples",
-    "sample_mismatch": "plate map and file name different samples",
-    "vendor_no_call": "the instrument gave no call",
-    "omitted": "left out by the operator",
-    "curve_missing": "no standard curve",
-    "below_standards": "below the lowest standard",
-    "above_standards": "above the highest standard",
+FLAGS: dict[str, str] = BROKEN | {
+    name: text[0].lower() + text[1:].rstrip(".") for name, text in OTHER_FLAGS.items()
 }
 
 TASKS: dict[str, tuple[str, str]] = {
@@ -85,14 +47,7 @@ TASKS: dict[str, tuple[str, str]] = {
 
 METHODS = {"qpcr": "qPCR", "dpcr": "digital PCR"}
 
-WESTGARD = {
-    "1_2s": "1-2s: beyond 2 SD (a warning)",
-    "1_3s": "1-3s: beyond 3 SD",
-    "2_2s": "2-2s: two in a row beyond 2 SD on one side",
-    "R_4s": "R-4s: two in a row more than 4 SD apart",
-    "4_1s": "4-1s: four in a row beyond 1 SD on one side",
-    "10_x": "10-x: ten in a row on one side of the centre",
-}
+WESTGARD = {rule: f"{rule.replace('_', '-')}: {meaning}" for rule, meaning in MEANING.items()}
 
 
 def in_words(codes: str, words: dict[str, str]) -> str:

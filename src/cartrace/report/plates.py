@@ -76,7 +76,8 @@ def payload(
     """
     if not pcr.plates:
         return None
-    subject = pcr.samples["subject_id"].fillna(pcr.samples["sample_id"].map(subject_of_sample))
+    named = pcr.samples["sample_id"].map(subject_of_sample).astype("string")
+    subject = pcr.samples["subject_id"].fillna(named)
     samples = _in_words(pcr.samples).assign(s=subject.map(number_of).fillna(-1).astype(int))
     parts = {
         "wells": _by_plate(_in_words(pcr.wells)),
@@ -110,11 +111,11 @@ def payload(
         )
     repeats = samples.loc[samples["repeat"].fillna(value=False).astype(bool), list(_REPEAT)]
     controls = pcr.controls.sort_values(["assay", "target", "control", "quantity", "order"], kind="stable")
-    named = controls["rules"].map(partial(in_words, words=WESTGARD), na_action="ignore")
+    broken = controls["rules"].map(partial(in_words, words=WESTGARD), na_action="ignore")
     return {
         "plates": listed,
         "repeats": columns(repeats, texts),
-        "controls": columns(controls.assign(rules_in_words=named), texts),
+        "controls": columns(controls.assign(rules_in_words=broken), texts),
         "tasks": TASKS,
         "confidence": confidence,
     }
@@ -159,7 +160,7 @@ def prediction_band(
     Parameters
     ----------
     curve
-        A row of ``pcr_curves``, fitted without weights.
+        A row of ``pcr_curves``, fitted to the plate's own standards without weights.
     log10_copies
         Where to evaluate, log10 copies per reaction, any shape.
     confidence
@@ -188,9 +189,16 @@ def _band(curve: Mapping[Any, Any], wells: pd.DataFrame, confidence: float) -> C
         return None
     x = np.linspace(math.log10(min(seen)), math.log10(max(seen)), 15)
     out: Columns = {"x": numbers(10**x, 6), "fit": numbers(curve["intercept"] + curve["slope"] * x, 6)}
-    # With weights the scatter differs from level to level, and the table does not keep by how much.
+    # With weights the scatter differs from level to level, and a stored curve's from plate to plate;
+    # the table does not keep by how much.
     known = [curve[k] for k in ("residual_sd", "mean_log10", "sxx")]
-    if curve["weighting"] == "none" and np.isfinite(known).all() and curve["sxx"] > 0 and curve["n_used"] > 2:
+    if (
+        curve["source"] == "plate"
+        and curve["weighting"] == "none"
+        and np.isfinite(known).all()
+        and curve["sxx"] > 0
+        and curve["n_used"] > 2
+    ):
         low, high = prediction_band(curve, x, confidence)
         out |= {"low": numbers(low, 6), "high": numbers(high, 6)}
     return out

@@ -206,9 +206,9 @@ def together(*parts: PcrTables) -> PcrTables:
     return PcrTables(**{n: tables.concat([getattr(p, n) for p in parts], t) for n, t in names.items()})
 
 
-def plate_trial(hostile: str = "") -> ReportData:
+def plate_trial(patients: int = 12, hostile: str = "") -> ReportData:
     """The full trial with the three sets of plates, and findings that point at them."""
-    base = full_trial(hostile=hostile)
+    base = full_trial(patients, hostile=hostile)
     findings = [
         {"check": "replicate_cq_sd", "verdict": "warn", "source_file": "Q01", "source_row": 44, "source_column": "CT", "subject_id": base.subjects["subject_id"][2], "value": "1.77", "limit": "0.5", "message": f"Sample P03_d14: the wells differ{hostile}."},
         {"check": "ntc_cq_margin", "verdict": "note", "source_file": "Q01", "message": "A no-template control amplified."},

@@ -28,10 +28,12 @@ from tests.unit.report.plate_trial import (
 
 from cartrace import tables
 from cartrace.config import Config, PcrAcceptance, Westgard, load
+from cartrace.pcr.standard_curve import fit_curve
+from cartrace.pcr.standard_curve import prediction_band as fitted_band
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.pcr.vocabulary import METHODS, TASKS
 from cartrace.problems import holds_date
-from cartrace.report import plate_words
+from cartrace.report import plate_words, plates
 from cartrace.report.methods import paragraph, sections
 from cartrace.report.packing import Texts
 from cartrace.report.page import payload, render
@@ -47,8 +49,20 @@ HOSTILE = '</script><img src=x onerror="alert(2)">'
 
 
 @pytest.fixture(scope="module")
-def packed():
-    return payload(plate_trial(), Config())
+def data():
+    return plate_trial(3)
+
+
+@pytest.fixture(scope="module")
+def packed(data):
+    return payload(data, Config())
+
+
+def first_bands(pcr, confidence=0.95):
+    """Bands of the first plate."""
+    made = plates.payload(pcr, {}, {}, confidence, Texts())
+    assert made is not None
+    return made["plates"][0]["bands"]
 
 
 def column(packed, table, name):
@@ -58,15 +72,15 @@ def column(packed, table, name):
 
 
 def test_without_a_plate_there_is_no_tab_and_nothing_is_packed():
-    data = full_trial()
+    data = full_trial(1)
     assert payload(data, Config())["pcr"] is None
     html = render(data, Config())
     assert 'href="#/plates"' not in html
     assert "PCR plates" not in html.split('<section id="methods"')[1].split("</section>")[0]
 
 
-def test_with_plates_there_is_a_tab_and_the_methods_tell_how():
-    html = render(plate_trial(), Config())
+def test_with_plates_there_is_a_tab_and_the_methods_tell_how(data):
+    html = render(data, Config())
     assert '<a href="#/plates">Plates</a>' in html
     assert "PCR plates: acceptance" in html
 
@@ -105,18 +119,31 @@ def test_the_prediction_band_is_that_of_simple_regression():
     assert high == pytest.approx([38 - 3.32 * 3 + middle, 38 - 3.32 * 5 + end], rel=1e-6)
 
 
-def test_the_band_takes_its_level_from_the_configuration():
-    def width(confidence):
-        bands = payload(plate_trial(), load({"pcr": {"confidence": confidence}}))["pcr"]["plates"][0]["bands"]
-        return bands[0]["high"][0] - bands[0]["low"][0]
+def test_the_band_of_the_tables_is_that_of_the_fit():
+    wells = tables.rows(curve_wells("Q"), WELLS)
+    fitted = fit_curve(np.log10(wells["nominal"].to_numpy(float)), wells["cq"].to_numpy(float))
+    names = ("slope", "intercept", "residual_sd", "mean_log10", "sxx", "n_used")
+    x = np.linspace(0, 7, 5)
+    ours = prediction_band({n: getattr(fitted, n) for n in names}, x, 0.9)
+    for mine, theirs in zip(ours, fitted_band(fitted, x, 0.9), strict=True):
+        np.testing.assert_allclose(mine, theirs)
 
+
+def test_the_band_takes_its_level_from_the_configuration(data):
+    def width(confidence):
+        band = first_bands(data.pcr, confidence)[0]
+        return band["high"][0] - band["low"][0]
+
+    settings = load({"pcr": {"confidence": 0.9}})
+    band = payload(data, settings)["pcr"]["plates"][0]["bands"][0]
+    assert band["high"][0] - band["low"][0] == width(0.9)
     assert width(0.99) / width(0.95) == pytest.approx(3.355387 / 2.306004, rel=1e-4)
 
 
 def test_the_band_reaches_to_the_wells_that_lie_beyond_the_standards():
     wells = [*curve_wells("Q"), well("Q", "C01", cq=18.0, copies=1.06e6)]
     data = PcrTables(wells=tables.rows(wells, WELLS), curves=tables.rows([curve("Q")], CURVES))
-    band = payload(dataclasses.replace(full_trial(), pcr=data), Config())["pcr"]["plates"][0]["bands"][0]
+    band = first_bands(data)[0]
     assert band["x"][0] == pytest.approx(10, abs=4)
     assert band["x"][-1] == 1.06e6
 
@@ -125,6 +152,7 @@ def test_the_band_reaches_to_the_wells_that_lie_beyond_the_standards():
     "change",
     [
         {"weighting": "level_variance"},
+        {"source": "master.yaml"},
         {"residual_sd": None},
         {"n_used": 2},
         {"sxx": 0.0},
@@ -134,16 +162,14 @@ def test_a_curve_whose_scatter_is_not_known_has_a_line_and_no_band(change):
     data = PcrTables(
         wells=tables.rows(curve_wells("Q"), WELLS), curves=tables.rows([curve("Q", **change)], CURVES)
     )
-    band = payload(dataclasses.replace(full_trial(), pcr=data), Config())["pcr"]["plates"][0]["bands"][0]
+    band = first_bands(data)[0]
     assert set(band) == {"x", "fit"}
 
 
 def test_a_curve_that_could_not_be_fitted_has_neither():
     failed = curve("Q", slope=None, intercept=None, verdict="rejected", flags="curve_missing")
     data = PcrTables(wells=tables.rows(curve_wells("Q"), WELLS), curves=tables.rows([failed], CURVES))
-    assert payload(dataclasses.replace(full_trial(), pcr=data), Config())["pcr"]["plates"][0]["bands"] == [
-        None
-    ]
+    assert first_bands(data) == [None]
 
 
 def bins(rows):
@@ -205,42 +231,39 @@ def test_a_column_that_is_the_same_in_every_row_travels_as_one_value():
 def test_flags_are_in_words_and_an_unknown_one_stays(packed):
     first = packed["pcr"]["plates"][0]
     assert "replicates scatter (Cq); odd rule" in column(packed, first["samples"], "flags")
-    assert "left out by the operator" in column(packed, first["wells"], "flags")
+    assert "left out by the operator in the instrument's software" in column(packed, first["wells"], "flags")
 
 
 def test_every_acceptance_rule_task_method_and_westgard_rule_has_words():
-    assert list(plate_words.RULES) == list(PcrAcceptance.model_fields)
+    assert list(plate_words.BROKEN) == list(PcrAcceptance.model_fields)
     assert set(plate_words.TASKS) == set(TASKS)
     assert set(plate_words.METHODS) == set(METHODS)
     assert set(plate_words.WESTGARD) == set(Westgard().rules)
     assert len({letter for letter, _ in plate_words.TASKS.values()}) == len(TASKS)
 
 
-def test_a_repeat_names_its_patient_by_subject_or_by_sample(packed):
-    repeats = packed["pcr"]["repeats"]
-    assert [packed["texts"][i] for i in repeats["sample"]] == ["P03_d14"]
-    data = plate_trial()
-    data.measurements.loc[0, ["sample_id", "subject_id"]] = ["P03|blood|d14", "P03"]
-    again = payload(data, Config())
-    number = next(i for i, s in enumerate(again["subjects"]) if s["id"] == "P03")
-    assert again["pcr"]["repeats"]["s"] == [number]
+def test_a_sample_names_its_patient_by_subject_or_by_sample(data, packed):
+    assert [packed["texts"][i] for i in packed["pcr"]["repeats"]["sample"]] == ["P03_d14"]
+    made = plates.payload(data.pcr, {"P03|blood|d14": "P03"}, {"P01": 4, "P03": 7}, 0.95, Texts())
+    assert made["repeats"]["s"] == [7]
+    assert made["plates"][0]["samples"]["s"] == [4, -1, 7, 4, -1]
+    assert packed["pcr"]["repeats"]["s"] == [2]
 
 
 def test_controls_keep_the_rules_they_break_as_words(packed):
     controls = packed["pcr"]["controls"]
     words = {packed["texts"][i] for i in controls["rules_in_words"] if i >= 0}
-    assert words == {"1-2s: beyond 2 SD (a warning); 1-3s: beyond 3 SD"}
+    assert words == {"1-2s: more than 2 SD from the centre; 1-3s: more than 3 SD from the centre"}
     assert len(controls["plate"]) == 24
 
 
 def test_hostile_text_of_a_plate_stays_text():
-    html = render(plate_trial(hostile=HOSTILE), Config())
+    html = render(plate_trial(3, hostile=HOSTILE), Config())
     assert html.count("<script") == 3
     assert "<img src=x" not in html
 
 
-def test_no_calendar_date_of_a_plate_reaches_the_page():
-    data = plate_trial()
+def test_no_calendar_date_of_a_plate_reaches_the_page(data):
     pcr = dataclasses.replace(
         data.pcr,
         wells=data.pcr.wells.assign(plate="run 2021-03-04", sample_name="taken 04.03.2021"),
@@ -249,24 +272,22 @@ def test_no_calendar_date_of_a_plate_reaches_the_page():
             plate="run 2021-03-04", repeat_reason="since 20210304", assay="of 2021-03-04"
         ),
     )
-    out = payload(dataclasses.replace(data, pcr=pcr), Config())["pcr"]
-    texts = payload(dataclasses.replace(data, pcr=pcr), Config())["texts"]
+    texts = Texts()
+    out = plates.payload(pcr, {}, {}, 0.95, texts)
+    assert out is not None
     assert not holds_date(json.dumps(out, ensure_ascii=False))
-    assert not any(holds_date(t) for t in texts)
+    assert not any(holds_date(t) for t in texts.listed)
     assert out["plates"][0]["id"] == "run <date>"
-
-
-PCR_TEXT = {"versions": {}, "plates": True}
 
 
 @pytest.mark.parametrize(
     ("pcr", "sentence"),
     [
-        ({}, "slope of a standard curve, −3.6 to −3.1;"),
-        ({}, "accepted partitions of a well, at least 10,000;"),
-        ({}, "standard deviation of Cq between replicates, at most 0.5;"),
-        ({"acceptance": {"r2": {"consequence": "ignore"}}}, "Not looked at: r² of a standard curve."),
-        ({"acceptance": {"slope": {"lower": -4, "upper": -3}}}, "−4 to −3"),
+        ({}, "slope of the standard curve: -3.6 to -3.1 Cq per decade;"),
+        ({}, "accepted partitions: at least 10000;"),
+        ({}, "standard deviation of Cq between the wells: at most 0.5 cycles;"),
+        ({"acceptance": {"r2": {"consequence": "ignore"}}}, "Not looked at: r2 of the standard curve."),
+        ({"acceptance": {"slope": {"lower": -4, "upper": -3}}}, "-4 to -3 Cq"),
         ({"pg_per_diploid_genome": 6.4}, "with 6.4 pg of DNA in a diploid cell"),
         ({"confidence": 0.9}, "Intervals are at 90 %"),
         ({"digital_interval": "normal"}, "QX Manager"),
@@ -312,7 +333,7 @@ def test_two_hundred_plates_stay_below_sixteen_megabytes_and_a_minute():
             for n in ("wells", "curves", "samples", "droplets")
         }
         parts.append(PcrTables(**named))
-    data = dataclasses.replace(full_trial(), pcr=together(*parts, charts(60)))
+    data = dataclasses.replace(full_trial(1), pcr=together(*parts, charts(60)))
     began = time.perf_counter()
     page = render(data, Config())
     assert time.perf_counter() - began < 60

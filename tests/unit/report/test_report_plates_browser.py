@@ -171,7 +171,7 @@ def test_the_chart_names_the_rule_and_its_plate(scripted) -> None:
     text, three, none, href, words, label = said.split("|")
     assert (text, three, none) == ("1-2s, 1-3s", "4.15", "")
     assert href == "#/plate/P12"
-    assert words == "1-2s: beyond 2 SD (a warning); 1-3s: beyond 3 SD"
+    assert words == "1-2s: more than 2 SD from the centre; 1-3s: more than 3 SD from the centre"
     assert label.endswith("Rules broken on P12: 1-2s;1-3s.")
 
 

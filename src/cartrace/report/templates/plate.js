@@ -64,12 +64,13 @@
     const band = plate.bands[c];
     into.append(h("h2", {}, `Standard curve of ${T(C.target[c])}`));
     if (!band) { into.append(h("p", { class: "notice" }, `No curve: ${T(C.flags[c]) || "it could not be fitted"}.`)); return; }
-    into.append(h("p", { class: "say" }, `${own ? "Standards of this plate" : `Stored curve ${T(C.source[c])}`}. `,
-      band.low ? `The band holds a single new well with a probability of ${num(100 * PCR.confidence)} %. ` : "The standards were weighted: no band is drawn, since the scatter differs from level to level. ",
-      "Below: how far each standard lies from the line."));
     const measured = mine.filter((r) => W.cq[r] !== null);
     const used = (r) => T(W.verdict[r]) !== "not_used" && !T(W.exclusion[r]);
     const standards = measured.filter((r) => T(W.task[r]) === "standard" && W.nominal[r] > 0);
+    const residuals = standards.filter((r) => W.residual[r] !== null);
+    into.append(h("p", { class: "say" }, `${own ? "Standards of this plate" : `Stored curve ${T(C.source[c])}`}. `,
+      band.low ? `The band holds a single new well with a probability of ${num(100 * PCR.confidence)} %. ` : `No band is drawn: ${!own ? "it would need the plates of the stored curve" : T(C.weighting[c]) === "none" ? "the standards are too few" : "the standards are weighted, and scatter differs from level to level"}. `,
+      residuals.length ? "Below: how far each standard lies from the line." : ""));
     const read = measured.filter((r) => T(W.task[r]) !== "standard" && W.copies[r] > 0 && used(r));
     const silent = mine.filter((r) => T(W.task[r]) === "unknown" && T(W.cq_kind[r]) === "undetermined").length;
     const plot = figure(`Standard curve of ${T(C.target[c])}: Cq over copies per reaction, slope ${num(C.slope[c])}, r² ${num(C.r2[c], 4)}, with ${standards.length} standards and ${read.length} other wells, and the residuals of the standards.`, 480);
@@ -79,7 +80,6 @@
     const nominal = (r) => W.nominal[r], cq = (r) => W.cq[r], residual = (r) => W.residual[r];
     const by = (v) => read.filter((r) => T(W.verdict[r]) === v);
     const values = [...band.x, ...standards.map(nominal)];
-    const residuals = standards.filter((r) => W.residual[r] !== null);
     draw(plot, [
       ...(band.low ? [{ type: "scatter", mode: "lines", x: band.x, y: band.low, line: { width: 0 }, hoverinfo: "skip", showlegend: false },
         { type: "scatter", mode: "lines", x: band.x, y: band.high, line: { width: 0 }, fill: "tonexty", fillcolor: "rgba(0,114,178,0.14)", hoverinfo: "skip", name: `${num(100 * PCR.confidence)} % prediction band`, legendrank: 310 }] : []),
