@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cartrace.analytes import EXPANSION
 from cartrace.intake.sheets import look_alike
-from cartrace.tables import QC, rows
+from cartrace.tables import QC, empty, rows
 
 if TYPE_CHECKING:
     from cartrace.config import Config
@@ -71,18 +71,25 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
     ----------
     frame
         Placed results: the columns of MEASUREMENTS and printed, rounding, ratios.
+        Rejected ones are nobody's neighbour: no check sees them, and they keep their
+        status. What a reader flagged stays flagged.
     config
         Thresholds and visits.
 
     Returns
     -------
     frame : DataFrame
-        With status and flags, in the order of files and their rows.
+        With status and flags, in the order of files and their rows, the rejected
+        results last.
     qc : DataFrame
         One row for each finding.
     """
     # Which result a finding names first must not depend on the order of the files in the sheet.
     frame = frame.sort_values(["source_file", "source_row"], kind="stable", ignore_index=True)
+    rejected = frame[frame["status"] == "rejected"]
+    frame = frame[frame["status"] != "rejected"].reset_index(drop=True)
+    if not len(frame):
+        return rejected.reset_index(drop=True), empty(QC)
     checks: tuple[Callable[[pd.DataFrame, Config], Iterable[Finding]], ...] = (
         unit_ratio,
         fits_neighbour_visit,
@@ -98,7 +105,8 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
         all_zero_row,
     )
     findings = [f for check in checks for f in _one_per_place(list(check(frame, config)), frame)]
-    flags: dict[int, list[str]] = {}
+    read = frame["flags"].to_numpy(object)
+    flags: dict[int, list[str]] = {n: str(f).split(";") for n, f in enumerate(read) if not pd.isna(f)}
     for f in findings:
         if f.verdict in {"warn", "fail"}:
             for position in f.rows:
@@ -109,7 +117,8 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
     out["flags"] = pd.array(
         [";".join(flags[n]) if n in flags else pd.NA for n in range(len(out))], dtype="string"
     )
-    out["status"] = np.where(out["flags"].notna(), "flagged", "accepted")
+    out["status"] = np.where(out["flags"].notna() | (out["status"] == "flagged"), "flagged", "accepted")
+    out = pd.concat([out, rejected], ignore_index=True) if len(rejected) else out
     return out, _qc_table(findings, frame)
 
 
@@ -635,23 +644,26 @@ def duplicates_disagree(frame: pd.DataFrame, config: Config) -> Iterator[Finding
     groups = np.split(twice.index.to_numpy()[order], np.flatnonzero(np.diff(number[order])) + 1)
     # Laboratories that run everything twice make many groups: arrays, not a frame for each.
     detection, file, row = (frame[c].to_numpy(object) for c in ("detection", "source_file", "source_row"))
-    value, upper = frame["value"].to_numpy(float), frame["upper"].fillna(0.0).to_numpy(float)
+    value = frame["value"].to_numpy(float)
+    floor, ceiling = (frame[c].fillna(0.0).to_numpy(float) for c in ("lower", "upper"))
+    least = np.select([detection == "quantified", detection == "above_uloq"], [value, floor], 0.0)
+    most = np.select([detection == "quantified", detection == "above_uloq"], [value, np.inf], ceiling)
     for group in groups if len(twice) else ():
         positions = tuple(int(p) for p in group)
         known = detection[group] == "quantified"
-        quantified, bounds = value[group[known]], upper[group[~known]]
+        quantified = value[group[known]]
         shown = " and ".join(
             f"{f'{value[p]:g}' if k else detection[p]} ({file[p]} row {row[p]})"
             for p, k in zip(positions, known, strict=True)
         )
         lowest = float(quantified.min()) if len(quantified) else math.nan
         spread = float(quantified.max()) / lowest - 1 if lowest > 0 else 0.0
-        highest = float(quantified.max()) if len(quantified) else 0.0
-        # A result below a limit disagrees with a quantified one that lies well above that limit.
-        apart = len(bounds) > 0 and len(quantified) > 0 and highest > float(bounds.min()) * (1 + limit)
-        zero = len(quantified) > 1 and lowest == 0 < highest
-        if spread > limit or apart or zero:
+        # A result below a limit disagrees with one that lies well above that limit; one above the
+        # range agrees with a diluted repeat that lies there.
+        if spread > limit or float(least[group].max()) > float(most[group].min()) * (1 + limit):
             by = f"{100 * spread:.0f} %" if spread > limit else "a detected and an undetected result"
+            if spread <= limit and not np.isin(detection[group].astype(str), ["BLD", "BLQ"]).any():
+                by = "a result above the range and a lower one"
             yield Finding(
                 "duplicates_disagree",
                 "warn",

@@ -446,3 +446,67 @@ def test_a_sample_that_the_table_and_the_samples_sheet_place_differently_is_told
     assert (measurements["matrix"] == "blood").all()
     flagged = measurements[measurements["flags"].str.contains("sample_contradicts_sheet", na=False)]
     assert set(flagged["source_row"]) == {7, 8, 9}
+
+
+def rejected(subject: str, day: float, value: float | None, **more: Any) -> dict[str, Any]:
+    return result(subject, day, value, status="rejected", flags="slope", source_file="g", **more)
+
+
+def test_a_rejected_result_is_kept_and_no_check_sees_it() -> None:
+    values = [100.0, 200.0, 400.0, 300.0]
+    smooth = course("A", list(values), [3.0, 5, 7, 10])
+    clean, no_findings = run(smooth)
+    with_rejected, qc = run([*smooth, rejected("A", 7, 5.0), rejected("A", 6, 1e6), rejected("A", -3, 900.0)])
+    assert len(no_findings) == len(qc) == 0
+    assert len(with_rejected) == len(clean) + 3
+    bad = with_rejected[with_rejected["status"] == "rejected"]
+    assert bad[["day", "flags"]].to_numpy().tolist() == [[-3, "slope"], [6, "slope"], [7, "slope"]]
+    assert set(with_rejected.loc[with_rejected["status"] != "rejected", "status"]) == {"accepted"}
+
+
+def test_a_repeat_of_a_rejected_result_is_no_duplicate_two_accepted_ones_are() -> None:
+    _, qc = run([rejected("A", 7, 5.0), result("A", 7, 400.0)])
+    assert checks(qc) == []
+    _, qc = run([result("A", 7, 5.0, source_file="g"), result("A", 7, 400.0)])
+    assert checks(qc) == ["duplicates_disagree"]
+    _, qc = run([result("A", 7, 390.0, source_file="g"), result("A", 7, 400.0)])
+    assert checks(qc) == ["duplicates_agree"]
+
+
+def test_only_rejected_results_are_kept_too() -> None:
+    measurements, qc = run([rejected("A", 7, 5.0, sd=2.0, n_replicates=3)])
+    assert measurements[["status", "sd", "n_replicates"]].to_numpy().tolist() == [["rejected", 2.0, 3]]
+    assert len(qc) == 0
+
+
+def test_what_the_reader_flagged_stays_flagged_beside_the_flags_of_the_checks() -> None:
+    flagged = {"status": "flagged", "flags": "replicate_cv"}
+    measurements, _ = run(
+        [result("A", 7, 5.0, **flagged), result("A", 7, 400.0), result("A", 9, 300.0, **flagged)]
+    )
+    assert measurements["flags"].fillna("").tolist() == [
+        "replicate_cv;duplicates_disagree",
+        "duplicates_disagree",
+        "replicate_cv",
+    ]
+    assert set(measurements["status"]) == {"flagged"}
+
+
+def above(value: float, **more: Any) -> dict[str, Any]:
+    return result("A", 7, None, detection="above_uloq", censoring="right", lower=value, upper=None, **more)
+
+
+def test_a_diluted_repeat_agrees_with_a_result_above_the_range() -> None:
+    _, qc = run([above(1000.0), result("A", 7, 4000.0)])
+    assert checks(qc) == ["duplicates_agree"]
+    _, qc = run([above(1000.0), result("A", 7, 700.0)])
+    assert qc[["check", "value"]].to_numpy().tolist() == [
+        ["duplicates_disagree", "a result above the range and a lower one"]
+    ]
+    _, qc = run([above(1000.0), result("A", 7, None)])
+    assert checks(qc) == ["duplicates_disagree"]
+
+
+def test_an_open_result_below_detection_beside_a_value_disagrees() -> None:
+    _, qc = run([result("A", 7, None, upper=None), result("A", 7, 400.0)])
+    assert checks(qc) == ["duplicates_disagree"]
