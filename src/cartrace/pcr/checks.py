@@ -60,7 +60,7 @@ def check_partitions(
     """Judge the number of partitions and the filling of each digital well.
 
     A platform with fewer than 20,000 partitions needs the same share of them. Where all
-    partitions are positive, lambda is infinite, and the well is above any limit.
+    partitions are positive, lambda is infinite, and above any limit.
     """
     mine = wells[wells["usable"] & (wells["method"] == "dpcr")]
     scale = min(1.0, nominal_partitions / FULL_PARTITIONS) if nominal_partitions else 1.0
@@ -78,7 +78,7 @@ def check_partitions(
             "copies_per_partition",
             mine,
             mine["copies_per_partition"],
-            "copies per partition (infinite: no negative partition)",
+            "copies per partition",
         ),
     ]
 

@@ -110,12 +110,11 @@ def check_curve(wells: pd.DataFrame, plate_curve: PlateCurve, acceptance: Accept
     shape = {"slope": curve.slope, "efficiency": curve.efficiency_percent, "r2": curve.r2}
     for name, value in shape.items():
         broken = bool(acceptance.broken(name, value))
-        what = f"{name} {number(value)}"
         found.append(
             rule_finding(
                 acceptance,
                 name,
-                f"{of}: {what} is {'outside' if broken else 'within'} {acceptance.limit_text(name)}",
+                f"{of}: {name} {number(value)}; allowed: {acceptance.limit_text(name)}",
                 broken=broken,
                 target=target,
                 value=number(value),

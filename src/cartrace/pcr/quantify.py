@@ -206,7 +206,8 @@ def _qpcr_wells(
         plate_curve = curve_of(out, name, target.curve, stored, confidence=confidence)
         curves[name] = plate_curve
         if plate_curve.curve is not None:
-            out.loc[mine] = _read_off(out[mine], plate_curve.curve, confidence)
+            read = _read_off(out[mine], plate_curve.curve, confidence)
+            out.loc[mine, list(read)] = read
     out["recovery_percent"] = _recovery(out)
     for plate_curve in curves.values():
         findings += check_curve(out, plate_curve, acceptance)
@@ -218,11 +219,14 @@ def _read_off(wells: pd.DataFrame, curve: Curve, confidence: float) -> pd.DataFr
     silent = wells["cq_kind"].eq("undetermined").to_numpy(bool)
     lower, upper = inverse_interval(curve, cq, 1, confidence)
     nominal = wells["nominal"].where(wells["nominal"] > 0).to_numpy(np.float64)
-    return wells.assign(
-        copies=np.where(silent, 0.0, curve.predict(cq)),
-        lower=np.where(silent, 0.0, lower),
-        upper=np.where(silent, undetermined_upper(curve, 1, confidence), upper),
-        residual=np.where(wells["task"].eq("standard"), cq - curve.cq(np.log10(nominal)), np.nan),
+    return pd.DataFrame(
+        {
+            "copies": np.where(silent, 0.0, curve.predict(cq)),
+            "lower": np.where(silent, 0.0, lower),
+            "upper": np.where(silent, undetermined_upper(curve, 1, confidence), upper),
+            "residual": np.where(wells["task"].eq("standard"), cq - curve.cq(np.log10(nominal)), np.nan),
+        },
+        index=wells.index,
     )
 
 
@@ -424,7 +428,9 @@ def _with_verdict(frame: pd.DataFrame, marks: list[Marks]) -> pd.DataFrame:
 
 
 def _keep(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    return conform(frame[[c for c in table.names if c in frame.columns]], table)
+    return (
+        conform(frame[[c for c in table.names if c in frame.columns]], table) if len(frame) else empty(table)
+    )
 
 
 def _curve_table(

@@ -475,6 +475,12 @@ def test_a_plate_of_blanks_only_has_no_sample_to_report() -> None:
     assert rule_rows(result.qc, "curve_missing")["verdict"].tolist() == ["fail"]
 
 
+def test_a_plate_of_standards_only_has_a_curve_and_no_sample() -> None:
+    result = run(standards())
+    assert result.samples.empty
+    assert result.curves["verdict"].tolist() == ["accepted"]
+
+
 def test_a_well_without_reading_is_rejected_and_leaves_its_sample() -> None:
     result = run([*GOOD, qpcr("E01", "S1", math.nan)], acceptance={"replicate_cv": {"consequence": "ignore"}})
     assert sample(result)["n_used"] == 2
