@@ -140,7 +140,7 @@ def control_charts(
         columns=["plate", *_CHART, "value", "accepted"],
     )
     points["order"] = points["plate"].map({plate: n for n, plate in enumerate(order, 1)})
-    points = points.sort_values([*_CHART, "order"], kind="stable", ignore_index=True)
+    points = points.sort_values([*_CHART, "order", "value"], kind="stable", ignore_index=True)
     broken = pd.DataFrame(data=False, index=points.index, columns=[*MEANING])
     for name in ("n", "centre", "sd", "z"):
         points[name] = np.nan
@@ -182,7 +182,9 @@ def _points_of_samples(samples: pd.DataFrame) -> list[dict[str, object]]:
                 "plate": row["plate"],
                 "assay": row["assay"],
                 "target": row["target"],
-                "control": row["sample"],
+                # Another lot with another expected number is another chart.
+                "control": row["sample"]
+                + ("" if pd.isna(row["nominal"]) else f" ({row['nominal']:g} copies)"),
                 "quantity": "Cq" if by_cq else "log10 copies",
                 "value": number if by_cq else math.log10(number),
                 "accepted": row["verdict"] in {"accepted", "flagged"},

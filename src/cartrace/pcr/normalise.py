@@ -205,7 +205,7 @@ def quotient_interval(
 
 
 def _floats(column: pd.Series) -> Floats:
-    return column.astype("float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _with_limits(frame: pd.DataFrame, name: str) -> list[Floats]:
@@ -216,10 +216,7 @@ def _per_cell_of_reference(
     frame: pd.DataFrame, references: Bools, of_plate: pd.Series, per_genome: Floats
 ) -> tuple[Floats, Texts]:
     """Fill reference_copies and copies_per_cell; return copies/cell of one copy, and why it is unknown."""
-    keys = ["plate", "sample"]
-    given = references & (_floats(frame["copies"]) > 0)
-    rows = frame.loc[given, [*keys, "copies", "lower", "upper", "dilution", "template_ul"]]
-    joined = frame[keys].merge(rows.drop_duplicates(keys, keep=False), on=keys, how="left")
+    joined = _reference_row(frame, references & (_floats(frame["copies"]) > 0))
     # The two genes may stand in reactions of their own, with other dilutions of the eluate.
     share = _floats(joined["dilution"]) / _floats(frame["dilution"])
     volumes = _floats(frame["template_ul"]) / _floats(joined["template_ul"])
@@ -243,10 +240,29 @@ def _per_cell_of_reference(
     why = np.where(
         names.eq(""),
         "the assay has no reference gene",
-        "the reference gene " + names.astype(str) + " was not quantified in an accepted result",
+        "the reference gene "
+        + names.astype(str)
+        + " has no single result beside it that is accepted and quantified",
     ).astype(object)
     # For the reference gene itself and the spike only the mass is of interest.
     return np.asarray(per_genome / np.where(transgene, reference, row[0])), why
+
+
+def _reference_row(frame: pd.DataFrame, given: Bools) -> pd.DataFrame:
+    """Return the row of the reference gene that stands beside each row, in its order; empty where none does.
+
+    The one with the same dilution, template and mass when the sample was run in several; else the only one.
+    """
+    columns = ["copies", "lower", "upper", "dilution", "template_ul"]
+    sample, reaction = ["plate", "sample"], ["plate", "sample", "dilution", "template_ul", "dna_ng"]
+    found = pd.DataFrame(np.nan, index=frame.index, columns=columns)
+    for keys in (sample, reaction):
+        labels = frame.groupby(keys, dropna=False, sort=False).ngroup()
+        rows = frame.loc[given, columns].astype("float64").assign(label=labels[given])
+        rows = rows.drop_duplicates("label", keep=False).set_index("label")
+        beside = rows.reindex(labels).set_index(frame.index)
+        found = beside.where(beside["copies"].notna(), found, axis=0)
+    return found
 
 
 def _missing_row(frame: pd.DataFrame, extractions: Mapping[str, Extraction]) -> Texts:

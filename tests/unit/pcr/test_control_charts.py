@@ -169,6 +169,22 @@ def test_curves_and_the_spike_are_charted_and_stored_curves_are_not() -> None:
     assert "PC" not in set(drawn["control"])
 
 
+def test_another_lot_with_another_expected_number_is_another_chart() -> None:
+    records = [
+        sample("PC", 1e4, plate=f"p{n}", task="accuracy_control", nominal=1e4 if n < 3 else 2e4)
+        for n in (1, 2, 3)
+    ]
+    plates = ["p1", "p2", "p3"]
+    drawn, _ = control_charts(
+        table(*records), empty(CURVES), plates, dict.fromkeys(plates, "qpcr"), Westgard(min_plates=2)
+    )
+    assert drawn[["control", "n"]].to_numpy().tolist() == [
+        ["PC (10000 copies)", 0],
+        ["PC (10000 copies)", 1],
+        ["PC (20000 copies)", 0],
+    ]
+
+
 def test_no_plates_no_charts() -> None:
     drawn, qc = control_charts(table(), empty(CURVES), [], {}, Westgard())
     assert len(drawn) == len(qc) == 0

@@ -94,6 +94,20 @@ def test_the_two_genes_may_be_diluted_differently() -> None:
     assert row["copies_per_cell"] == pytest.approx(200 / 15_000)
 
 
+def test_a_sample_in_two_dilutions_has_a_reference_gene_in_each() -> None:
+    frame = table(
+        sample(copies=1000.0, dilution=1.0),
+        sample(copies=110.0, dilution=10.0),
+        gene(copies=500.0, dilution=10.0),
+        gene(copies=6000.0, dilution=1.0),
+    )
+    result = made(frame, assay(reference={})).samples
+    assert result["copies_per_cell"].dropna().tolist() == pytest.approx([2000 / 6000, 220 / 500])
+    # A third dilution without a gene of its own can't choose between two.
+    third = made(table(*frame.to_dict("records"), sample(dilution=5.0)), assay(reference={}))
+    assert third.samples["copies_per_cell"].isna().tolist() == [False, False, True, True, True]
+
+
 def test_a_duplex_keeps_the_ratio_that_was_computed_in_its_wells() -> None:
     kept = {
         "reference_copies": 5000.0,
@@ -116,7 +130,7 @@ def test_a_reference_gene_that_does_not_count_gives_no_ratio_not_even_a_duplex()
     result = normalise(frame, np.zeros(2, dtype=bool), {"p1": of}, {}, Pcr())
     row = only(result)
     assert row[["copies_per_cell", "copies_per_ug", "reference_copies", "dna_ng"]].isna().all()
-    assert "RPP30 was not quantified" in result.reasons["copies/cell"][0]
+    assert "RPP30 has no single result" in result.reasons["copies/cell"][0]
 
 
 def test_a_nominal_mass_comes_last() -> None:
