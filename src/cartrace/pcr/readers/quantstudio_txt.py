@@ -6,16 +6,22 @@ target of each well. The export may hold only that section.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from cartrace.pcr.plate import Plate, Remark, well_name
-from cartrace.pcr.readers.source import Row, Source, TableReader, plate_wells, show
+from cartrace.pcr.readers.source import Row, Source, TableReader, as_text, plate_wells, show
 from cartrace.problems import redact_dates
 
 NAME = "quantstudio_txt"
 LOOKED_FOR = "lines '* key = value' at the top and a section [Results]"
 
 CQ = ("CT", "CRT", "EQ.Ct", "Eq Ct", "Cq")
+READ = (
+    *("Well Position", "Omit", "Sample Name", "Target Name", "Task", "Reporter", *CQ, "Quantity"),
+    *("Slope", "Y-Intercept", "R(superscript 2)", "Efficiency", "Ct Threshold", "Crt Threshold"),
+)
+"""Columns that are read, but for the quality flags."""
 TASKS = {
     "unknown": "unknown",
     "standard": "standard",
@@ -28,6 +34,7 @@ TASKS = {
     "positive control": "positive_control",
     "negative control": "negative_control",
 }
+_SECTION = re.compile(r"\s*\[[^\]\t]+\]\s*")
 UNDETERMINED = frozenset({"undetermined"})
 QUALITY_FLAGS = (
     "AMPNC",
@@ -94,33 +101,54 @@ def _key_value(text: str) -> tuple[str, str]:
 
 
 def section(source: Source, name: str) -> TableReader | None:
-    """Return the table of a section: from its header to the first blank line or the next section."""
+    """Return the table of a section; short lines below a blank one are settings, not rows."""
     starts = [i for i, line in enumerate(source.lines) if line.strip() == f"[{name}]"]
     if not starts:
         return None
     if len(starts) > 1:
         raise source.refusal(f"the section [{name}] a second time", "one plate in one file", starts[1] + 1)
-    first = last = starts[0] + 1
-    while last < len(source.lines):
-        line = source.lines[last].strip()
-        if not line or line.startswith("["):
-            break
-        last += 1
-    rows = source.table("\t", first + 1, last) if last > first else []
-    if not rows:
+    first = starts[0] + 1
+    last = next((i for i in range(first, len(source.lines)) if _SECTION.fullmatch(source.lines[i])), None)
+    rows = source.table("\t", first + 1, last)
+    if not rows or rows[0].is_blank:
         raise source.refusal(f"nothing below [{name}]", "a header and rows", first)
-    return TableReader(source, rows[0], rows[1:])
+    return TableReader(source, rows[0], to_blank_row(source, rows[1:]))
+
+
+def to_blank_row(source: Source, rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows above the first blank one, and report a row of wells below it."""
+    end = next((i for i, row in enumerate(rows) if row.is_blank), len(rows))
+    for row in rows[end:]:
+        # Settings of the analysis are one text, or a key and a value.
+        if sum(bool(text) for text in row.texts()) > 2:
+            source.problem("a row below a blank one", "a table without blank rows", row.number)
+    return rows[:end]
 
 
 def read_results(table: TableReader) -> list[dict[str, object]]:
     """Return one record for each row of a result table of QuantStudio or Design & Analysis."""
-    table.same_width()
+    table.same_width(_short_width(table))
     position = ("Well Position",) if table.has("Well Position") else ("Well",)
     target = ("Target Name", "Target")
     wanted = [table.require(*names) for names in (position, target, ("Task",), CQ)]
     if not all(wanted):
         table.source.check()
     return [r for row in table.rows if (r := _record(table, row, position, target)) is not None]
+
+
+def _short_width(table: TableReader) -> int | None:
+    """Return the width of the rows where all of them leave out the empty cells at the end.
+
+    Only where a column of true and false, right of every column that is read, shows
+    that the cells stand under their names.
+    """
+    widths = {len(row.cells) for row in table.rows}
+    last_read = max((i for name in READ for i in table.columns(name)), default=0)
+    anchors = table.columns("Automatic Baseline", "Auto Baseline")
+    if len(widths) != 1 or len(anchors) != 1 or not last_read < anchors[0] < min(widths):
+        return None
+    switches = {as_text(row.cells[anchors[0]]).casefold() for row in table.rows}
+    return widths.pop() if switches <= {"true", "false"} else None
 
 
 def _record(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from cartrace.pcr.plate import Plate
-from cartrace.pcr.readers.quantstudio_txt import CQ, read_results
+from cartrace.pcr.readers.quantstudio_txt import CQ, read_results, to_blank_row
 from cartrace.pcr.readers.source import Row, Source, TableReader, find_header, plate_wells
 from cartrace.problems import did_you_mean, redact_dates
 
@@ -49,9 +49,8 @@ def read(source: Source) -> Plate:
     at = find_header(rows, *_HEADER)
     assert at is not None
     width = max(i for i, text in enumerate(rows[at].texts()) if text) + 1
-    below = rows[at + 1 :]
-    end = next((i for i, row in enumerate(below) if row.is_blank), len(below))
-    table = TableReader(source, _cut(rows[at], width), [_cut(r, width) for r in below[:end]])
+    below = to_blank_row(source, rows[at + 1 :])
+    table = TableReader(source, _cut(rows[at], width), [_cut(r, width) for r in below])
     settings = {t[0]: t[1] for row in rows[:at] if len(t := row.texts()) > 1}
     wells = plate_wells(source, read_results(table))
     software = re.fullmatch(r"(.*?)\s*v?([\d.]*)", settings.get("Software Name and Version", ""))

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cartrace.pcr.plate import ReadOptions
@@ -120,6 +120,7 @@ def show(cell: Cell) -> str:
     return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"
 
 
+@lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """Return a header in the form in which headers are compared.
 
@@ -129,6 +130,7 @@ def fold(text: str) -> str:
     return " ".join(text.translate(_SUBSTITUTES).casefold().split())
 
 
+@lru_cache(maxsize=4096)
 def stem(text: str) -> str:
     """Return a folded header without the unit in brackets at its end.
 
@@ -537,24 +539,19 @@ class TableReader:
         )
         return None
 
-    def same_width(self) -> None:
-        """Report rows of another width: a file that was cut, or a cell that holds the delimiter.
+    def same_width(self, width: int | None = None) -> None:
+        """Report rows whose number of cells is not the header's (or ``width``).
 
-        All rows may lack the same empty cells at the end, and all may end with one
-        delimiter more than the header; both are common in exports.
+        Such a file was cut, or a cell holds the delimiter, or the header lacks a name: the
+        cells below it may then stand under a wrong name.
         """
-        header = len(self.header.cells)
-        widths = [len(row.cells) for row in self.rows]
-        usual = max(set(widths), key=widths.count, default=header)
-        spare = usual == header + 1 and all(
-            len(r.cells) < usual or not as_text(r.cells[header]) for r in self.rows
-        )
-        if not (usual == header or spare or (usual < header and len(self.rows) > 2)):
-            usual = header
-        for row, width in zip(self.rows, widths, strict=True):
-            if width != usual:
+        width = len(self.header.cells) if width is None else width
+        for row in self.rows:
+            if len(row.cells) != width:
                 self.source.problem(
-                    f"{width} cells", f"{usual}, as in the other rows; perhaps the file was cut", row.number
+                    f"{len(row.cells)} cells",
+                    f"{width}, as in the header; perhaps the file was cut",
+                    row.number,
                 )
 
     def whole_last_cell(self) -> None:

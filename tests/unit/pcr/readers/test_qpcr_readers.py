@@ -186,6 +186,19 @@ class TestQuantStudioText:
         plate = read(made.quantstudio_txt(before=setup))
         assert [(r.check, r.value, r.row) for r in plate.remarks] == [("well_without_result", "B09", 15)]
 
+    def test_empty_cells_at_the_end_may_be_left_out_where_a_switch_shows_that_nothing_moved(self) -> None:
+        columns = [*made.QS_COLUMNS[:12], "Automatic Baseline", "Comments", "Custom1"]
+        lines = [line.split("\t") for line in made.quantstudio_txt(columns=columns).decode().split("\r\n")]
+        short = [[*line[:12], "true"] if line[0].isdecimal() else line for line in lines]
+        content = "\r\n".join("\t".join(line) for line in short)
+        assert of(read(content.encode()), "B01")["cq"] == 25.25
+        assert "13 cells" in faults(content.replace("\tCT\t", "\tCT\tRn\t").encode())
+        assert "13 cells" in faults(content.replace("Automatic Baseline", "x").encode())
+
+    def test_a_row_below_a_blank_one_is_not_lost(self) -> None:
+        content = made.quantstudio_txt().replace(b"\r\n13\tB1", b"\r\n\r\n13\tB1")
+        assert "a row below a blank one" in faults(content)
+
     def test_empty_wells_are_left_out(self) -> None:
         empty = dict(made.PLATE[3]) | {"well": "C1", "target": "", "reporter": "", "printed": ""}
         assert len(read(made.quantstudio_txt([*made.PLATE, empty])).wells) == 6
@@ -286,10 +299,14 @@ class TestCfxMaestro:
     def test_an_unquoted_comma_in_a_name_is_refused(self) -> None:
         assert "row 5: found 17 cells" in faults(made.cfx_csv(changed(3, name="P01, D7")))
 
-    def test_a_trailing_comma_in_every_row_is_nothing(self) -> None:
-        head, *rows = made.cfx_csv().decode().split("\r\n")[:-1]
-        content = "\r\n".join([head, *[r + "," for r in rows]]).encode()
-        assert len(read(content).wells) == 6
+    def test_a_comma_at_the_end_of_every_line_is_nothing(self) -> None:
+        lines = made.cfx_csv().decode().split("\r\n")[:-1]
+        assert len(read("\r\n".join(line + "," for line in lines).encode()).wells) == 6
+
+    def test_a_header_that_lacks_a_name_is_refused(self) -> None:
+        # Else every Cq would stand under the name beside its own.
+        content = made.cfx_csv().replace(b"Content,Sample,", b"Content,")
+        assert "row 2: found 16 cells; allowed: 15" in faults(content)
 
 
 class TestLightCycler:
