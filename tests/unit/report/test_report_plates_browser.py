@@ -143,7 +143,7 @@ def test_what_is_not_quantified_or_rejected_is_no_plain_number(scripted) -> None
         "not detected",
         "–",
         "Not detected. Computed: 0 copies/reaction (0 to 3)",
-        "Rejected, not used: 1,200 copies/reaction",
+        "Rejected, not used. 1,200 copies/reaction",
     ]
 
 

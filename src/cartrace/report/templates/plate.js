@@ -185,7 +185,7 @@
       { type: "heatmap", x: range(0, d.wells.length + 1).map((j) => j - 0.5), y: d.edges, z: d.counts.map((row) => row.map((n) => (n ? Math.log10(n) : null))), zmin: -0.6, zmax: Math.max(1, Math.log10(most)), hovertext: text, hoverinfo: "text", xgap: 2, showlegend: false,
         colorscale: [[0, "#ffffff"], [0.3, "#a9cfe6"], [1, "#00304f"]], colorbar: { title: { text: "Partitions", side: "right", font: { size: 12, color: SOFT } }, tickvals: ticks, ticktext: ticks.map((t) => num(10 ** t, 5)), thickness: 12, outlinewidth: 0 } },
       ...(limit.x.length ? [{ type: "scatter", mode: "lines", ...limit, hoverinfo: "text", name: "Threshold", line: { color: HARM, width: 1.8 } }] : []),
-    ], { height: 360, xaxis: wellAxis(d.wells), yaxis: axis("Amplitude", {}) });
+    ], { height: 360, xaxis: { ...wellAxis(d.wells), range: [-0.7, Math.max(d.wells.length, 10) - 0.3] }, yaxis: axis("Amplitude", {}) });
   }
 
   function curveTable(C) {
@@ -200,7 +200,7 @@
       { label: "Levels", n: true, cell: (r) => num(C.n_levels[r]) },
       { label: "Range", unit: "copies/reaction", cell: (r) => `${num(C.lowest[r])} to ${num(C.highest[r])}` },
       { label: "Instrument", tip: "What the instrument's software printed", cell: (r) => (C.vendor_slope[r] === null ? "–" : h("small", {}, `slope ${num(C.vendor_slope[r], 4)}, intercept ${num(C.vendor_intercept[r], 4)}`)) },
-      { label: "Verdict", cls: "text", cell: (r) => [judged(T(C.verdict[r])), h("div", { class: "say" }, T(C.flags[r]))] },
+      { label: "Verdict", cls: "wide text", cell: (r) => [judged(T(C.verdict[r])), h("div", { class: "say" }, T(C.flags[r]))] },
     ], C.rows, { label: "Standard curves" }));
   }
 
@@ -210,11 +210,12 @@
     const v = t[key][r], seen = T(t.detection[r]);
     if (v === null) return h("span", { class: "nothing" }, "–");
     const said = `${num(v)} ${unit}${interval(t[key + "_lower"]?.[r] ?? null, t[key + "_upper"]?.[r] ?? null)}`;
-    if (T(t.verdict[r]) === "rejected") return explain(h("span", { class: "ne" }, num(v)), `Rejected, not used: ${said}`);
+    const rejected = T(t.verdict[r]) === "rejected" ? "Rejected, not used. " : "";
+    if (rejected && (!seen || seen === "quantified")) return explain(h("span", { class: "ne" }, num(v)), rejected + said);
     if (!seen || seen === "quantified") return [num(v), h("div", {}, h("small", {}, interval(t[key + "_lower"]?.[r] ?? null, t[key + "_upper"]?.[r] ?? null)))];
     const [sign, limit] = { BLQ: ["<", t.lloq[r]], BLD: ["<", t.lod[r]], above_uloq: [">", t.uloq[r]] }[seen];
-    return key === "copies" && limit !== null ? explain(h("span", { class: "bound" }, `${sign} ${num(limit)}`), `${capital(DETECTION[seen])}. Computed: ${said}`)
-      : explain(h("span", { class: "ne" }, DETECTION[seen]), `Computed: ${said}`);
+    return key === "copies" && limit !== null ? explain(h("span", { class: "bound" }, `${sign} ${num(limit)}`), `${rejected}${capital(DETECTION[seen])}. Computed: ${said}`)
+      : explain(h("span", { class: "ne" }, DETECTION[seen]), `${rejected}Computed: ${said}`);
   }
   function sampleTables(S_) {
     // The reaction's own interval has short names in the table.
@@ -224,7 +225,7 @@
     const unit = (key, label, text) => ({ label: "Copies", unit: label, n: true, cls: "fold", cell: (r) => amount(t, r, key, text), sort: (r) => S_[key][r] });
     const common = [
       { label: "Target", cell: (r) => T(S_.target[r]), sort: (r) => T(S_.target[r]) },
-      { label: "Wells", cls: "text", cell: (r) => [T(S_.wells[r]), S_.n_used[r] === S_.n_wells[r] ? null : h("div", { class: "say" }, `${S_.n_used[r]} used`)].filter(Boolean) },
+      { label: "Wells", cls: "text", cell: (r) => [T(S_.wells[r]), S_.n_used[r] === S_.n_wells[r] ? null : h("div", { class: "say line" }, `${S_.n_used[r]} used`)].filter(Boolean) },
       digital ? { label: "Positive", unit: "of partitions", n: true, cls: "fold", cell: (r) => (S_.partitions[r] === null ? "–" : [num(S_.positives[r], 9), h("div", {}, h("small", {}, `of ${num(S_.partitions[r], 9)}`))]), sort: (r) => S_.positives[r] }
         : { label: "Cq", unit: "mean ± SD", n: true, cls: "fold", cell: (r) => (S_.cq_mean[r] === null ? "–" : [num(S_.cq_mean[r], 4), h("div", {}, h("small", {}, S_.cq_sd[r] === null ? "" : `± ${num(S_.cq_sd[r], 2)}`))]), sort: (r) => S_.cq_mean[r] },
       unit("copies", "per reaction", "copies/reaction"),

@@ -56,7 +56,7 @@
       view.append(h("p", { class: "notice" }, "No sample needs to be repeated."));
       return;
     }
-    view.append(h("p", { class: "say" }, "For the bench: every sample without an accepted result, with what was wrong and what to do. Print this page, or download the list."),
+    view.append(h("p", { class: "say" }, "For the bench: what to measure again, why, and what to do. A sample that another plate has answered is not listed. Print this page, or download the list."),
       h("div", { class: "controls" }, h("button", {
         type: "button", onclick: () => {
           const keys = ["plate", "sample", "target", "wells", "verdict", "flags", "repeat_reason"];
@@ -105,7 +105,7 @@
       for (const list of charts.filter((x) => group(x) === name)) chart(box, list);
     };
     // The target that needs a look comes first.
-    const start = group(charts.find((list) => list.some((r) => T(C.verdict[r]) === "fail")) || charts.find((list) => list.some((r) => T(C.rules[r]))) || charts[0]);
+    const start = group(charts.find((list) => list.some((r) => T(C.verdict[r]) === "fail")) || charts.find((list) => list.some((r) => T(C.rules[r]))) || charts.reduce((a, b) => (b.length > a.length ? b : a)));
     if (groups.length > 1) view.append(h("div", { class: "controls" }, choice("Assay and target", groups.map((g) => [g, g]), start, show)));
     view.append(box);
     setTimeout(() => { if (box.isConnected) show(start); });
@@ -113,7 +113,8 @@
   const POINT = { pass: ["circle", "#00664a", "Within its limits"], note: ["circle-open", SOFT, "Too few plates before it"], warn: ["diamond", "#7a5200", "Warning"], fail: ["triangle-up", HARM, "Rule broken"] };
   function chart(into, list) {
     const C = PCR.controls;
-    const name = `${T(C.control[list[0]])} (${T(C.quantity[list[0]])})`;
+    const [control, quantity] = [T(C.control[list[0]]), T(C.quantity[list[0]])];
+    const name = control === quantity ? capital(control) : `${control} (${quantity})`;
     const box = h("figure", {}, h("h3", {}, name));
     into.append(box);
     const bad = list.filter((r) => T(C.rules[r]));
@@ -134,8 +135,8 @@
     }).filter(Boolean);
     draw(plot, [
       { type: "scatter", mode: "lines", x, y: list.map((r) => C.value[r]), hoverinfo: "skip", showlegend: false, line: { color: "#8b97a3", width: 1 } },
-      line(0, { color: INK, width: 1.4 }, { name: "Centre", legendrank: 300 }),
-      ...pair(1, { color: "#8b97a3", width: 0.8 }, "±1 SD"), ...pair(2, { color: "#7a5200", width: 1.2, dash: "dash" }, "±2 SD"), ...pair(3, { color: HARM, width: 1.2, dash: "dot" }, "±3 SD"),
+      ...(list.every((r) => C.centre[r] === null) ? [] : [line(0, { color: INK, width: 1.4 }, { name: "Centre", legendrank: 300 }),
+      ...pair(1, { color: "#8b97a3", width: 0.8 }, "±1 SD"), ...pair(2, { color: "#7a5200", width: 1.2, dash: "dash" }, "±2 SD"), ...pair(3, { color: HARM, width: 1.2, dash: "dot" }, "±3 SD")]),
       ...marks,
     ], {
       height: 260,
