@@ -121,8 +121,11 @@ def quantify_plate(
     findings += _stored_unchecked(curves, samples)
 
     of_wells, of_samples, of_targets = _marks(findings, len(wells), len(samples))
-    for i, flag in wells["mapping_flag"].dropna().items():
-        _add(of_wells[int(str(i))], {flag: "fail"})
+    omitted = wells["exclusion"].eq("omitted").fillna(value=False).astype(bool)
+    kept_out = wells["mapping_flag"].mask(omitted, "omitted")
+    for marks, flag in zip(of_wells, kept_out, strict=True):
+        if not pd.isna(flag):
+            _add(marks, {flag: "fail"})
     of_samples = _spread_to_samples(samples, of_samples, of_wells, of_targets)
     samples = _with_verdict(samples, of_samples)
     if plate.method == "dpcr":
@@ -130,7 +133,6 @@ def quantify_plate(
     wells = _with_verdict(wells, _spread_to_wells(wells, samples, of_wells, of_samples, of_targets))
     idle = wells["exclusion"].notna() | wells["role"].isna() | wells["task"].isin(["empty", "other"])
     wells.loc[idle, "verdict"] = "not_used"
-    wells.loc[wells["omitted"].astype(bool), "flags"] = "omitted"
 
     return PlateResult(
         wells=_keep(wells.assign(plate=file_id), WELLS),

@@ -465,6 +465,7 @@ def test_a_plate_with_everything_omitted_rejects_its_samples() -> None:
     result = run([r | {"omitted": True} for r in GOOD])
     assert sample(result)["verdict"] == "rejected"
     assert sample(result)["n_used"] == 0
+    assert set(sample(result)["flags"].split(";")) == {"curve_missing", "no_well_left", "omitted"}
     assert set(result.wells["verdict"]) == {"not_used"}
 
 
