@@ -35,9 +35,8 @@ from cartrace.pcr.curves import PlateCurve, check_curve, curve_of, curve_row
 from cartrace.pcr.droplets import bin_amplitudes
 from cartrace.pcr.partitions import audit, implied_volume_nl, partition_volume
 from cartrace.pcr.plate import PLATE_WELLS
-from cartrace.pcr.replicates import add_reference, join_replicates, undetermined_upper
+from cartrace.pcr.replicates import add_reference, counted_limits, join_replicates, undetermined_upper
 from cartrace.pcr.samples import map_wells
-from cartrace.pcr.standard_curve import Curve, inverse_interval
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.pcr.wells import fold, in_copies, match_targets, own_faults, pooled_wells, well_list
 from cartrace.tables import QC, Table, concat, conform, empty
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from cartrace.config import Pcr
     from cartrace.pcr.assay import Assay
     from cartrace.pcr.plate import Plate
+    from cartrace.pcr.standard_curve import Curve
 
 Marks = dict[str, str]
 """Flag -> verdict of the finding that set it: fail or warn."""
@@ -219,13 +219,13 @@ def _qpcr_wells(
 def _read_off(wells: pd.DataFrame, curve: Curve, confidence: float) -> pd.DataFrame:
     cq = wells["cq"].to_numpy(np.float64)
     silent = wells["cq_kind"].eq("undetermined").to_numpy(bool)
-    lower, upper = inverse_interval(curve, cq, 1, confidence)
+    found = counted_limits(curve.predict(cq), cq, curve, n_found=1, n_wells=1, confidence=confidence)
     nominal = wells["nominal"].where(wells["nominal"] > 0).to_numpy(np.float64)
     return pd.DataFrame(
         {
-            "copies": np.where(silent, 0.0, curve.predict(cq)),
-            "lower": np.where(silent, 0.0, lower),
-            "upper": np.where(silent, undetermined_upper(curve, 1, confidence), upper),
+            "copies": np.where(silent, 0.0, found.value),
+            "lower": np.where(silent, 0.0, found.lower),
+            "upper": np.where(silent, undetermined_upper(curve, 1, confidence), found.upper),
             "residual": np.where(wells["task"].eq("standard"), cq - curve.cq(np.log10(nominal)), np.nan),
         },
         index=wells.index,

@@ -1,10 +1,10 @@
 """The replicates of a sample together: one row for each sample (or control) and target of a plate.
 
 qPCR: the mean of the wells' copies, as the instruments' "Quantity Mean"; a well without
-amplification counts as 0 copies. The interval is that of the curve, read backwards at the
-mean Cq of m wells (standard_curve.inverse_interval), so its centre is the geometric mean,
-which lies a little below; it is widened to hold the mean. Where some wells did not
-amplify, a mean Cq would be that of the lucky wells: the lower limit is then 0.
+amplification counts as 0 copies. Its limits carry two uncertainties (counted_limits): that
+of the curve, read backwards at the mean Cq, and that of counting the molecules that went
+into the wells, which a calibration interval does not know of: 2 copies a well in 3 wells
+are 6 molecules, and known no better than to a factor of two.
 
 Digital PCR: the partitions of all wells as one (digital.pool).
 """
@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.stats import chi2, gamma
 
 from cartrace.pcr import digital
 from cartrace.pcr.digital import Estimate
 from cartrace.pcr.standard_curve import Curve, inverse_interval
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from cartrace.config import Pcr
     from cartrace.pcr.assay import Assay
 
@@ -43,6 +45,43 @@ def undetermined_upper(curve: Curve, n_wells: int, confidence: float) -> float:
     return max(curve.lowest, -math.log1p(-confidence) / n_wells)
 
 
+def counted_limits(
+    copies: ArrayLike, cq_mean: ArrayLike, curve: Curve, *, n_found: int, n_wells: int, confidence: float
+) -> Estimate:
+    """Return copies per reaction above 0 with limits.
+
+    The distances to the limits of the curve (standard_curve.inverse_interval at the mean Cq)
+    and of a Poisson count (Garwood's exact limits of copies x wells molecules; Biometrika
+    1936;28:437) are added in quadrature on the log scale (MOVER: Zou and Donner 2008, Stat
+    Med 27:1693). Standards of few copies scatter by counting as well, so that the limits are
+    rather wide than narrow.
+
+    Parameters
+    ----------
+    copies
+        Mean of the wells, those without amplification included.
+    cq_mean
+        Mean Cq of the wells that amplified.
+    n_found, n_wells
+        Wells that amplified, and all.
+
+    Returns
+    -------
+    Estimate
+        Limits of nan where the curve gives none.
+    """
+    value, cq = np.asarray(copies, dtype=float), np.asarray(cq_mean, dtype=float)
+    lower, upper = inverse_interval(curve, cq, n_found, confidence)
+    centre, molecules = curve.predict(cq), value * n_wells
+    tail = (1 - confidence) / 2
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        fewest = gamma.ppf(tail, molecules) / molecules
+        most = gamma.isf(tail, molecules + 1) / molecules
+        down = np.hypot(np.log(lower / centre), np.log(fewest))
+        up = np.hypot(np.log(upper / centre), np.log(most))
+        return Estimate(value, value * np.exp(-down), value * np.exp(up))
+
+
 def qpcr_estimate(cq: Array, curve: Curve, confidence: float) -> Estimate:
     """Return mean copies per reaction of replicate wells with limits; nan in ``cq`` is a well without amplification."""
     found = np.isfinite(cq)
@@ -50,11 +89,14 @@ def qpcr_estimate(cq: Array, curve: Curve, confidence: float) -> Estimate:
         return Estimate(
             np.array(0.0), np.array(0.0), np.array(undetermined_upper(curve, len(cq), confidence))
         )
-    value = np.where(found, curve.predict(cq), 0.0).mean()
-    lower, upper = inverse_interval(curve, cq[found].mean(), int(found.sum()), confidence)
-    if not found.all():
-        lower = np.array(0.0)
-    return Estimate(np.asarray(value), np.fmin(lower, value), np.fmax(upper, value))
+    return counted_limits(
+        np.where(found, curve.predict(cq), 0.0).mean(),
+        cq[found].mean(),
+        curve,
+        n_found=int(found.sum()),
+        n_wells=len(cq),
+        confidence=confidence,
+    )
 
 
 def counting_bound(counting_cv_percent: float, n_wells: int) -> float:

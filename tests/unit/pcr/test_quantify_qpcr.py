@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from tests.unit.pcr.hand_plates import (
     LEVELS,
     Row,
@@ -26,7 +27,7 @@ from tests.unit.pcr.hand_plates import (
 from cartrace.config import Pcr
 from cartrace.pcr.plate import Remark
 from cartrace.pcr.quantify import PlateResult, quantify_plate
-from cartrace.pcr.standard_curve import fit_curve, inverse_interval, master_curve
+from cartrace.pcr.standard_curve import Curve, fit_curve, inverse_interval, master_curve
 from cartrace.problems import InputError
 
 GOOD = [*standards(), ntc(), qpcr("C01", "S1", 1000), qpcr("D01", "S1", 4000)]
@@ -85,17 +86,41 @@ def test_wells_carry_residual_and_recovery() -> None:
     assert wells.loc[wells["task"] == "unknown", "residual"].isna().all()
 
 
-def test_the_interval_is_that_of_the_curve_read_backwards() -> None:
+def noisy() -> list[Row]:
     noise = [0.1, -0.1, -0.05, 0.05, 0.1, -0.1, 0.02, -0.02, 0.04, 0.03, -0.06, -0.04]
-    rows = [s | {"cq": s["cq"] + e} for s, e in zip(standards(), noise, strict=True)]
-    result = run([*rows, ntc(), qpcr("C01", "S1", 1000), qpcr("D01", "S1", 1050)])
-    curve = fit_curve(np.log10([r["nominal"] for r in rows]), [r["cq"] for r in rows])
-    lower, upper = inverse_interval(curve, (cq(1000) + cq(1050)) / 2, 2)
-    s1 = sample(result)
-    assert (s1["lower"], s1["upper"]) == (pytest.approx(float(lower)), pytest.approx(float(upper)))
+    return [s | {"cq": s["cq"] + e} for s, e in zip(standards(), noise, strict=True)]
+
+
+def fitted(rows: list[Row]) -> Curve:
+    return fit_curve(np.log10([r["nominal"] for r in rows]), [r["cq"] for r in rows])
+
+
+def test_with_many_copies_the_limits_are_those_of_the_curve_read_backwards() -> None:
+    result = run([*noisy(), ntc(), qpcr("C01", "S1", 1e6), qpcr("D01", "S1", 1e6)])
+    curve = fitted(noisy())
     well = result.wells[result.wells["well"] == "C01"].iloc[0]
-    lower, upper = inverse_interval(curve, cq(1000), 1)
-    assert (well["lower"], well["upper"]) == (pytest.approx(float(lower)), pytest.approx(float(upper)))
+    for found, n in ((sample(result), 2), (well, 1)):
+        lower, upper = inverse_interval(curve, cq(1e6), n)
+        assert found["lower"] == pytest.approx(float(lower), rel=1e-3)
+        assert found["upper"] == pytest.approx(float(upper), rel=1e-3)
+
+
+def test_with_few_copies_the_limits_are_those_of_counting() -> None:
+    # Two wells of 4 copies: 8 molecules, 3.4538 to 15.7632 by Garwood's limits of a Poisson count.
+    s1 = sample(run([*standards(), ntc(), qpcr("C01", "S1", 4), qpcr("D01", "S1", 4)]))
+    assert s1[["copies", "lower", "upper"]].tolist() == pytest.approx([4, 1.7269, 7.8816], abs=1e-4)
+    well = run([*standards(), ntc(), qpcr("C01", "S1", 8)]).wells.iloc[-1]
+    assert well[["copies", "lower", "upper"]].tolist() == pytest.approx([8, 3.4538, 15.7632], abs=1e-4)
+
+
+def test_curve_and_counting_widen_the_limits_together() -> None:
+    s1 = sample(run([*noisy(), ntc(), qpcr("C01", "S1", 50), qpcr("D01", "S1", 50)]))
+    curve = fitted(noisy())
+    found = float(curve.predict(cq(50)))
+    of_curve = math.log(found / float(inverse_interval(curve, cq(50), 2)[0]))
+    # The exact lower limit of n events is half the 2.5 % quantile of chi-square with 2 n degrees of freedom.
+    counting = math.log(2 * found / (stats.chi2.ppf(0.025, 2 * 2 * found) / 2))
+    assert s1["lower"] == pytest.approx(found * math.exp(-math.hypot(of_curve, counting)))
 
 
 def test_undetermined_is_zero_copies_with_an_upper_limit() -> None:
@@ -108,9 +133,8 @@ def test_undetermined_is_zero_copies_with_an_upper_limit() -> None:
 def test_a_silent_replicate_counts_as_zero_and_is_told() -> None:
     result = run([*standards(), ntc(), qpcr("C01", "S1", 8), qpcr("D01", "S1", 0)])
     s1 = sample(result)
-    assert s1["copies"] == pytest.approx(4)
-    assert s1["lower"] == 0
-    assert s1["upper"] >= 8
+    # 8 molecules in two wells: the limits of counting 8, halved.
+    assert s1[["copies", "lower", "upper"]].tolist() == pytest.approx([4, 1.7269, 7.8816], abs=1e-4)
     assert rule_rows(result.qc, "replicates_disagree")["verdict"].tolist() == ["note"]
 
 
@@ -584,6 +608,6 @@ def test_standards_of_ten_times_as_many_copies_give_ten_times_as_many(
     scaled = [r | ({"nominal": r["nominal"] * scale} if "nominal" in r else {}) for r in rows]
     one, other = sample(run(rows)), sample(run(scaled))
     assert one["copies"] == pytest.approx(np.mean(copies))
-    for column in ("copies", "lower", "upper"):
-        assert other[column] == pytest.approx(scale * one[column], rel=1e-6)
-    assert one["lower"] <= one["copies"] <= one["upper"]
+    assert other["copies"] == pytest.approx(scale * one["copies"], rel=1e-6)
+    for s1 in (one, other):
+        assert s1["lower"] <= s1["copies"] <= s1["upper"]
