@@ -116,26 +116,16 @@ def assert_untouched_rows_agree(before: pd.DataFrame, old: bytes, new: bytes, af
     while end < min(len(one), len(other)) - start and one[-1 - end] == other[-1 - end]:
         end += 1
     shift = len(other) - len(one)
-    first_row = int(before["source_row"].min())
-    cut = old.startswith(new)
-    for row, group in before.groupby("source_row"):
-        line = int(str(row)) - 1
-        if start <= line < len(one) - end:
-            continue
-        place = line + 1 + (shift if line >= start else 0)
-        mine = group.reset_index(drop=True)
-        found = after[after["source_row"] == place].reset_index(drop=True)
-        if cut and found.empty:
-            continue
-        if start + 1 < first_row:
-            _assert_no_other_number(mine, found)
-            continue
+    line = before["source_row"].astype(int) - 1
+    untouched = (line < start) | (line >= len(one) - end)
+    mine = before[untouched].assign(source_row=line[untouched] + 1 + shift * (line[untouched] >= start))
+    if old.startswith(new):
+        mine = mine[mine["source_row"].isin(after["source_row"])]
+    found = after[after["source_row"].isin(mine["source_row"])].reset_index(drop=True)
+    mine = mine.reset_index(drop=True)
+    if start + 1 >= int(before["source_row"].min()):
         pd.testing.assert_frame_equal(found[WORDS + NUMBERS], mine[WORDS + NUMBERS])
-
-
-def _assert_no_other_number(mine: pd.DataFrame, found: pd.DataFrame) -> None:
-    if len(mine) != len(found):
-        return
-    for name in NUMBERS:
-        both = mine[name].notna() & found[name].notna()
-        assert mine.loc[both, name].tolist() == found.loc[both, name].tolist(), name
+    elif len(found) == len(mine):
+        for name in NUMBERS:
+            both = mine[name].notna() & found[name].notna()
+            assert mine.loc[both, name].tolist() == found.loc[both, name].tolist(), name

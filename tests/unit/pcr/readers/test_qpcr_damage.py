@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from tests.unit.pcr.readers import made_up_files as made
 from tests.unit.pcr.readers.mutations import assert_untouched_rows_agree, edits, outcome
 
-EXAMPLES = int(os.environ.get("CARTRACE_FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("CARTRACE_FUZZ_EXAMPLES", "40"))
 bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
-    derandomize=EXAMPLES <= 60,
+    derandomize=EXAMPLES <= 40,
 )
 
 TEXTS = {"quantstudio_txt": b"\t", "cfx_csv": b",", "lightcycler_include": b"\t", "lightcycler_types": b"\t"}
