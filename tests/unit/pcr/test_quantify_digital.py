@@ -88,9 +88,7 @@ def test_the_laboratory_s_own_volume_goes_before_the_file_s_and_that_before_the_
     assert run(rows, partition_volume_nl=0.9).wells["partition_volume_nl"].tolist() == [0.9] * 3
     assert run([*pair(), blank()]).wells["partition_volume_nl"].tolist() == [0.85] * 3
     assert (
-        run([*pair(), blank()], platform="", partition_volume_nl=0.7)
-        .wells["partition_volume_nl"]
-        .tolist()
+        run([*pair(), blank()], platform="", partition_volume_nl=0.7).wells["partition_volume_nl"].tolist()
         == [0.7] * 3
     )
 
