@@ -776,6 +776,20 @@ class PcrAcceptance(Section):
         "Genomic DNA in one reaction, ng. House value: too little can't reach 50 copies/ug.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_is_not_named(cls, raw: Any) -> Any:
+        # `r2: {consequence: flag}` says nothing of the limit: without this it would take the limit away.
+        if not isinstance(raw, Mapping):
+            return raw
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            name: {**defaults[name].model_dump(), **rule}
+            if name in defaults and isinstance(rule, Mapping)
+            else rule
+            for name, rule in raw.items()
+        }
+
     @classmethod
     def over(cls, base: PcrAcceptance, changes: Mapping[str, Mapping[str, Any]]) -> PcrAcceptance:
         """Return ``base`` with the keys of ``changes`` put over its rules.

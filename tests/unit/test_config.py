@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from cartrace.config import Config, load
+from cartrace.config import Config, PcrAcceptance, load
 from cartrace.problems import InputError
 
 
@@ -149,3 +149,22 @@ def test_whatever_stands_in_a_section_is_accepted_or_reported(value, section):
         return
     assert reported
     assert all(p.file == "config" and p.column.split(".")[0] == section for p in reported)
+
+
+def test_an_acceptance_rule_that_names_its_consequence_keeps_its_limits() -> None:
+    rules = load(
+        {"pcr": {"acceptance": {"r2": {"consequence": "flag"}, "slope": {"lower": None}}}}
+    ).pcr.acceptance
+    assert (rules.r2.lower, rules.r2.upper, rules.r2.consequence) == (0.98, None, "flag")
+    assert (rules.slope.lower, rules.slope.upper, rules.slope.consequence) == (None, -3.1, "reject")
+
+
+def test_a_change_of_an_assay_goes_over_that_of_the_trial() -> None:
+    trial = load({"pcr": {"acceptance": {"r2": {"lower": 0.95}}}}).pcr.acceptance
+    rules = PcrAcceptance.over(trial, {"r2": {"consequence": "flag"}})
+    assert (rules.r2.lower, rules.r2.consequence) == (0.95, "flag")
+
+
+def test_unknown_keys_of_an_acceptance_rule_are_told() -> None:
+    with pytest.raises(InputError, match=r"pcr\.acceptance\.r2\.min"):
+        load({"pcr": {"acceptance": {"r2": {"min": 0.9}}}})
