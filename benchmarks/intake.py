@@ -83,9 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     size = ["--subjects", str(arguments.subjects), "--seed", str(arguments.seed)]
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "trial"
-        subprocess.run(
-            [sys.executable, str(simulate), "--output", str(folder), *size, "--without-errors", "--without-plates"], check=True
-        )
+        tables_only = ["--without-errors", "--without-plates"]
+        command = [sys.executable, str(simulate), "--output", str(folder), *size, *tables_only]
+        subprocess.run(command, check=True)
         measured = measure(folder)
     row = {
         "subjects": str(arguments.subjects),
