@@ -708,7 +708,11 @@ class PcrAcceptance(Section):
     )
     replicates: AcceptanceRule = _rule(2, None, "flag", "Wells used of one sample and target. House value.")
     replicate_cq_sd: AcceptanceRule = _rule(
-        None, 0.5, "reject", "Standard deviation of Cq of the replicates of a quantifiable sample [recalled]."
+        None,
+        0.5,
+        "reject",
+        "Standard deviation of Cq of the replicates of a sample at or above the lowest standard, beyond what counting "
+        "explains [recalled].",
     )
     replicate_cv: AcceptanceRule = _rule(
         None,

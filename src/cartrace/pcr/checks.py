@@ -368,10 +368,11 @@ def check_samples(
 ) -> list[Finding]:
     """Judge the replicates of each unknown, and where its copies lie beside the standards.
 
-    ``replicate_cq_sd`` looks at samples at or above the lowest standard: below it, replicates
-    scatter because molecules are counted. There, a well without amplification beside others
-    with it has no Cq, and breaks the rule. ``replicate_cv`` looks at the CV that is left
-    when what counting explains is taken off (``counting_cv_percent``, a 95 % bound).
+    ``replicate_cq_sd`` and ``replicate_cv`` look at what is left of the spread when what
+    counting explains is taken off (``counting_cv_percent``, a 95 % bound): three wells of 25
+    copies differ by more than 0.5 cycles in one sample of ten though nothing went wrong.
+    ``replicate_cq_sd`` looks at samples at or above the lowest standard only; there, a well
+    without amplification beside others with it has no Cq, and breaks the rule.
     """
     found: list[Finding] = []
     for key, row in samples[samples["task"] == "unknown"].iterrows():
@@ -460,14 +461,18 @@ def _check_sample(
     silent = int(row["n_undetermined"])
     mixed = 0 < silent < n
     if copies >= curve.lowest:
-        sd = math.inf if mixed else float(row["cq_sd"])
+        sd = float(row["cq_sd"])
+        cycles = -curve.slope * counting / 100 / math.log(10)
+        left = (
+            math.inf if mixed else math.sqrt(max(0.0, sd**2 - cycles**2)) if not math.isnan(sd) else math.nan
+        )
         found += judged(
             "replicate_cq_sd",
             f"{silent} of {n} wells without amplification, though the mean lies above the lowest standard"
             if mixed
-            else f"SD of Cq {number(sd)}",
-            f"{silent} of {n} wells undetermined" if mixed else number(sd),
-            broken=bool(acceptance.broken("replicate_cq_sd", sd)),
+            else f"SD of Cq {number(sd)}; counting explains up to {number(cycles)}, which leaves {number(left)}",
+            f"{silent} of {n} wells undetermined" if mixed else number(left),
+            broken=bool(acceptance.broken("replicate_cq_sd", left)),
         )
     elif mixed:
         found.append(
