@@ -156,6 +156,13 @@ def test_the_metric_registry_rests_on_every_module_that_it_loads():
         assert any(path.endswith(module.rpartition(".")[2] + ".py") for path in found)
 
 
+def test_a_plate_rests_on_every_reader():
+    found = provenance.sources_of_script("scripts/pcr/quantify_plate.py")
+    readers = {path.stem for path in Path("src/cartrace/pcr/readers").glob("*.py")}
+    assert len(readers) > 10
+    assert readers == {Path(f).stem for f in found if Path(f).parent.name == "readers"}
+
+
 def test_a_script_rests_on_what_it_imports_and_is_not_listed_itself(toy, tmp_path):
     package = toy({"a.py": "import toy.b\n", "b.py": "", "unused.py": ""})
     script = tmp_path / "do_it.py"

@@ -163,6 +163,20 @@ def test_changed_droplets_are_their_plate(workplace: Workplace) -> None:
     assert workplace.planned() == {"quantify_plate": 1, **PLATES}
 
 
+def test_added_droplets_are_their_plate(workplace: Workplace) -> None:
+    folder = next(r["amplitudes"] for r in files_of(workplace.trial, "pcr_plate") if r["amplitudes"])
+    there = next((workplace.trial / "data" / folder).glob("*_Amplitude.csv"))
+    shutil.copy2(there, there.with_name("more_D05_Amplitude.csv"))
+    assert workplace.planned() == {"quantify_plate": 1, **PLATES}
+
+
+def test_an_edited_reader_is_every_plate(workplace: Workplace) -> None:
+    path = workplace.repo / "src/cartrace/pcr/readers/qiacuity.py"
+    path.write_text(path.read_text() + "\n# one more line\n")
+    plates = len(files_of(workplace.trial, "pcr_plate"))
+    assert workplace.planned() == {"quantify_plate": plates, **PLATES}
+
+
 def test_a_new_extraction_quantifies_no_plate_again(workplace: Workplace) -> None:
     sheet = workplace.trial / "sheets/extractions.tsv"
     write_rows(sheet, [*rows(sheet), {**rows(sheet)[0], "sample": "one more"}])

@@ -13,23 +13,23 @@ from typing import Protocol, cast
 from cartrace.pcr.plate import Plate, ReadOptions
 from cartrace.pcr.readers.source import MAX_BYTES, Source
 
-FAMILIES = (
-    "quantstudio_txt",
-    "quantstudio_xlsx",
-    "cfx_maestro",
-    "lightcycler",
-    "rdml",
-    "quantasoft",
-    "qx_manager",
-    "qiacuity",
-    "absolute_q",
-    "amplitudes",
+MODULES = (
+    "cartrace.pcr.readers.quantstudio_txt",
+    "cartrace.pcr.readers.quantstudio_xlsx",
+    "cartrace.pcr.readers.cfx_maestro",
+    "cartrace.pcr.readers.lightcycler",
+    "cartrace.pcr.readers.rdml",
+    "cartrace.pcr.readers.quantasoft",
+    "cartrace.pcr.readers.qx_manager",
+    "cartrace.pcr.readers.qiacuity",
+    "cartrace.pcr.readers.absolute_q",
+    "cartrace.pcr.readers.amplitudes",
 )
-"""Names of the modules."""
+"""The families. Under this name cartrace.provenance sees them: an edited reader reruns the plates."""
 
 
 class Family(Protocol):
-    """What a module of :data:`FAMILIES` offers."""
+    """What a module of :data:`MODULES` offers."""
 
     NAME: str
     LOOKED_FOR: str
@@ -39,11 +39,6 @@ class Family(Protocol):
 
     def read(self, source: Source) -> Plate:
         """Read the file, or raise InputError with every problem of it."""
-
-
-def family(name: str) -> Family:
-    """Return the reader of one family."""
-    return cast("Family", import_module(f"{__name__}.{name}"))
 
 
 def read_plate(content: bytes, name: str, options: ReadOptions | None = None) -> Plate:
@@ -68,7 +63,7 @@ def read_plate(content: bytes, name: str, options: ReadOptions | None = None) ->
         raise source.refusal("an empty file", "a file of a PCR instrument")
     if len(content) > MAX_BYTES:
         raise source.refusal(f"{len(content) / 1e6:.0f} MB", f"at most {MAX_BYTES / 1e6:.0f} MB")
-    families = [family(n) for n in FAMILIES]
+    families = [cast("Family", import_module(module)) for module in MODULES]
     found = [f for f in families if f.recognise(source)]
     if len(found) == 1:
         return found[0].read(source)

@@ -22,7 +22,7 @@ from cartrace.pcr.readers.digital import (
     volume_remarks,
     well_of,
 )
-from cartrace.pcr.readers.source import Row, Source, TableReader, fold, plate_wells
+from cartrace.pcr.readers.source import Row, Source, TableReader, fold, plate_wells, show
 
 NAME = "qiacuity"
 LOOKED_FOR = (
@@ -75,8 +75,15 @@ def read(source: Source) -> Plate:
         table = _with_named_wells(table)
     for names in (("Well",), ("Target (Name)", "Target"), _CONCENTRATION):
         table.require(*names)
+    concentration = _exact(table, _CONCENTRATION)
+    if not concentration and table.has(*_CONCENTRATION):
+        source.problem(
+            f"{show(table.name_of(*_CONCENTRATION))}, which is not that of the reaction",
+            " or ".join(f"'{n}'" for n in _CONCENTRATION),
+            table.header.number,
+        )
     source.check()
-    read_rows = [_read_row(table, row) for row in table.rows]
+    read_rows = [_read_row(table, row, concentration) for row in table.rows]
     records = [r.record for r in read_rows]
     source.check()
     platform = _platform(table, records)
@@ -109,12 +116,18 @@ def _with_named_wells(table: TableReader) -> TableReader:
     return TableReader(table.source, header, table.rows)
 
 
-def _read_row(table: TableReader, row: Row) -> _ReadRow:
+def _exact(table: TableReader, names: Sequence[str]) -> list[str]:
+    """Return the columns of these very names: what stands in brackets tells the reaction from the sample."""
+    wanted = {fold(n) for n in names}
+    return [n for n in table.names if fold(n) in wanted]
+
+
+def _read_row(table: TableReader, row: Row, concentration_columns: Sequence[str]) -> _ReadRow:
     task, remarks = task_of(table, row, table.text(row, "Type", "Control type"), _TASKS, "Type")
     positives, partitions = counts(
         table, row, accepted=(_VALID,), positives=(_POSITIVE,), negatives=(_NEGATIVE,)
     )
-    concentration = table.number(row, *_CONCENTRATION, lowest=0, missing=MISSING)
+    concentration = table.number(row, *concentration_columns, lowest=0, missing=MISSING)
     percent = _percent(table, row)
     lower = upper = None
     if concentration is not None and percent is not None:
@@ -139,7 +152,7 @@ def _read_row(table: TableReader, row: Row) -> _ReadRow:
 
 def _percent(table: TableReader, row: Row) -> float | None:
     """Half the width of the well's interval in percent: of two columns of that name the first is the well's."""
-    places = table.columns(*_INTERVAL)
+    places = table.columns(*_exact(table, _INTERVAL))
     if not places:
         return None
     text = row.texts()[places[0]] if places[0] < len(row.cells) else ""

@@ -165,5 +165,16 @@ def test_a_missing_column_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize("blanked", ["", "Conc. [cp/µL] (sample)"])
+def test_the_concentration_of_the_undiluted_sample_is_never_that_of_the_reaction(blanked: str) -> None:
+    header = VOLUMES.replace("Conc. [cp/µL] (dPCR reaction)", blanked)
+    assert "which is not that of the reaction" in refusal(header, volumes("A1"))
+
+
+def test_the_interval_of_the_undiluted_sample_is_never_that_of_the_reaction() -> None:
+    header = VOLUMES.replace("CI (95%) (dPCR reaction)", "CI (95%) (undiluted sample)")
+    assert read(header, volumes("A1")).wells["vendor_lower"].isna().all()
+
+
 def test_two_plates_in_one_file_are_refused() -> None:
     assert "target 'CAR' of well 'A01' a second time" in refusal(FIRST, first(), first())
