@@ -463,6 +463,11 @@ TABLES: dict[str, Table] = {
 
 def empty(table: Table) -> pd.DataFrame:
     """Return a frame without rows that keeps the contract of ``table``."""
+    return _empty(table).copy()
+
+
+@cache
+def _empty(table: Table) -> pd.DataFrame:
     return conform(pd.DataFrame({name: [] for name in table.names}), table)
 
 

@@ -18,18 +18,29 @@ from cartrace.tables import empty, rows
 
 BASE = [-1.0, 1.0, -1.0, 1.0]
 """Mean 0; SD sqrt(4 / 3)."""
+T_975 = 3.182446 * (4 / 3 * 5 / 4) ** 0.5
+"""97.5 % of Student's t (3 degrees of freedom), times the SD of a new value about the mean of BASE."""
 
 
 def test_a_point_is_judged_by_the_plates_before_it() -> None:
     drawn = chart(
-        np.array([*BASE, 3.0, 3.0]), np.ones(6, dtype=bool), Westgard(min_plates=4, baseline_plates=4)
+        np.array([*BASE, T_975, -T_975]), np.ones(6, dtype=bool), Westgard(min_plates=4, baseline_plates=4)
     )
     assert drawn.n.tolist() == [0, 1, 2, 3, 4, 4]
     assert np.isnan(drawn.z[:4]).all()
     sd = (4 / 3) ** 0.5
     assert drawn.centre[4:].tolist() == [0, 0]
     assert drawn.sd[4:] == pytest.approx([sd, sd])
-    assert drawn.z[4:] == pytest.approx([3 / sd, 3 / sd])
+    # Student's t of 3 degrees of freedom is 3.1824 where the normal deviate is 1.96.
+    assert drawn.z[4:] == pytest.approx([1.959964, -1.959964], abs=1e-4)
+    assert drawn.limit(1.959964)[4:] == pytest.approx([T_975, T_975], rel=1e-4)
+    assert np.isnan(drawn.limit(2.0)[:4]).all()
+
+
+def test_with_many_plates_z_is_the_distance_in_sd() -> None:
+    values = np.array([*([-1.0, 1.0] * 5_000), 3.0])
+    drawn = chart(values, np.ones(len(values), dtype=bool), Westgard(baseline_plates=10_000))
+    assert drawn.z[-1] == pytest.approx(3.0, rel=2e-3)
 
 
 def test_while_the_baseline_grows_a_point_is_not_in_its_own_centre() -> None:
@@ -99,17 +110,18 @@ SIX = [3.9, 4.1, 3.9, 4.1, 3.9, 4.1]
 
 
 def test_a_control_far_off_fails_and_is_told() -> None:
-    drawn, qc = controls({"PC": [*SIX, 4.4]}, min_plates=6, baseline_plates=6)
+    drawn, qc = controls({"PC": [*SIX, 4.9]}, min_plates=6, baseline_plates=6)
     assert drawn["verdict"].tolist() == ["note"] * 6 + ["fail"]
     last = drawn.iloc[-1]
-    assert last["z"] == pytest.approx(0.4 / (0.06 / 5) ** 0.5)
+    assert last["z"] > 3
+    assert 0.9 > last["limit_3s"] > last["limit_2s"] > last["limit_1s"] > last["sd"]
     assert (last["rules"], last["n"], last["order"], last["quantity"]) == ("1_2s;1_3s", 6, 7, "log10 copies")
     assert qc[["check", "verdict", "source_file"]].to_numpy().tolist() == [["control_chart", "fail", "p7"]]
     assert "more than 3 SD" in qc["message"][0]
 
 
 def test_two_sd_alone_only_warn() -> None:
-    drawn, qc = controls({"PC": [*SIX, 4.25]}, min_plates=6, baseline_plates=6)
+    drawn, qc = controls({"PC": [*SIX, 4.35]}, min_plates=6, baseline_plates=6)
     assert (drawn["verdict"].iloc[-1], drawn["rules"].iloc[-1]) == ("warn", "1_2s")
     assert qc["verdict"].tolist() == ["warn"]
 
@@ -121,21 +133,21 @@ def test_a_good_control_passes_without_a_word() -> None:
 
 
 def test_two_controls_of_one_plate_that_differ_by_four_sd_break_r_4s() -> None:
-    # z +2.19 and -2.19: neither is beyond 3 SD, together they are 4.4 SD apart.
-    both = {"low": [*SIX, 4.24], "high": [*SIX, 3.76]}
+    # z about +2.1 and -2.1: neither is beyond 3 SD, together they are more than 4 apart.
+    both = {"low": [*SIX, 4.35], "high": [*SIX, 3.65]}
     drawn, _ = controls(both, min_plates=6, baseline_plates=6)
     last = drawn[drawn["order"] == 7]
     assert last["rules"].tolist() == ["1_2s;R_4s", "1_2s;R_4s"]
     assert last["verdict"].tolist() == ["fail", "fail"]
     # Between plates the same distance is no R_4s.
-    one, _ = controls({"PC": [*SIX, 4.24, 3.76]}, min_plates=6, baseline_plates=6)
+    one, _ = controls({"PC": [*SIX, 4.35, 3.65]}, min_plates=6, baseline_plates=6)
     assert one["rules"].iloc[-2:].tolist() == ["1_2s", "1_2s"]
     near, _ = controls({"low": [*SIX, 4.2], "high": [*SIX, 3.8]}, min_plates=6, baseline_plates=6)
     assert near["rules"].isna().all()
 
 
 def test_the_laboratory_chooses_the_rules() -> None:
-    drawn, qc = controls({"PC": [*SIX, 4.4]}, min_plates=6, baseline_plates=6, rules=("2_2s",))
+    drawn, qc = controls({"PC": [*SIX, 4.9]}, min_plates=6, baseline_plates=6, rules=("2_2s",))
     assert drawn["rules"].isna().all()
     assert drawn["verdict"].iloc[-1] == "pass"
     assert len(qc) == 0

@@ -189,6 +189,7 @@ def charts(n: int = 12) -> PcrTables:
                     "centre": centre if known else None,
                     "sd": sd if known else None,
                     "z": z if known else None,
+                    **{f"limit_{m}s": m * sd if known else None for m in (1, 2, 3)},
                     "rules": "1_2s;1_3s" if broken else None,
                     "verdict": "fail" if broken else "pass" if known else "note",
                 }

@@ -121,7 +121,9 @@
     const plot = figure(`Levey-Jennings chart of ${name}, ${plural(list.length, "plate")}. ${bad.length ? "Rules broken on " + bad.map((r) => `${T(C.plate[r])}: ${T(C.rules[r]).replace(/_/g, "-")}`).join(", ") : "No rule broken"}.`, 260);
     box.append(plot);
     const x = range(0, list.length);
-    const at = (k) => list.map((r) => (C.centre[r] === null || C.sd[r] === null ? null : C.centre[r] + k * C.sd[r]));
+    // Few plates set wide limits: the distances come from the control charts, and are no multiples of the SD.
+    const off = (k, r) => (k === 0 ? 0 : Math.sign(k) * C[`limit_${Math.abs(k)}s`][r]);
+    const at = (k) => list.map((r) => (C.centre[r] === null || C.limit_1s[r] === null ? null : C.centre[r] + off(k, r)));
     const line = (k, style, more) => ({ type: "scatter", mode: "lines", x, y: at(k), hoverinfo: "skip", line: { shape: "hvh", ...style }, ...more });
     const pair = (k, style, text) => [line(k, style, { name: text, legendrank: 300 + k }), line(-k, style, { showlegend: false })];
     const text = (r) => [T(C.plate[r]), `${T(C.quantity[r])} ${num(C.value[r], 4)}`, C.z[r] === null ? `no limits: ${plural(C.n[r], "plate")} before it` : `${num(C.z[r])} SD from the centre (${plural(C.n[r], "plate")} before it)`, T(C.rules_in_words[r])].filter(Boolean).map((s) => plain(shorten(s, 90))).join("<br>");
