@@ -22,7 +22,7 @@ from cartrace.vocabulary import EVENT_KINDS
 class Section(BaseModel):
     """A part of the configuration. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class Trial(Section):

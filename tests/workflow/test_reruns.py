@@ -78,8 +78,8 @@ def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
     assert workplace.planned("--forceall") == {
         "read_laboratory_table": len(files_of(workplace.trial, "laboratory_table")),
         "quantify_plate": len(files_of(workplace.trial, "pcr_plate")),
-        "assemble_plates": 1,
-        **SHEETS,
+        "estimate_detection_limits": 1,
+        **NEW_SHEETS,
     }
 
 
@@ -246,7 +246,7 @@ def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace)
         ("report/export.py", {"export_tables": 1}),
         ("intake/plausibility.py", COHORT),
         ("pcr/normalise.py", PLATES),
-        ("pcr/limits.py", PLATES),
+        ("pcr/limits.py", {"estimate_detection_limits": 1, **PLATES}),
     ],
 )
 def test_an_edited_module_reruns_the_rules_that_rest_on_it(

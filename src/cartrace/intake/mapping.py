@@ -80,7 +80,7 @@ Matrix = Annotated[str, BeforeValidator(_matrix)]
 class Part(BaseModel):
     """A part of a mapping. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class ColumnRef(Part):

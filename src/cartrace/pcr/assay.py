@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cartrace.analytes import ANALYTES
 from cartrace.config import PcrAcceptance
 from cartrace.intake.mapping import Matrix, Part, Regex, Text, read_yaml
+from cartrace.pcr.vocabulary import PLATFORMS
 from cartrace.problems import InputError, Problem, did_you_mean
 from cartrace.validation import problem_of
 
@@ -176,7 +177,7 @@ class Control(Part):
         "standard",
         "empty",
     ] = Field(description="What it is for.")
-    copies: dict[str, float] = Field(
+    copies: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict,
         description="Expected copies per reaction, by target: accuracy controls and standards.",
     )
@@ -227,6 +228,16 @@ class Assay(Part):
         default_factory=dict,
         description="Acceptance rules of this assay that differ from pcr.acceptance: {rule: {lower, upper, consequence}}.",
     )
+
+    @field_validator("platform")
+    @classmethod
+    def _known_platform(cls, value: str) -> str:
+        if value and value not in PLATFORMS:
+            near = did_you_mean(value, PLATFORMS)
+            raise ValueError(
+                f"one of {', '.join(PLATFORMS)}" + (f" (did you mean '{near}'?)" if near else "")
+            )
+        return value
 
     @field_validator("acceptance")
     @classmethod

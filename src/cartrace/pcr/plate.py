@@ -48,6 +48,8 @@ class Remark:
     row: int | None = None
     column: str | None = None
     value: str | None = None
+    verdict: Literal["note", "warn"] = "note"
+    """``warn`` where a result may be lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ def read_plate_map(text: str, name: str) -> pd.DataFrame:
             problems.append(Problem(name, found, f"each once; it is in row {seen[place]}", number, "well"))
         seen.setdefault(place, number)
         records.append(record)
+    if not records:
+        problems.append(Problem(name, "no well", "a row for each well that the map is about", 2))
     raise_if_any(problems)
     out = pd.DataFrame(records, columns=list(COLUMNS))
     out = out.astype({c: "float64" if c in NUMBERS else "string" for c in COLUMNS})

@@ -452,7 +452,7 @@ def _curve_table(
 
 def _remarks(plate: Plate) -> list[Finding]:
     return [
-        Finding(r.check, "note", r.message, value=r.value or "", column=r.column or "", row=r.row)
+        Finding(r.check, r.verdict, r.message, value=r.value or "", column=r.column or "", row=r.row)
         for r in plate.remarks
     ]
 

@@ -43,8 +43,8 @@ def test_the_delimiter_and_a_byte_order_mark_do_not_matter(delimiter: str) -> No
     assert found.loc[0, ["well", "sample", "target"]].tolist() == ["A01", "S 1", "CAR"]
 
 
-def test_a_header_alone_is_an_empty_map() -> None:
-    assert len(read_plate_map(HEADER, "m")) == 0
+def test_a_header_alone_would_check_nothing_and_is_refused() -> None:
+    assert "found no well" in faults(HEADER)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from cartrace.pcr.plate import Plate, Remark, well_name
 from cartrace.pcr.readers.source import Row, Source, TableReader, as_text, plate_wells, show
+from cartrace.pcr.wells import well_list
 from cartrace.problems import redact_dates
 
 NAME = "quantstudio_txt"
@@ -195,23 +196,25 @@ def _record(
 
 
 def without_result(setup: TableReader, records: Sequence[Mapping[str, object]]) -> tuple[Remark, ...]:
-    """Name wells that the sample setup has and the results lack."""
+    """Name wells that the sample setup has and the results lack: they were not exported, or the file was cut."""
     if not setup.has("Well Position") or not setup.has("Target Name"):
         return ()
     done = {(r["well"], r["target"]) for r in records}
-    lost = [
-        (row, well, target)
-        for row in setup.rows
-        if (target := setup.text(row, "Target Name"))
-        and (well := well_name(setup.text(row, "Well Position")), target) not in done
-    ]
+    lost: dict[str, list[tuple[int, str]]] = {}
+    for row in setup.rows:
+        target, well = setup.text(row, "Target Name"), well_name(setup.text(row, "Well Position"))
+        if target and (well, target) not in done:
+            lost.setdefault(target, []).append((row.number, well))
     return tuple(
         Remark(
             "well_without_result",
-            f"Target {show(target)} of well {show(well)} is in [Sample Setup] and not in [Results].",
-            row.number,
+            f"{show(target)}: {len(rows)} wells of [Sample Setup] are not in [Results] ({listed}); "
+            "perhaps the file was cut",
+            rows[0][0],
             "Well Position",
-            well,
+            listed,
+            "warn",
         )
-        for row, well, target in lost
+        for target, rows in lost.items()
+        for listed in (well_list([well for _, well in rows]),)
     )

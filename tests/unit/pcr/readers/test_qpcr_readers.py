@@ -184,7 +184,9 @@ class TestQuantStudioText:
         setup = ["[Sample Setup]", "Well\tWell Position\tTarget Name"]
         setup += [f"{made.position(r['well'])}\t{r['well']}\tCAR" for r in made.PLATE] + ["14\tB9\tCAR", ""]
         plate = read(made.quantstudio_txt(before=setup))
-        assert [(r.check, r.value, r.row) for r in plate.remarks] == [("well_without_result", "B09", 15)]
+        assert [(r.check, r.value, r.row, r.verdict) for r in plate.remarks] == [
+            ("well_without_result", "B09", 15, "warn")
+        ]
 
     def test_empty_cells_at_the_end_may_be_left_out_where_a_switch_shows_that_nothing_moved(self) -> None:
         columns = [*made.QS_COLUMNS[:12], "Automatic Baseline", "Comments", "Custom1"]
