@@ -108,9 +108,17 @@ def normalise(
         "reference": why_reference,
         "nominal": np.full(len(frame), "the assay file gives no reaction.dna_ng", dtype=object),
     }
+    # A nominal mass is for what nobody measured. Where DNA was looked for and none found, nothing is
+    # normalised: a failed extraction would pass as a patient without the transgene.
+    masses["nominal"], why["nominal"], no_dna = _unless_none_was_found(
+        masses["nominal"], why["nominal"], measured, frame
+    )
     orders = [a.reaction.dna_from for a in of_plate]
     frame["dna_ng"], frame["dna_source"], no_mass = _first_known(masses, why, orders)
     mass = _floats(frame["dna_ng"])
+    none_left = frame["dna_ng"].isna() & no_dna.notna()
+    frame["dna_ng"] = frame["dna_ng"].mask(none_left, 0.0)
+    frame["dna_source"] = frame["dna_source"].mask(none_left, no_dna)
 
     copies, low, high = (_floats(frame[c]) for c in ("copies", "lower", "upper"))
     cell = _with_limits(frame, "copies_per_cell")
@@ -263,6 +271,22 @@ def _reference_row(frame: pd.DataFrame, given: Bools) -> pd.DataFrame:
         beside = rows.reindex(labels).set_index(frame.index)
         found = beside.where(beside["copies"].notna(), found, axis=0)
     return found
+
+
+def _unless_none_was_found(
+    nominal: Floats, why: Texts, measured: Floats, frame: pd.DataFrame
+) -> tuple[Floats, Texts, pd.Series]:
+    """Drop the nominal mass where no DNA was found; return it, why it is not known, and what found none."""
+    empty = frame["role"].eq("reference") & frame["task"].eq("unknown") & frame["copies"].eq(0)
+    empty &= frame["verdict"].ne("rejected")
+    sample = frame["plate"] + "\n" + frame["sample"]
+    no_gene = sample.isin(sample[empty.fillna(value=False)].dropna()).to_numpy(bool)
+    found_by = pd.Series(
+        np.select([measured == 0, no_gene], ["measured", "reference"], ""), index=frame.index, dtype="string"
+    ).replace("", pd.NA)
+    none = found_by.notna().to_numpy(bool)
+    text = "no DNA was found, so the nominal mass does not hold"
+    return np.where(none, np.nan, nominal), np.where(none, text, why).astype(object), found_by
 
 
 def _missing_row(frame: pd.DataFrame, extractions: Mapping[str, Extraction]) -> Texts:

@@ -142,6 +142,27 @@ def test_a_nominal_mass_comes_last() -> None:
     assert only(made(table(sample()), first, extraction()))["dna_source"] == "nominal"
 
 
+def test_a_nominal_mass_does_not_replace_a_measured_one_of_zero() -> None:
+    of = assay(reaction=REACTION | {"dna_ng": 500})
+    result = made(table(sample(copies=0.0)), of, extraction(dna=0.0))
+    row = only(result)
+    assert (row["dna_ng"], row["dna_source"]) == (0, "measured")
+    assert np.isnan(row["copies_per_ug"])
+    assert np.isnan(row["copies_per_cell"])
+    assert "the measured mass of DNA is 0" in result.reasons["copies/ug"][0]
+    assert "the nominal mass does not hold" in result.reasons["copies/ug"][0]
+
+
+def test_a_nominal_mass_does_not_replace_a_reference_gene_that_found_nothing() -> None:
+    of = assay(reference={}, reaction=REACTION | {"dna_ng": 500})
+    row = only(made(table(sample(copies=0.0), gene(copies=0.0), sample("S2")), of))
+    assert (row["dna_ng"], row["dna_source"]) == (0, "reference")
+    assert np.isnan(row["copies_per_ug"])
+    # A reference gene that was rejected says nothing of the DNA.
+    row = only(made(table(sample(copies=0.0), gene(copies=0.0, verdict="rejected")), of))
+    assert (row["dna_ng"], row["dna_source"], row["copies_per_ug"]) == (500, "nominal", 0)
+
+
 def test_without_a_reference_gene_a_cell_is_a_genome_by_mass() -> None:
     # 500 copies/ug x 6.6 pg = 0.0033 copies in a cell; reference 2.5: 24000 copies/ug are 0.158.
     row = only(made(table(sample()), assay(reaction=REACTION), extraction()))

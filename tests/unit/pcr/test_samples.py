@@ -404,7 +404,7 @@ def test_the_order_of_the_wells_does_not_matter(names: list[str], by_map: list[s
         plate(*[(f"A{n:02d}", name) for n, name in enumerate(names, 1)]) if names else plate(("A01", "S1 D7"))
     )
     lines = [f"A{n}\t{name}\n" for n, name in enumerate(by_map, 1) if name]
-    text = "well\tsample\n" + "".join(lines)
+    text = "well\tsample\n" + "".join(lines) if lines else None
     one, qc = mapped(wells, text, samples=BY_SUBJECT)
     order = list(range(len(wells)))
     random.shuffle(order)
