@@ -369,7 +369,7 @@ def check_samples(
     """Judge the replicates of each unknown, and where its copies lie beside the standards.
 
     ``replicate_cq_sd`` and ``replicate_cv`` look at what is left of the spread when what
-    counting explains is taken off (``counting_cv_percent``, a 95 % bound): three wells of 25
+    counting explains is taken off (``counting_cv_percent``, a 99 % bound): three wells of 25
     copies differ by more than 0.5 cycles in one sample of ten though nothing went wrong.
     ``replicate_cq_sd`` looks at samples at or above the lowest standard only; there, a well
     without amplification beside others with it has no Cq, and breaks the rule.

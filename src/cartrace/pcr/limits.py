@@ -188,7 +188,8 @@ def limit_of_blank(copies: npt.ArrayLike) -> Estimate:
     copies
         One entry for each blank, shape (n,); inf for a blank that amplified without a number.
     """
-    ordered = np.sort(np.asarray(copies, dtype=float))
+    # + 0.0: blanks printed as -0.000 would give a limit of -0.
+    ordered = np.sort(np.asarray(copies, dtype=float)) + 0.0
     n = len(ordered)
     if n < MIN_BLANKS:
         return Estimate(
@@ -262,7 +263,7 @@ def limit_of_detection(
         found.astype(float),
         sm.add_constant(np.log10(x))[row],
         family=sm.families.Binomial(link=sm.families.links.Probit()),
-    ).fit()
+    ).fit(tol=1e-11)
     a, b = fit.params
     covariance = fit.cov_params()
     z, q = ndtri(probability), ndtri(0.5 + confidence / 2)

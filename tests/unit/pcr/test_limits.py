@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from cartrace.config import DetectionLimits
 from cartrace.pcr.limits import (
@@ -47,6 +47,10 @@ def test_a_whole_rank_takes_that_blank() -> None:
     found = limit_of_blank([*np.zeros(28), 7.0, 100.0])
     assert found.value == 7
     assert "30 blanks; EP17-A2 asks 60" in found.reasons[0]
+
+
+def test_blanks_printed_as_minus_zero_give_zero() -> None:
+    assert math.copysign(1, limit_of_blank([-0.0] * 60).value or 0.0) == 1
 
 
 def test_few_blanks_give_no_limit() -> None:
@@ -88,6 +92,30 @@ def test_shares_on_a_probit_line_give_that_line() -> None:
     level, n, detected = [1, 10, 100, 1000], [1000] * 4, [100, 500, 900, 995]
     found = limit_of_detection(level, n, detected)
     assert found.value == pytest.approx(10 ** (1 + 1.6449 / 1.2816), rel=5e-3)
+
+
+def test_a_published_series_agrees_with_its_likelihood_to_eight_digits() -> None:
+    # Data of the first example of SAS PROC PROBIT (intercept -1.8127, slope 3.4181 [recalled]). Expected:
+    # Newton's method on the likelihood, and Fieller's roots with the expected information, written apart.
+    level, n, detected = [*range(1, 8)], [10, 12, 10, 10, 12, 10, 10], [1, 2, 4, 5, 8, 8, 10]
+    x, hits = np.log10(level), np.array(detected)
+    a, b = 0.0, 1.0
+    for _ in range(50):
+        probit = a + b * x
+        share, density = ndtr(probit), np.exp(-(probit**2) / 2) / math.sqrt(2 * math.pi)
+        score = density * (hits - n * share) / (share * (1 - share))
+        weight = n * density**2 / (share * (1 - share))
+        design = np.column_stack([np.ones(7), x])
+        covariance = np.linalg.inv(design.T @ (weight[:, None] * design))
+        a, b = (a, b) + covariance @ design.T @ score
+    assert (a, b) == pytest.approx((-1.8127, 3.4181), abs=5e-5)
+    found = limit_of_detection(level, n, detected, probability=0.6)
+    z = ndtri(0.6)
+    assert found.value == pytest.approx(10 ** ((z - a) / b), rel=1e-8)
+    for limit in (found.lower, found.upper):
+        u = math.log10(limit or math.nan)
+        variance = np.array([1, u]) @ covariance @ np.array([1, u])
+        assert (a - z + b * u) ** 2 == pytest.approx(ndtri(0.975) ** 2 * variance, rel=1e-6)
 
 
 def test_a_textbook_series_agrees_with_the_likelihood_on_a_grid() -> None:

@@ -27,6 +27,7 @@ from tests.unit.pcr.hand_plates import (
 from cartrace.config import Pcr
 from cartrace.pcr.plate import Remark
 from cartrace.pcr.quantify import PlateResult, quantify_plate
+from cartrace.pcr.replicates import counting_bound
 from cartrace.pcr.standard_curve import Curve, fit_curve, inverse_interval, master_curve
 from cartrace.problems import InputError
 
@@ -446,10 +447,23 @@ def test_the_cv_is_judged_beyond_counting() -> None:
     far = sample(run([*standards(), ntc(), qpcr("C01", "S1", 10000), qpcr("C02", "S1", 15000)]))
     assert far["cv_percent"] == pytest.approx(28.2843, abs=1e-4)
     assert far["flags"] == "replicate_cv"
-    # At 12.5 copies counting alone gives 28 %, and up to 55 % in two wells.
+    # At 12.5 copies counting alone gives 28 %, and up to 73 % in two wells.
     few = sample(run([*standards(), ntc(), qpcr("C01", "S1", 10), qpcr("C02", "S1", 15)]))
     assert few["cv_percent"] == pytest.approx(28.2843, abs=1e-4)
     assert few["verdict"] == "accepted"
+
+
+@pytest.mark.parametrize("wells", [2, 3])
+def test_counting_alone_seldom_makes_replicates_disagree(wells: int) -> None:
+    # Poisson counts and 8 % of pipetting; the rule allows 25 % beyond counting.
+    rng = np.random.default_rng(0)
+    for mean in (0.5, 2, 5, 20, 100, 1000):
+        counts = rng.poisson(mean, (20_000, wells)) * np.exp(0.08 * rng.standard_normal((20_000, wells)))
+        counts = counts[counts.sum(axis=1) > 0]
+        average = counts.mean(axis=1)
+        cv = 100 * counts.std(axis=1, ddof=1) / average
+        excess = cv**2 - (counting_bound(1.0, wells) * 100) ** 2 / average
+        assert (excess > 25**2).mean() < 0.01
 
 
 def test_above_and_below_the_standards_are_flagged() -> None:
