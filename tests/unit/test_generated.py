@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from cartrace import config, generated, registry, tables
+from cartrace.pcr import assay
+from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
+from cartrace.pcr.vocabulary import PLATFORMS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +36,13 @@ def test_every_table_and_every_metric_has_its_row() -> None:
     assert all(f"`{c.name}`" in page for t in tables.TABLES.values() for c in t.columns)
     page = generated.metrics_page()
     assert all(f"`{name}`" in page for name in registry.load_all())
+
+
+def test_every_key_flag_and_partition_volume_of_an_assay_file_has_its_row() -> None:
+    page = generated.assay_page()
+    for model in (assay.Assay, assay.SampleNames, assay.Target, assay.CurveChoice, assay.Limits):
+        assert all(f.description is None or f"{name}` |" in page for name, f in model.model_fields.items())
+    assert all(f"| `{name}` |" in page for name in (*RULES, *OTHER_FLAGS, *PLATFORMS))
 
 
 def test_every_metric_says_what_it_is_and_where_that_comes_from() -> None:

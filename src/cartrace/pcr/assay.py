@@ -216,7 +216,7 @@ class Assay(Part):
         description="Name on the plate -> control; beside the tasks that the file itself gives.",
     )
     platform: str = Field(
-        "", description="Digital PCR instrument (docs/pcr.md), where the file does not tell it."
+        "", description="Digital PCR instrument (docs/pcr_assay.md), where the file does not tell it."
     )
     partition_volume_nl: float | None = Field(
         None,
@@ -263,6 +263,15 @@ class Assay(Part):
                 seen[place] = key
         if not any(t.role == "transgene" for t in self.targets.values()):
             faults.append("no target has the role transgene")
+        by_analyte: dict[str, str] = {}
+        for key, target in self.targets.items():
+            if target.role != "transgene":
+                continue
+            if (other := by_analyte.setdefault(target.analyte, key)) != key:
+                faults.append(
+                    f"targets '{other}' and '{key}' are both {target.analyte} by {self.assay}, so their courses would "
+                    "mix; give each an assay file with an assay name of its own, and list the plate once with each"
+                )
         references = [k for k, t in self.targets.items() if t.role == "reference"]
         if len(references) > 1:
             faults.append(f"more than one reference gene: {', '.join(references)}")
