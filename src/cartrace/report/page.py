@@ -224,7 +224,12 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "fold": config.antibody.fold,
         "qc": _qc(data.qc, number_of, texts),
         "pcr": plates.payload(
-            data.pcr, _subject_of_sample(measurements), number_of, config.pcr.confidence, texts
+            data.pcr,
+            _subject_of_sample(measurements),
+            number_of,
+            config.pcr.confidence,
+            texts,
+            min_plates=config.pcr.westgard.min_plates,
         ),
         "texts": texts.listed,
     }
@@ -322,8 +327,15 @@ def _type_label(t: tuple[str, ...], measurements: pd.DataFrame) -> dict[str, Any
 
 
 def _limits(series: pd.Series[Any]) -> list[float | int | None]:
-    """List the limits that held, the most frequent first."""
-    return numbers(series.dropna().value_counts().index.tolist()[:4])
+    """List the limits that held, the most frequent first; of three or more only the lowest and the highest.
+
+    A limit in copies per reaction differs from sample to sample in the other units, so
+    that no single line is the limit.
+    """
+    # A limit that was computed for each result carries the noise of floating point.
+    found = numbers(series.dropna().map(lambda x: float(f"{x:.6g}")).value_counts().index.tolist())
+    known = [x for x in found if x is not None]
+    return found if len(found) <= 2 else [min(known), max(known), None]
 
 
 def _points(measurements: pd.DataFrame, texts: Texts) -> dict[str, list[Any]]:
@@ -341,6 +353,7 @@ def _points(measurements: pd.DataFrame, texts: Texts) -> dict[str, list[Any]]:
         "lod": numbers(measurements["lod"]),
         "visit": texts.column(measurements["visit"]),
         "flags": texts.column(measurements["flags"]),
+        "file": texts.column(measurements["source_file"]),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cartrace.pcr.acceptance import OTHER_FLAGS
+from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
 from cartrace.pcr.control_charts import MEANING
 
 BROKEN: dict[str, str] = {
@@ -30,6 +30,13 @@ BROKEN: dict[str, str] = {
 FLAGS: dict[str, str] = BROKEN | {
     name: text[0].lower() + text[1:].rstrip(".") for name, text in OTHER_FLAGS.items()
 }
+
+WHOLE_PLATE = [
+    *(rule.name for rule in RULES.values() if rule.scope in {"curve", "plate"}),
+    "curve_missing",
+    "volume_missing",
+]
+"""Checks that say something about every sample of a target: a page names them first."""
 
 TASKS: dict[str, tuple[str, str]] = {
     "unknown": ("U", "sample"),

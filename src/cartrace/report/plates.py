@@ -18,7 +18,7 @@ import pandas as pd
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.problems import redact_dates
 from cartrace.report.packing import Columns, Texts, columns, numbers
-from cartrace.report.plate_words import FLAGS, METHODS, TASKS, WESTGARD, in_words
+from cartrace.report.plate_words import FLAGS, METHODS, TASKS, WESTGARD, WHOLE_PLATE, in_words
 from cartrace.tables import empty
 
 _WORST = ("not_used", "accepted", "flagged", "rejected")
@@ -53,6 +53,8 @@ def payload(
     number_of: Mapping[str, int],
     confidence: float,
     texts: Texts,
+    *,
+    min_plates: int = 5,
 ) -> dict[str, Any] | None:
     """Bring the plates into the compact form that the page's script reads.
 
@@ -68,6 +70,8 @@ def payload(
         Level of the band of a curve.
     texts
         Where every text goes.
+    min_plates
+        Plates before a control is judged.
 
     Returns
     -------
@@ -118,6 +122,8 @@ def payload(
         "controls": columns(controls.assign(rules_in_words=broken), texts),
         "tasks": TASKS,
         "confidence": confidence,
+        "min_plates": min_plates,
+        "whole": WHOLE_PLATE,
     }
 
 

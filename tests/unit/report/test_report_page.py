@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pandas as pd
 import pytest
 from tests.unit.report.full_trial import AQP4, B_CELLS, IGG, full_trial
 from tests.unit.report.small_trial import REGISTRY, measurement, metric, trial
@@ -148,6 +149,12 @@ def test_a_censored_result_is_a_mark_at_its_limit_not_a_value(config: Config) ->
     assert out["points"]["y"] == [900, 50, 10]
     assert out["spans"] == [[[7, 7]]]
     assert out["types"][0]["floor"] == 5
+
+
+def test_limits_that_differ_from_result_to_result_are_drawn_as_lowest_and_highest() -> None:
+    assert page._limits(pd.Series([50.0, 50.00000000000001, 10.0, None])) == [50, 10]
+    assert page._limits(pd.Series([0.5, 0.2, 0.9])) == [0.2, 0.9, None]
+    assert page._limits(pd.Series([], dtype=float)) == []
 
 
 def test_a_metric_pattern_gives_the_label_of_the_concrete_metric(data: ReportData, config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.unit.report.plate_trial import plate_trial
 from tests.unit.report.test_report_browser import BROWSER, HOSTILE, figures_drawn, opened
 
+from cartrace import tables
 from cartrace.config import load
 from cartrace.report.page import render
 
@@ -222,3 +224,33 @@ def test_no_plate_page_is_wider_than_a_narrow_window(report: Path, tmp_path: Pat
     said = re.search(r'data-said="(\d+)"', document)
     assert said is not None
     assert int(said[1]) <= 360
+
+
+def test_a_patient_s_page_names_the_plates_of_its_samples(scripted) -> None:
+    said = scripted(
+        "#/patient/P03",
+        """const heading = [...document.querySelectorAll("h2")].find((x) => x.textContent === "PCR plates");
+        done([heading.nextSibling.querySelector("a").getAttribute("href"), heading.nextSibling.nextSibling.textContent.includes("P03_d14")].join("|"));""",
+    )
+    assert said == "#/plate/Q01|true"
+
+
+def test_the_charts_say_how_many_points_are_judged(scripted) -> None:
+    said = scripted("#/plates", """done(document.querySelector("main").textContent);""")
+    # Two controls over twelve plates; the first five of each have no limits.
+    assert "14 of 24 points are judged: the others have fewer than 5 accepted plates before them" in said
+
+
+def test_what_rejects_a_whole_plate_stands_at_its_top(report: Path, tmp_path: Path) -> None:
+    data = plate_trial(3)
+    worst = tables.rows(
+        [{"check": "slope", "verdict": "fail", "source_file": "Q01", "message": "The slope is -4."}],
+        tables.QC,
+    )
+    path = tmp_path / "rejected.html"
+    data = dataclasses.replace(data, qc=tables.concat([data.qc, worst], tables.QC))
+    path.write_text(render(data, load({})), encoding="utf-8")
+    document, console = opened(path, "#/plate/Q01", tmp_path / "profile")
+    assert console == []
+    body = document[document.index("<h1") :]
+    assert body.index("The slope is -4.") < body.index("Standard curve of CAR")

@@ -112,7 +112,8 @@
       type.titre ? `above 1:${num(P.y[p])}` : `above ${num(P.y[p])} ${type.unit}`, `measured 0 ${type.unit}`,
     ][P.kind[p]];
     const visit = T(P.visit[p]);
-    const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what];
+    const file = T(P.file[p]);
+    const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what, plateNumber.has(file) ? `from plate ${file}` : ""].filter(Boolean);
     if (P.status[p] === 1) lines.push("flagged: " + T(P.flags[p]));
     if (P.status[p] === REJECTED) lines.push("rejected, not used: " + T(P.flags[p]));
     if (P.status[p] === MASKED) lines.push(`masked after ${maskedBy(p)}, not used for depletion`);
@@ -197,13 +198,19 @@
   function limitTraces(type, x, more = {}) {
     const traces = [];
     const label = (name, limit) => (type.titre ? `Starting dilution 1:${num(limit)}` : `${name} ${num(limit)} ${type.unit}`);
-    const shown = (limits, name, dash) => limits.slice(0, 2).forEach((limit) => traces.push({
-      type: "scatter", mode: "lines", x, y: [limit, limit], hoverinfo: "text",
-      text: [1, 1].map(() => plain(label(name, limit))), name: plain(label(name, limit)),
+    const line = (limits, name, dash) => traces.push({
+      type: "scatter", mode: "lines", x: limits.flatMap(() => [...x, null]), y: limits.flatMap((y) => [y, y, null]), hoverinfo: "text",
+      text: limits.flatMap(() => [plain(name), plain(name), null]), name: plain(name),
       line: { color: SOFT, width: 1.2, dash }, legendrank: 900, ...more,
-    }));
+    });
+    // A third entry says that the limit differs from result to result: the lines are the lowest and the highest.
+    const shown = (limits, name, dash) => {
+      const [a, b] = limits;
+      if (limits.length > 2) line([a, b], `${type.titre ? `Starting dilutions 1:${num(a)} to 1:${num(b)}` : `${name} ${num(a)} to ${num(b)} ${type.unit}`}, by result`, dash);
+      else limits.forEach((limit) => line([limit], label(name, limit), dash));
+    };
     shown(type.lloq, "Limit of quantification", "dash");
-    shown(type.lod.filter((x) => !type.lloq.includes(x)), "Limit of detection", "dot");
+    shown(type.lod.length > 2 ? type.lod : type.lod.filter((x) => !type.lloq.includes(x)), "Limit of detection", "dot");
     return traces;
   }
   function logRange(values) {

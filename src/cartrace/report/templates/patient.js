@@ -96,6 +96,7 @@
       ], who.events, { plain: true, label: "Events" }));
     }
 
+    platesOf(s);
     view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course; open tables are printed. What can't be computed says why."));
     let first = true;
     for (const c of courses.filter((x) => x.m[1] > x.m[0])) {
@@ -113,6 +114,25 @@
     if (serious.length) view.append(findings(serious));
     else view.append(h("p", { class: "notice" }, notes.length ? "No check failed or warned about this patient." : "No check found anything about this patient."));
     if (notes.length) view.append(h("details", {}, h("summary", {}, plural(notes.length, "note")), findings(notes)));
+  }
+  /** Which of the patient's samples stood on which PCR plate, and what became of them there. */
+  function platesOf(s) {
+    const rows = (PCR ? PCR.plates : []).flatMap((plate) => {
+      const t = unpack(plate.samples);
+      return t.rows.filter((r) => t.s[r] === s && T(t.task[r]) === "unknown" && T(t.role[r]) === "transgene").map((r) => ({
+        plate, sample: T(t.sample[r]), target: T(t.target[r]), wells: T(t.wells[r]), verdict: T(t.verdict[r]), flags: T(t.flags[r]),
+      }));
+    });
+    if (!rows.length) return;
+    view.append(h("h2", {}, "PCR plates"), h("p", { class: "say" }, "Plates that hold samples of this patient: ", unique(rows.map((x) => x.plate.id)).flatMap((id, k) => [k ? ", " : "", plateLink(id)]), ". A rejected result enters no metric."),
+      h("details", {}, h("summary", {}, "Each sample ", h("small", {}, plural(rows.length, "result"))), table([
+        { label: "Plate", cls: "text", cell: (x) => plateLink(x.plate.id), sort: (x) => x.plate.id },
+        { label: "Assay", cell: (x) => ASSAY[x.plate.assay] || x.plate.assay, sort: (x) => x.plate.assay },
+        { label: "Sample", cls: "text name", cell: (x) => x.sample, sort: (x) => x.sample },
+        { label: "Target", cell: (x) => x.target, sort: (x) => x.target },
+        { label: "Wells", cls: "text wells", cell: (x) => x.wells },
+        { label: "Verdict", cls: "wide text", cell: (x) => [judged(x.verdict), x.flags ? h("div", { class: "say" }, x.flags) : null].filter(Boolean), sort: (x) => RANK[x.verdict] },
+      ], rows, { tight: true, label: "Samples on PCR plates" })));
   }
   const analyteLabel = (name) => (D.types.find((t) => t.key[1] === name) || { name: words(name) }).name;
   const episodesOf = (c) => { const k = D.courses.indexOf(c); return range(0, E.c.length).filter((e) => E.c[e] === k); };

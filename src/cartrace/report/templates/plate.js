@@ -12,6 +12,10 @@
       ...["accepted", "flagged", "rejected"].map((v) => [`${plate.counts[v]} ${v}`, v === "accepted" ? "samples: " : ""]),
       volumes.length ? [volumes.map((v) => `${num(v)} nL`).join(", "), "partition volume "] : null, plate.repeats ? [String(plate.repeats), "to be repeated "] : null].filter((f) => f && f[0]);
     view.append(h("div", { class: "facts" }, facts.map(([value, label]) => h("span", {}, label, h("b", {}, value)))));
+    const found = findingsOf(plate.id);
+    // What rejects every sample must not wait at the bottom of the page.
+    const whole = found.filter((r) => T(Q.verdict[r]) === "fail" && PCR.whole.includes(T(Q.check[r])));
+    if (whole.length) view.append(h("div", { class: "notice" }, whole.map((r) => h("div", {}, verdicts("fail"), " ", T(Q.message[r])))));
     const targets = unique([...C.target, ...W.target]);
     const role = (t) => T(W.role[W.target.indexOf(t)]);
     // The target that is reported comes first.
@@ -32,7 +36,6 @@
     if (C.rows.length) curveTable(C);
     sampleTables(S_);
     wellTable(W);
-    const found = findingsOf(plate.id);
     view.append(h("h2", {}, "Findings"));
     const serious = found.filter((r) => SEVERITY[T(Q.verdict[r])] < 2), rest = found.filter((r) => SEVERITY[T(Q.verdict[r])] >= 2);
     if (serious.length) view.append(findings(serious));
@@ -175,6 +178,8 @@
     into.append(h("h2", {}, `Amplitudes of ${T(d.target)}`), h("p", { class: "say" }, "The darker, the more partitions of the well have that amplitude (logarithmic). The line is the threshold between negative and positive."));
     const plot = figure(`Amplitudes of the partitions in ${plural(d.wells.length, "well")}, with the threshold of each.`, 360);
     Object.assign(plot.dataset, { paper: 280, screen: 360 });
+    // A few wells need no wide picture.
+    if (d.wells.length < 10) plot.style.maxWidth = `${240 + 90 * d.wells.length}px`;
     into.append(plot);
     const text = d.counts.map((row, i) => row.map((n, j) => (n ? plain(`${d.wells[j]}, ${num(d.edges[i])} to ${num(d.edges[i + 1])}: ${plural(n, "partition")}`) : "")));
     const most = Math.max(1, ...d.counts.flat());
@@ -185,7 +190,7 @@
       { type: "heatmap", x: range(0, d.wells.length + 1).map((j) => j - 0.5), y: d.edges, z: d.counts.map((row) => row.map((n) => (n ? Math.log10(n) : null))), zmin: -0.6, zmax: Math.max(1, Math.log10(most)), hovertext: text, hoverinfo: "text", xgap: 2, showlegend: false,
         colorscale: [[0, "#ffffff"], [0.3, "#a9cfe6"], [1, "#00304f"]], colorbar: { title: { text: "Partitions", side: "right", font: { size: 12, color: SOFT } }, tickvals: ticks, ticktext: ticks.map((t) => num(10 ** t, 5)), thickness: 12, outlinewidth: 0 } },
       ...(limit.x.length ? [{ type: "scatter", mode: "lines", ...limit, hoverinfo: "text", name: "Threshold", line: { color: HARM, width: 1.8 } }] : []),
-    ], { height: 360, xaxis: { ...wellAxis(d.wells), range: [-0.7, Math.max(d.wells.length, 10) - 0.3] }, yaxis: axis("Amplitude", {}) });
+    ], { height: 360, xaxis: wellAxis(d.wells), yaxis: axis("Amplitude", {}) });
   }
 
   function curveTable(C) {
@@ -225,7 +230,7 @@
     const unit = (key, label, text) => ({ label: "Copies", unit: label, n: true, cls: "fold", cell: (r) => amount(t, r, key, text), sort: (r) => S_[key][r] });
     const common = [
       { label: "Target", cell: (r) => T(S_.target[r]), sort: (r) => T(S_.target[r]) },
-      { label: "Wells", cls: "text", cell: (r) => [T(S_.wells[r]), S_.n_used[r] === S_.n_wells[r] ? null : h("div", { class: "say line" }, `${S_.n_used[r]} used`)].filter(Boolean) },
+      { label: "Wells", cls: "text wells", cell: (r) => [T(S_.wells[r]), S_.n_used[r] === S_.n_wells[r] ? null : h("div", { class: "say line" }, `${S_.n_used[r]} used`)].filter(Boolean) },
       digital ? { label: "Positive", unit: "of partitions", n: true, cls: "fold", cell: (r) => (S_.partitions[r] === null ? "–" : [num(S_.positives[r], 9), h("div", {}, h("small", {}, `of ${num(S_.partitions[r], 9)}`))]), sort: (r) => S_.positives[r] }
         : { label: "Cq", unit: "mean ± SD", n: true, cls: "fold", cell: (r) => (S_.cq_mean[r] === null ? "–" : [num(S_.cq_mean[r], 4), h("div", {}, h("small", {}, S_.cq_sd[r] === null ? "" : `± ${num(S_.cq_sd[r], 2)}`))]), sort: (r) => S_.cq_mean[r] },
       unit("copies", "per reaction", "copies/reaction"),
@@ -235,7 +240,7 @@
     view.append(h("h2", {}, "Samples"));
     if (samples.length) {
       view.append(h("p", { class: "say" }, `Intervals are at ${num(100 * PCR.confidence)} %. Numbers in italics come from a rejected measurement. A dash is a unit that was not computed; the findings say why.`), table([
-        { label: "Sample", cls: "text", cell: (r) => sampleName(S_, r), sort: (r) => T(S_.sample[r]) },
+        { label: "Sample", cls: "text name", cell: (r) => sampleName(S_, r), sort: (r) => T(S_.sample[r]) },
         ...common, unit("copies_per_ug", "per µg DNA", "copies/µg"), unit("copies_per_cell", "per cell", "copies/cell"), unit("copies_per_ul", "per µL blood", "copies/µL"),
         { label: "Detection", cell: (r) => DETECTION[T(S_.detection[r])] || "–", sort: (r) => T(S_.detection[r]) }, verdict,
       ], samples, { label: "Samples of the plate", tight: true, sticky: true, limit: 200 }));

@@ -65,7 +65,7 @@
       }, "Download the list as CSV")),
       table([
         { label: "Plate", cls: "text", cell: (r) => plateLink(T(R.plate[r])), sort: (r) => T(R.plate[r]) },
-        { label: "Sample", cls: "text", cell: (r) => sampleName(R, r), sort: (r) => T(R.sample[r]) },
+        { label: "Sample", cls: "text name", cell: (r) => sampleName(R, r), sort: (r) => T(R.sample[r]) },
         { label: "Target", cell: (r) => T(R.target[r]), sort: (r) => T(R.target[r]) },
         { label: "Wells", cls: "text", cell: (r) => T(R.wells[r]) },
         { label: "Verdict", cell: (r) => judged(T(R.verdict[r])), sort: (r) => RANK[T(R.verdict[r])] },
@@ -73,7 +73,7 @@
         { label: "Done", cls: "paper", cell: () => "☐" },
       ], rows, { plain: true, label: "To be repeated" }));
   }
-  const sampleName = (t, r) => [T(t.sample[r]), t.s[r] >= 0 && D.subjects[t.s[r]].id !== T(t.sample[r]) ? h("div", { class: "say" }, subjectLink(t.s[r])) : null].filter(Boolean);
+  const sampleName = (t, r) => [T(t.sample[r]), t.s[r] >= 0 && D.subjects[t.s[r]].id !== T(t.sample[r]) ? h("div", { class: "say line" }, subjectLink(t.s[r])) : null].filter(Boolean);
 
   // ---------------------------------------------------------------- control charts (Levey-Jennings)
 
@@ -82,9 +82,11 @@
     if (!rows.length) return;
     const chartOf = (r) => [C.assay, C.target, C.control, C.quantity].map((k) => k[r]).join();
     const charts = unique(rows.map(chartOf)).map((k) => rows.filter((r) => chartOf(r) === k));
+    const judgedPoints = rows.filter((r) => C.z[r] !== null);
     const broken = rows.filter((r) => T(C.rules[r])).sort((a, b) => C.order[a] - C.order[b]);
     view.append(h("h2", {}, "Controls over the plates"),
-      h("p", { class: "say" }, "Levey-Jennings charts. Centre and standard deviation come from the plates before each point; Westgard rules that a point breaks stand beside it. A point without them is a note: there are too few plates yet."));
+      h("p", { class: "say" }, "Levey-Jennings charts. Centre and standard deviation come from the accepted plates before each point; Westgard rules that a point breaks stand beside it.",
+      ` ${judgedPoints.length === rows.length ? `All ${num(rows.length)}` : `${num(judgedPoints.length)} of ${num(rows.length)}`} points are judged${judgedPoints.length === rows.length ? "" : `: the others have fewer than ${plural(PCR.min_plates, "accepted plate")} before them (or equal values only)`}.`));
     if (broken.length) {
       view.append(table([
         { label: "Plate", cls: "text", cell: (r) => plateLink(T(C.plate[r])), sort: (r) => C.order[r] },
@@ -95,7 +97,7 @@
         { label: "Rule", cls: "wide text", cell: (r) => T(C.rules_in_words[r]) },
         { label: "Verdict", cell: (r) => verdicts(T(C.verdict[r])), sort: (r) => SEVERITY[T(C.verdict[r])] },
       ], broken, { plain: true, label: "Westgard rules that were broken", limit: 100 }));
-    } else view.append(h("p", { class: "notice" }, "No control breaks a Westgard rule."));
+    } else view.append(h("p", { class: "notice" }, judgedPoints.length ? "No judged point breaks a Westgard rule." : "Nothing is judged yet."));
     const group = (list) => `${ASSAY[T(C.assay[list[0]])] || T(C.assay[list[0]])}, ${T(C.target[list[0]])}`;
     const groups = unique(charts.map(group));
     const box = h("div", { class: "two" });
@@ -114,7 +116,7 @@
   function chart(into, list) {
     const C = PCR.controls;
     const [control, quantity] = [T(C.control[list[0]]), T(C.quantity[list[0]])];
-    const name = control === quantity ? capital(control) : `${control} (${quantity})`;
+    const name = capital(control);
     const box = h("figure", {}, h("h3", {}, name));
     into.append(box);
     const bad = list.filter((r) => T(C.rules[r]));
