@@ -712,7 +712,7 @@ class PcrAcceptance(Section):
         0.5,
         "reject",
         "Standard deviation of Cq of the replicates of a sample at or above the lowest standard, beyond what counting "
-        "explains [recalled].",
+        "explains. Source: [recalled].",
     )
     replicate_cv: AcceptanceRule = _rule(
         None,
@@ -725,7 +725,7 @@ class PcrAcceptance(Section):
         None,
         "reject",
         "Cq of a no-template control above that of the LLOQ (of the lowest standard where no LLOQ is known); "
-        "undetermined is always good [recalled].",
+        "undetermined is always good. Source: [recalled].",
     )
     ntc_copies: AcceptanceRule = _rule(
         None,
@@ -744,21 +744,22 @@ class PcrAcceptance(Section):
         None,
         1.0,
         "reject",
-        "Cq of the inhibition control in a sample above its mean in the no-template controls and standards [recalled].",
+        "Cq of the inhibition control in a sample above its mean in the no-template controls and standards. Source: "
+        "[recalled].",
     )
     inhibition_recovery: AcceptanceRule = _rule(
         50.0,
         None,
         "reject",
-        "Copies of the inhibition control in a sample, % of its mean in the no-template controls, for digital PCR; "
-        "50 % is a shift of one cycle.",
+        "Copies of the inhibition control in a sample, % of its mean in the no-template controls, for digital PCR. "
+        "House value: 50 % is a shift of one cycle.",
     )
     partitions: AcceptanceRule = _rule(
         10_000,
         None,
         "reject",
-        "Accepted partitions of a well of 20,000 or more; a smaller plate needs the same share of its partitions "
-        "[recalled, Bio-Rad].",
+        "Accepted partitions of a well of 20,000 or more; a smaller plate needs the same share of its partitions. "
+        "Source: [recalled, Bio-Rad].",
     )
     copies_per_partition: AcceptanceRule = _rule(
         None,
