@@ -117,7 +117,8 @@ def _check_spike(wells: pd.DataFrame, name: str, acceptance: Acceptance) -> list
                 "warn",
                 f"{name}: without a reading of it in {what} nobody knows whether a sample is inhibited",
                 target=name,
-                wells=tuple(int(i) for i in spike.index[:1]),
+                wells=tuple(int(i) for i in samples.index),
+                marks=("wells",),
             )
         ]
     rule = "inhibition_recovery" if digital else "inhibition_shift"
@@ -158,6 +159,7 @@ def _check_spike(wells: pd.DataFrame, name: str, acceptance: Acceptance) -> list
                 f"{name}: no reading of it for {', '.join(sorted(set(blind['label'])))}",
                 target=name,
                 wells=tuple(int(i) for i in blind.index),
+                marks=("wells",),
             )
         )
     return found
@@ -202,6 +204,7 @@ def check_blanks(
                     f"{name}: no usable no-template control on the plate, so a contamination can't be seen",
                     target=name,
                     wells=tuple(int(i) for i in mine.index[:1]),
+                    marks=("target",),
                 )
             )
         # Genomic DNA without the transgene holds the reference gene.

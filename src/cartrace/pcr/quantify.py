@@ -346,6 +346,7 @@ def _stored_unchecked(curves: Mapping[str, PlateCurve], samples: pd.DataFrame) -
             f"{name}: the stored curve {c.source} is used, and the plate has neither standards nor a control with "
             "known copies that would show that it still holds",
             target=name,
+            marks=("target",),
         )
         for name, c in curves.items()
         if c.source != "plate"

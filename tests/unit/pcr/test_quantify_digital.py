@@ -98,7 +98,7 @@ def test_an_unknown_volume_makes_no_number() -> None:
     s1 = sample(result)
     assert math.isnan(s1["copies"])
     assert s1["verdict"] == "rejected"
-    assert set(s1["flags"].split(";")) == {"volume_missing", "no_well_left"}
+    assert set(s1["flags"].split(";")) == {"volume_missing", "no_well_left", "ntc_missing"}
     assert "platform" in rule_rows(result.qc, "volume_missing")["message"].iloc[0]
 
 

@@ -272,6 +272,7 @@ def test_a_stored_curve_quantifies_a_plate_without_standards() -> None:
     assert sample(result)["copies"] == pytest.approx(1000)
     assert result.curves["source"].tolist() == ["car"]
     assert rule_rows(result.qc, "stored_curve_unchecked")["verdict"].tolist() == ["warn"]
+    assert (sample(result)["verdict"], sample(result)["flags"]) == ("flagged", "stored_curve_unchecked")
 
 
 def test_a_stored_curve_is_checked_by_the_controls_of_the_plate() -> None:
@@ -321,10 +322,10 @@ def test_dna_without_the_transgene_is_a_blank_of_the_transgene_only() -> None:
     assert sample(result, target="RPP30")["verdict"] == "accepted"
 
 
-def test_a_plate_without_blank_is_told() -> None:
+def test_a_plate_without_blank_is_told_and_flagged() -> None:
     result = run([*standards(), qpcr("C01", "S1", 1000), qpcr("C02", "S1", 1000)])
     assert rule_rows(result.qc, "ntc_missing")["verdict"].tolist() == ["warn"]
-    assert sample(result)["verdict"] == "accepted"
+    assert (sample(result)["verdict"], sample(result)["flags"]) == ("flagged", "ntc_missing")
 
 
 @pytest.mark.parametrize(
@@ -413,11 +414,11 @@ def test_a_spike_in_wells_of_its_own_answers_for_all_wells_of_the_sample() -> No
     assert s1["n_used"] == 0
 
 
-def test_without_a_reading_of_the_spike_in_blanks_inhibition_is_unchecked() -> None:
+def test_without_a_reading_of_the_spike_in_blanks_inhibition_is_unchecked_and_flagged() -> None:
     rows = [r for r in spiked(5) if r["task"] != "inhibition_control"]
     result = run(rows, **IPC)
     assert rule_rows(result.qc, "inhibition_unchecked")["verdict"].tolist() == ["warn"]
-    assert sample(result)["verdict"] == "accepted"
+    assert (sample(result)["verdict"], sample(result)["flags"]) == ("flagged", "inhibition_unchecked")
 
 
 # --- replicates and the range of the standards -------------------------------------------------------

@@ -122,5 +122,8 @@ def test_every_rule_and_flag_has_a_remedy_or_needs_none() -> None:
         "below_standards",
         "sample_unmapped",
         "dna_ng",
+        "ntc_missing",
+        "inhibition_unchecked",
+        "stored_curve_unchecked",
     }
     assert {*PcrAcceptance.model_fields, *OTHER_FLAGS} - set(REMEDIES) == harmless
