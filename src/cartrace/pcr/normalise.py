@@ -324,5 +324,7 @@ def _first_known(
             number[take] = candidates[name][take]
             source[take] = name
         for i in np.flatnonzero(rows & np.isnan(number)):
-            reason[i] = "; ".join(why[name][i] for name in order) or "the assay file names no source"
+            reason[i] = (
+                "; ".join(dict.fromkeys(why[name][i] for name in order)) or "the assay file names no source"
+            )
     return number, pd.Series(source, dtype="string"), reason

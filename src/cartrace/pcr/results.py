@@ -281,7 +281,7 @@ def _limits_unknown(samples: pd.DataFrame, limits: ReactionLimits) -> Iterator[d
             "analyte": group["analyte"].iloc[0],
             "value": f"{len(group)} results",
             "limit_source": f"assay file, targets.{target}.limits",
-            "message": f"{assay}, {target}: {reason}; {len(group)} results are judged without "
+            "message": f"{assay}, {target}: {reason}; {len(group)} result{'' if len(group) == 1 else 's'} judged without "
             "(none found: below detection).",
         }
 
