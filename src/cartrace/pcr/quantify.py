@@ -119,6 +119,7 @@ def quantify_plate(
     findings += check_controls(samples, assay, acceptance)
     findings += check_samples(samples, assay, fitted, acceptance)
     findings += _stored_unchecked(curves, samples)
+    findings += _foreign_amplitudes(plate.amplitudes, wells)
 
     of_wells, of_samples, of_targets = _marks(findings, len(wells), len(samples))
     omitted = wells["exclusion"].eq("omitted").fillna(value=False).astype(bool)
@@ -455,6 +456,27 @@ def _remarks(plate: Plate) -> list[Finding]:
     return [
         Finding(r.check, r.verdict, r.message, value=r.value or "", column=r.column or "", row=r.row)
         for r in plate.remarks
+    ]
+
+
+def _foreign_amplitudes(amplitudes: pd.DataFrame, wells: pd.DataFrame) -> list[Finding]:
+    """Tell of amplitudes that are not those of the plate: the programs write one line for each accepted droplet."""
+    droplets = amplitudes.groupby(["well", "channel"]).size().groupby("well").max()
+    accepted = wells.groupby("well")["partitions"].max().reindex(droplets.index)
+    foreign = ~droplets.index.isin(wells["well"])
+    foreign |= accepted.notna().to_numpy(bool) & accepted.ne(droplets).fillna(value=False).to_numpy(bool)
+    if not foreign.any():
+        return []
+    listed = well_list([str(well) for well in droplets.index[foreign]])
+    return [
+        Finding(
+            "amplitudes_of_another_plate",
+            "warn",
+            f"the amplitude files of {listed} do not hold the accepted droplets of these wells, so their picture "
+            "is perhaps that of another plate",
+            value=listed,
+            limit="as many droplets as the results file counts",
+        )
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from tests.unit.pcr.hand_plates import Row, assay, dpcr, flags, plate, rule_rows
 
 from cartrace.config import Pcr
 from cartrace.pcr import digital
+from cartrace.pcr.plate import AMPLITUDES
 from cartrace.pcr.quantify import PlateResult, quantify_plate
+from cartrace.tables import conform
 
 REACTION = {"reaction": {"volume_ul": 20}}
 PER_LAMBDA = 20_000 / 0.85
@@ -100,6 +103,22 @@ def test_an_unknown_volume_makes_no_number() -> None:
     assert s1["verdict"] == "rejected"
     assert set(s1["flags"].split(";")) == {"volume_missing", "no_well_left", "ntc_missing"}
     assert "platform" in rule_rows(result.qc, "volume_missing")["message"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("droplets", "told"), [({"A01": 30, "A02": 30}, ""), ({"A01": 29, "A02": 30, "B07": 30}, "A01, B07")]
+)
+def test_droplets_of_another_plate_are_told(droplets: dict[str, int], told: str) -> None:
+    made = plate([*pair(3, 30), blank()], method="dpcr", platform="qx200")
+    wells = [well for well, n in droplets.items() for _ in range(n)]
+    amplitudes = conform(
+        pd.DataFrame({"well": wells, "channel": "Ch1", "amplitude": np.arange(len(wells), dtype=float)}),
+        AMPLITUDES,
+    )
+    result = quantify_plate(
+        replace(made, amplitudes=amplitudes), assay(**REACTION), Pcr(), file_id="p", sha256="0" * 64
+    )
+    assert "".join(rule_rows(result.qc, "amplitudes_of_another_plate")["value"]) == told
 
 
 def test_without_a_volume_of_the_reaction_there_are_no_copies_per_reaction() -> None:
