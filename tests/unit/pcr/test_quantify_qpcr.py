@@ -27,7 +27,7 @@ from tests.unit.pcr.hand_plates import (
 from cartrace.config import Pcr
 from cartrace.pcr.plate import Remark
 from cartrace.pcr.quantify import PlateResult, quantify_plate
-from cartrace.pcr.replicates import counting_bound
+from cartrace.pcr.replicates import counting_bound, qpcr_estimate
 from cartrace.pcr.standard_curve import Curve, fit_curve, inverse_interval, master_curve
 from cartrace.problems import InputError
 
@@ -122,6 +122,31 @@ def test_curve_and_counting_widen_the_limits_together() -> None:
     # The exact lower limit of n events is half the 2.5 % quantile of chi-square with 2 n degrees of freedom.
     counting = math.log(2 * found / (stats.chi2.ppf(0.025, 2 * 2 * found) / 2))
     assert s1["lower"] == pytest.approx(found * math.exp(-math.hypot(of_curve, counting)))
+
+
+@pytest.mark.parametrize("copies", [3, 10, 100, 10_000])
+def test_nineteen_of_twenty_intervals_hold_the_true_copies(copies: int) -> None:
+    # Standards and samples in triplicate, Poisson molecules, 0.12 cycles of noise.
+    rng = np.random.default_rng(copies)
+
+    def cqs(mean: float) -> np.ndarray[Any, Any]:
+        molecules = rng.poisson(mean, 3)
+        noise = 0.12 * rng.standard_normal(3)
+        return np.array(
+            [
+                math.nan if m == 0 else 38 - 3.36 * math.log10(m) + e
+                for m, e in zip(molecules, noise, strict=True)
+            ]
+        )
+
+    levels = (1e6, 1e5, 1e4, 1e3, 100.0, 25.0)
+    held = 0
+    for _ in range(400):
+        curve = fit_curve(np.repeat(np.log10(levels), 3), np.concatenate([cqs(x) for x in levels]))
+        found = qpcr_estimate(cqs(copies), curve, 0.95)
+        held += bool(found.lower <= copies <= found.upper)
+    # The curve's interval alone holds 10 copies in 61 of 100.
+    assert held >= 0.93 * 400
 
 
 def test_undetermined_is_zero_copies_with_an_upper_limit() -> None:
