@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         problems: list[Problem] = []
         extractions = [e for path in args.extractions for e in read_extractions(Path(), str(path), problems)]
         raise_if_any(problems)
-        estimates = {path.stem: limits_from_json(path.read_text("utf-8"), str(path)) for path in args.limits}
+        estimates = {path.stem: limits_from_json(_text(path), str(path)) for path in args.limits}
         problems += [
             Problem(
                 str(path),
@@ -86,6 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(plates)} plates: {len(made.results)} results, {repeats} samples to repeat, {len(made.qc)} findings"
     )
     return 0
+
+
+def _text(path: Path) -> str:
+    from cartrace.problems import InputError, Problem
+
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        found = f"a file that can't be read ({type(error).__name__})"
+        raise InputError([Problem(str(path), found, "limits of estimate_detection_limits.py")]) from None
 
 
 if __name__ == "__main__":

@@ -47,6 +47,16 @@ def redact_dates(text: str) -> str:
     return _DATE.sub("<date>", text)
 
 
+def plain(text: str, most: int = 200) -> str:
+    r"""Return text of a file as tables may keep it: short, printable, without a calendar date.
+
+    >>> plain("CAR\x07 2024-03-01")
+    'CAR? <date>'
+    """
+    text = redact_dates("".join(c if c.isprintable() else "?" for c in text))
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """Name the allowed value nearest to ``found``, or return an empty string."""
     by_lower = {a.lower(): a for a in allowed}

@@ -152,3 +152,9 @@ def test_a_bad_input_is_told_in_words(
     assert run(*USUAL) == 2
     assert told in capsys.readouterr().err
     assert not list((trial / "out").iterdir())
+
+
+def test_limits_that_are_not_there_are_named(trial: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*(a.replace("car.json", "gone.json") for a in USUAL)) == 2
+    assert "gone.json: found a file that can't be read" in capsys.readouterr().err
+    assert not list(Path("out").iterdir())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any, redact_dates
+from cartrace.problems import InputError, Problem, did_you_mean, holds_date, plain, raise_if_any, redact_dates
 
 DATES = [
     "2021-03-04",
@@ -158,3 +158,15 @@ def test_one_problem_is_not_called_problems():
 
 def test_no_problem_raises_nothing():
     raise_if_any([])
+
+
+@given(st.text(max_size=400))
+def test_plain_text_is_short_printable_and_without_a_date(text: str) -> None:
+    shown = plain(text)
+    assert len(shown) <= 200
+    assert shown.isprintable()
+    assert not holds_date(shown)
+
+
+def test_plain_text_stays_as_it_is() -> None:
+    assert plain("Müller µL-1 (A01)") == "Müller µL-1 (A01)"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +28,8 @@ from cartrace.pcr.assay import Assay, read_assay
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
 from cartrace.provenance import sha256_of
 
-MANIFEST = "results/intake/manifest.json"
+RESULTS = "results"
+MANIFEST = f"{RESULTS}/intake/manifest.json"
 AMPLITUDE_FILE = re.compile(r"_([A-Za-z]{1,2})0*(\d{1,2})_Amplitude\.csv$")
 """How Bio-Rad's software names the droplets of a well: ``anything_A01_Amplitude.csv``."""
 _LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -335,7 +337,12 @@ def _limits(
                 continue
             tell = _teller(problems, config_file, f"{place}.{column}")
             _undated(text, config, tell)
-            if _path_in(folder, text, "the trial folder", tell):
+            if Path(os.path.normpath(text)).parts[:1] == (RESULTS,):
+                tell(
+                    f"{quote(text)}, which the workflow makes out of these limits",
+                    "a copy of it outside results/, which stays as it is",
+                )
+            elif _path_in(folder, text, "the trial folder", tell):
                 digests.append((column, hashes.sha256(text, tell)))
         plans[name] = LimitPlan(name, entry.dilutions, entry.blanks, _digest(digests))
     return plans

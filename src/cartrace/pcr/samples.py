@@ -17,7 +17,7 @@ import pandas as pd
 from cartrace.intake.sheets import quote
 from cartrace.pcr.sample_names import NOBODY, Identity, Meaning, meaning_of
 from cartrace.pcr.wells import fold, match_target, well_list
-from cartrace.problems import InputError, Problem, did_you_mean, redact_dates
+from cartrace.problems import InputError, Problem, did_you_mean, plain, redact_dates
 from cartrace.tables import QC, rows
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def map_wells(
     columns = [_columns(choice, names, assay) for choice in choices]
     for column, dtype in (ADDED | CHANGED).items():
         out[column] = pd.Series([values[column] for values in columns], index=out.index, dtype=dtype)
-    out["sample_name"] = out["sample_name"].map(redact_dates, na_action="ignore").astype("string")
+    out["sample_name"] = out["sample_name"].map(plain, na_action="ignore").astype("string")
     findings = [*_findings(choices, assay, file_id), *_absent(plate_map, records, file_id)]
     return out, rows(findings, QC)
 
@@ -218,7 +218,7 @@ def _sample_names(choices: Iterable[_Choice]) -> dict[Identity, str]:
         what = choice.what
         if what.kind != "sample" or what.identity in names:
             continue
-        name, taken = redact_dates(what.name), {fold(n) for n in names.values()}
+        name, taken = plain(what.name), {fold(n) for n in names.values()}
         parts = " ".join(str(part) for part in what.identity if part is not None)
         names[what.identity] = f"{name} ({parts})" if fold(name) in taken else name
     return names
@@ -333,8 +333,8 @@ def _finding(
         "source_file": file_id or None,
         "source_row": min(int(c.row["source_row"]) for c in choices),
         "sample_id": samples.pop() if len(samples) == 1 else None,
-        "value": redact_dates(value) or None,
-        "limit": redact_dates(limit) or None,
+        "value": plain(value) or None,
+        "limit": plain(limit) or None,
         "message": redact_dates(f"{wells}: {sentence}"),
         "suggestion": (did_you_mean(value, known) or None) if check == "sample_unmapped" else None,
     }

@@ -299,6 +299,10 @@ def test_names_that_stand_for_samples_need_the_samples_sheet(trial: Path) -> Non
             {"car": {"target": "CAR", "dilutions": "limits/d.tsv", "blanks": "../b.tsv"}},
             "column 'pcr.detection_limits.car.blanks'",
         ),
+        (
+            {"car": {"target": "CAR", "dilutions": "limits/d.tsv", "blanks": "./results/pcr/wells.parquet"}},
+            "which the workflow makes out of these limits",
+        ),
         ({"car/1": {"target": "CAR", "dilutions": "limits/d.tsv"}}, "it names files"),
     ],
 )

@@ -391,6 +391,14 @@ def test_the_extractions_sheet_finds_a_sample_by_any_of_its_names() -> None:
     assert meaning_of("S1 D8", assay).key != meaning_of("S1 D7", assay).key
 
 
+def test_a_hostile_name_is_shown_short_and_printable() -> None:
+    wells, qc = mapped(plate(("A01", "x" * 10_000), ("A02", "Muster\u202e\x07")), samples=BY_SUBJECT)
+    assert wells["sample_name"].str.len().tolist() == [200, 8]
+    assert all(name.isprintable() for name in wells["sample_name"])
+    assert qc["value"].str.len().max() == 200
+    assert all(value.isprintable() for value in qc["value"])
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(

@@ -104,6 +104,5 @@ def _record(table: TableReader, row: Row) -> dict[str, object]:
         "cq_kind": "undetermined" if none else "missing" if cq is None else "quantified",
         "nominal": quantity if task == "standard" else None,
         "vendor_quantity": None if task == "standard" else quantity,
-        "vendor_status": table.text(row, "Well Note") or None,
         "source_row": row.number,
     }

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartrace.pcr.plate import ReadOptions
 from cartrace.pcr.tables import PLATE_WELLS
-from cartrace.problems import InputError, Problem, did_you_mean, redact_dates
+from cartrace.problems import InputError, Problem, did_you_mean, plain, redact_dates
 from cartrace.tables import rows as frame_of
 
 if TYPE_CHECKING:
@@ -621,4 +621,14 @@ def plate_wells(source: Source, records: Sequence[Mapping[str, object]]) -> pd.D
     if not records:
         source.problem("no well", "at least one well with a target")
     source.check()
-    return frame_of(({"omitted": False, "cq_kind": "missing"} | dict(r) for r in records), PLATE_WELLS)
+    return frame_of((_kept(r) for r in records), PLATE_WELLS)
+
+
+def _kept(record: Mapping[str, object]) -> dict[str, object]:
+    # A sample's name keeps its dates until it is known whose it is (cartrace.pcr.samples).
+    texts = {
+        k: plain(v)
+        for k in ("well", "target", "reporter", "vendor_status")
+        if isinstance(v := record.get(k), str)
+    }
+    return {"omitted": False, "cq_kind": "missing"} | dict(record) | texts

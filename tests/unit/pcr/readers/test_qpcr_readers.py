@@ -180,6 +180,11 @@ class TestQuantStudioText:
         assert "row 8, column 'Target Name'" in message
         assert "'CT' or 'CRT'" in message
 
+    def test_a_date_or_a_control_character_in_a_cell_is_not_kept(self) -> None:
+        rows = changed(3, target="CAR 2024-03-01", reporter="FAM\x07")
+        well = read(made.quantstudio_txt(rows)).wells.loc[3]
+        assert well[["target", "reporter"]].tolist() == ["CAR <date>", "FAM?"]
+
     def test_a_well_of_the_setup_without_result_is_remarked(self) -> None:
         setup = ["[Sample Setup]", "Well\tWell Position\tTarget Name"]
         setup += [f"{made.position(r['well'])}\t{r['well']}\tCAR" for r in made.PLATE] + ["14\tB9\tCAR", ""]
