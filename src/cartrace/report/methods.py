@@ -128,7 +128,8 @@ def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
         "the standards of the plate, or stored from earlier plates where the assay file names such a curve; copies "
         "are read from it, and replicates are averaged. In digital PCR copies follow from -ln(share of negative "
         f"partitions) and the partition volume; wells of one sample are pooled by their partitions. {blank}"
-        f"Intervals are at {level}; in digital PCR by {interval}."
+        f"Intervals are at {level}: in qPCR the curve's, read backwards (Fieller), and that of the molecules counted "
+        f"(Poisson), added on the log scale; in digital PCR {interval}."
     )
     units = (
         f"Results are given in {_list([unit_label(u) for u in pcr.units])}, each a course of its own: copies/µg from the "

@@ -284,7 +284,7 @@ def test_no_calendar_date_of_a_plate_reaches_the_page(data):
     [
         ({}, "slope of the standard curve: -3.6 to -3.1 Cq per decade;"),
         ({}, "accepted partitions: at least 10000;"),
-        ({}, "standard deviation of Cq between the wells: at most 0.5 cycles;"),
+        ({}, "standard deviation of Cq between the wells beyond counting: at most 0.5 cycles;"),
         ({"acceptance": {"r2": {"consequence": "ignore"}}}, "Not looked at: r2 of the standard curve."),
         ({"acceptance": {"slope": {"lower": -4, "upper": -3}}}, "-4 to -3 Cq"),
         ({"pg_per_diploid_genome": 6.4}, "with 6.4 pg of DNA in a diploid cell"),
