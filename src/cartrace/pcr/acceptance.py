@@ -55,7 +55,12 @@ RULES: dict[str, Rule] = {
         Rule("standard_recovery", "curve", "back-calculated mean of a level of standards", "% of nominal"),
         Rule("standards_within", "curve", "share of the levels of standards within tolerance", "%"),
         Rule("replicates", "sample", "wells used"),
-        Rule("replicate_cq_sd", "sample", "standard deviation of Cq between the wells beyond counting", "cycles"),
+        Rule(
+            "replicate_cq_sd",
+            "sample",
+            "standard deviation of Cq between the wells beyond counting",
+            "cycles",
+        ),
         Rule("replicate_cv", "sample", "CV of copies between the wells beyond counting", "%"),
         Rule("ntc_cq_margin", "plate", "Cq of a blank above that of the lowest quantifiable level", "cycles"),
         Rule("ntc_copies", "plate", "signal of a blank"),
