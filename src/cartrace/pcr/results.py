@@ -93,7 +93,7 @@ def assemble_plates(
     wells = concat([plate.wells for plate in plates], WELLS)
     curves = concat([plate.curves for plate in plates], CURVES)
     droplets = concat([plate.droplets for plate in plates], DROPLETS)
-    qc = [plate.qc for plate in plates]
+    qc = [*(plate.qc for plate in plates), rows(_read_twice(plates), QC)]
     if not len(samples):
         controls, _ = control_charts(samples, curves, list(assays), _names(assays), settings.westgard)
         return Assembled(empty(RESULTS), samples, wells, curves, droplets, controls, concat(qc, QC))
@@ -139,6 +139,37 @@ def assemble_plates(
         controls,
         concat(qc, QC),
     )
+
+
+READINGS = ["well", "target", "cq", "positives", "partitions"]
+FEWEST_READINGS = 4
+"""Wells with a reading below which two plates may agree by chance."""
+
+
+def _read_twice(plates: Sequence[PlateTables]) -> Iterator[dict[str, object]]:
+    """Tell plates whose readings are those of another plate: one run under two names, whose results all count twice."""
+    first: dict[object, str] = {}
+    for plate in plates:
+        wells = plate.wells[plate.wells["role"].notna()]
+        read = wells[(wells["cq"].notna() | wells["positives"].notna()).to_numpy(bool)]
+        if len(read) < FEWEST_READINGS:
+            continue
+        # With another assay file the same plate is other results.
+        readings = (
+            plate.assay.assay,
+            *sorted(read[READINGS].astype("string").fillna("").agg("\t".join, axis=1)),
+        )
+        other = first.setdefault(readings, plate.file_id)
+        if other != plate.file_id:
+            yield {
+                "check": "plate_twice",
+                "verdict": "warn",
+                "source_file": plate.file_id,
+                "value": other,
+                "message": f"All {len(read)} readings of {plate.file_id} are those of {other}: the same run twice, so "
+                "its results and its controls count twice.",
+                "suggestion": "take one of the two out of the files sheet",
+            }
 
 
 def _names(assays: Mapping[str, Assay]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from cartrace.config import Pcr
 from cartrace.intake.extractions import Extraction
 from cartrace.pcr.assay import Assay
 from cartrace.pcr.results import Assembled, PlateTables, assemble_plates
+from cartrace.pcr.tables import WELLS
+from cartrace.tables import rows
 
 REACTION = {"volume_ul": 20, "template_ul": 5}
 LIMITS = {"lod": 3, "lloq": 10, "uloq": 1e6}
@@ -292,3 +295,33 @@ def test_the_units_of_one_result_stay_in_step(copies: float, dna: float) -> None
         assert cell == pytest.approx(ug * 6.6e-6, nan_ok=True)
         assert ul == pytest.approx(ug * ratio / 5 * 100 / 200, nan_ok=True)
     assert np.isnan(found.loc["copies/ug", "value"]) == (found.loc["copies/ug", "detection"] != "quantified")
+
+
+def with_wells(file_id: str, of: Assay, shift: float = 0.0) -> PlateTables:
+    wells = [
+        {
+            "plate": file_id,
+            "well": f"A{n:02d}",
+            "target": "CAR",
+            "role": "transgene",
+            "method": "qpcr",
+            "task": "unknown",
+            "cq": 20.123 + n + shift,
+            "cq_kind": "quantified",
+            "verdict": "accepted",
+            "source_row": n,
+        }
+        for n in range(1, 6)
+    ]
+    return replace(plate([sample()], of, file_id=file_id), wells=rows(wells, WELLS))
+
+
+def test_one_run_under_two_names_is_told() -> None:
+    made = put_together(
+        with_wells("p1", usual()), with_wells("p2", usual()), with_wells("p3", usual(), 0.001)
+    )
+    told = made.qc[made.qc["check"] == "plate_twice"]
+    assert told[["source_file", "value", "verdict"]].to_numpy().tolist() == [["p2", "p1", "warn"]]
+    # For another assay the same plate has other results.
+    made = put_together(with_wells("p1", usual()), with_wells("p2", usual(assay="ddpcr")))
+    assert not (made.qc["check"] == "plate_twice").any()
