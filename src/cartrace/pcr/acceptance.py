@@ -94,6 +94,7 @@ OTHER_FLAGS: dict[str, str] = {
     "below_standards": "Fewer copies than the lowest standard, and no LLOQ above that says so.",
     "above_standards": "More copies than the highest standard.",
     "no_well_left": "No well of the sample could be used.",
+    "reference_gene": "The reference gene was looked for in the sample and not found.",
     "ntc_missing": "The plate has no usable no-template control of the target.",
     "inhibition_unchecked": "The inhibition control of the assay was not read for the wells.",
     "stored_curve_unchecked": "Nothing on the plate shows that the stored curve still holds.",

@@ -113,11 +113,13 @@ def assemble_plates(
     limits, detected = _judge(made.samples, curves, assays, estimates)
     samples = _filled(made.samples, limits, detected)
     samples, dna_side, findings = _amount_of_dna(samples, assays, settings)
+    samples, silent, more = _without_reference(samples)
+    findings += more
     wanted = _wanted(samples)
     reasons = _not_estimable(samples, made, settings)
     stuck = wanted & np.array([len(r) == len(settings.units) for r in reasons], dtype=bool)
     reference = samples["plate"].map({p: a.reference is not None for p, a in assays.items()}).to_numpy(bool)
-    lost = stuck & reference & samples["reference_copies"].isna().to_numpy()
+    lost = silent | (stuck & reference & samples["reference_copies"].isna().to_numpy())
     asks = repeat_reasons(samples, np.where(lost, "reference_gene", dna_side).astype(object))
     samples["repeat"] = pd.array(asks != "", dtype="boolean")
     samples["repeat_reason"] = pd.array([a or None for a in asks], dtype="string")
@@ -255,6 +257,36 @@ def _amount_of_dna(
             elif row["verdict"] == "accepted":
                 out.loc[i, "verdict"] = "flagged"
     return out, side, findings
+
+
+def _without_reference(samples: pd.DataFrame) -> tuple[pd.DataFrame, Bools, list[dict[str, object]]]:
+    """Flag transgenes in samples whose reference gene was looked for and not found: perhaps the PCR found nothing at all.
+
+    Returns the samples, which of them, and the findings.
+    """
+    empty = samples["role"].eq("reference") & samples["task"].eq("unknown")
+    empty &= samples["copies"].eq(0).fillna(value=False) & samples["verdict"].isin(["accepted", "flagged"])
+    place = pd.MultiIndex.from_frame(samples[["plate", "sample"]])
+    silent = np.asarray(_wanted(samples) & place.isin(place[empty.to_numpy(bool)]), dtype=bool)
+    out = samples.copy()
+    findings = []
+    records = samples.to_dict("records")
+    for i in np.flatnonzero(silent):
+        row = records[i]
+        findings.append(
+            _qc_of(row)
+            | {
+                "check": "reference_gene",
+                "verdict": "warn",
+                "value": "0 copies",
+                "message": f"{row['sample']}: the reference gene was not found, so nothing shows that the PCR would have "
+                f"found {row['target']}.",
+            }
+        )
+        out.loc[i, "flags"] = "reference_gene" if pd.isna(row["flags"]) else f"{row['flags']};reference_gene"
+        if row["verdict"] == "accepted":
+            out.loc[i, "verdict"] = "flagged"
+    return out, silent, findings
 
 
 def _not_estimable(samples: pd.DataFrame, made: Normalised, settings: Pcr) -> list[dict[str, str]]:

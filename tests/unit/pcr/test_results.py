@@ -325,3 +325,15 @@ def test_one_run_under_two_names_is_told() -> None:
     # For another assay the same plate has other results.
     made = put_together(with_wells("p1", usual()), with_wells("p2", usual(assay="ddpcr")))
     assert not (made.qc["check"] == "plate_twice").any()
+
+
+def test_a_sample_without_reference_gene_is_no_proof_of_absence() -> None:
+    of = usual(reference={})
+    pairs = [sample(copies=0.0), gene(copies=0.0), sample("S2", 0.0), gene("S2")]
+    made = put_together(plate(pairs, of), extractions=extraction() | extraction("S2"))
+    car = made.samples[made.samples["role"] == "transgene"].set_index("sample")
+    assert car["verdict"].to_dict() == {"S1": "flagged", "S2": "accepted"}
+    assert car["repeat"].to_dict() == {"S1": True, "S2": False}
+    assert "repeat both targets" in car.loc["S1", "repeat_reason"]
+    assert made.qc["check"].tolist().count("reference_gene") == 1
+    assert set(made.results.loc[made.results["flags"].notna(), "flags"]) == {"reference_gene"}
