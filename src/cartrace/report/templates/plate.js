@@ -242,7 +242,7 @@
       view.append(h("p", { class: "say" }, `Intervals are at ${num(100 * PCR.confidence)} %. Numbers in italics come from a rejected measurement. A dash is a unit that was not computed; the findings say why.`), table([
         { label: "Sample", cls: "text name", cell: (r) => sampleName(S_, r), sort: (r) => T(S_.sample[r]) },
         ...common, unit("copies_per_ug", "per µg DNA", "copies/µg"), unit("copies_per_cell", "per cell", "copies/cell"), unit("copies_per_ul", "per µL blood", "copies/µL"),
-        { label: "Detection", cell: (r) => DETECTION[T(S_.detection[r])] || "–", sort: (r) => T(S_.detection[r]) }, verdict,
+        verdict,
       ], samples, { label: "Samples of the plate", tight: true, sticky: true, limit: 200 }));
     } else view.append(h("p", { class: "notice" }, "No sample is on this plate."));
     if (controls.length) {
