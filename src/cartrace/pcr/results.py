@@ -362,6 +362,14 @@ def _matrix_unknown(samples: pd.DataFrame, nowhere: Bools) -> Iterator[dict[str,
         }
 
 
+def _printable(limits: Floats) -> Floats:
+    """Round to 12 digits: a limit of 50 copies/ug went to copies per reaction and back, and is 50 again."""
+    with np.errstate(divide="ignore"):
+        size = np.where(limits > 0, np.floor(np.log10(np.abs(limits))), 0.0)
+    scale = 10.0 ** (11 - np.nan_to_num(size))
+    return np.asarray(np.round(limits * scale) / scale)
+
+
 def _results(
     samples: pd.DataFrame, placed: Bools, made: Normalised, detected: Detected, settings: Pcr
 ) -> pd.DataFrame:
@@ -383,9 +391,10 @@ def _results(
             unit=unit,
             detection=detected.detection,
             censoring=detected.censoring,
-            lower=np.where(quantified, value, detected.lower * factor),
-            upper=np.where(quantified, value, detected.upper * factor),
-            **{name: _floats(samples[name]) * factor for name in ("lod", "lloq", "uloq", "sd")},
+            lower=np.where(quantified, value, _printable(detected.lower * factor)),
+            upper=np.where(quantified, value, _printable(detected.upper * factor)),
+            **{n: _printable(_floats(samples[n]) * factor) for n in ("lod", "lloq", "uloq")},
+            sd=_floats(samples["sd"]) * factor,
             n_replicates=samples["n_used"],
             status=samples["verdict"].map(STATUS),
             flags=samples["flags"],

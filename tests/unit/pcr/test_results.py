@@ -337,3 +337,10 @@ def test_a_sample_without_reference_gene_is_no_proof_of_absence() -> None:
     assert "repeat both targets" in car.loc["S1", "repeat_reason"]
     assert made.qc["check"].tolist().count("reference_gene") == 1
     assert set(made.results.loc[made.results["flags"].notna(), "flags"]) == {"reference_gene"}
+
+
+@pytest.mark.parametrize("dna", [41.3, 137.7, 290.1])
+def test_a_limit_in_the_unit_of_the_result_comes_back_as_it_was_given(dna: float) -> None:
+    given = assay(limits={"unit": "copies/ug", "lod": 10, "lloq": 50}, reaction={"dna_ng": dna})
+    found = by_unit(put_together(plate([sample()], given), extractions={})).loc["copies/ug"]
+    assert (found["lod"], found["lloq"]) == (10.0, 50.0)
