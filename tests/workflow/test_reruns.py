@@ -223,7 +223,7 @@ def test_a_new_event_reruns_what_rests_on_the_sheets_but_reads_no_file(workplace
         "label": "remark",
     }
     write_rows(sheet, [*records, new])
-    assert workplace.planned() == SHEETS
+    assert workplace.planned() == NEW_SHEETS
 
 
 def test_a_changed_title_is_the_report_alone(workplace: Workplace) -> None:
@@ -264,7 +264,7 @@ def test_a_new_subject_reruns_only_what_needs_the_clock(workplace: Workplace) ->
     write_rows(infusions, [*rows(infusions), {**rows(infusions)[0], "subject_id": "NEW-001"}])
     planned = workplace.planned()
     assert planned.pop("read_laboratory_table", 0) < len(rows(workplace.trial / "sheets/files.tsv"))
-    assert planned == SHEETS
+    assert planned == NEW_SHEETS
 
 
 def test_a_sheet_written_in_another_order_of_columns_is_no_change(workplace: Workplace) -> None:
