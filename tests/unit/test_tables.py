@@ -208,3 +208,41 @@ def test_a_new_file_has_the_permissions_that_the_umask_gives(tmp_path):
 def test_a_table_gives_its_column_names_in_order():
     table = Table("t", "A table.", (Column("b", "text", "B."), Column("a", "number", "A.")))
     assert table.names == ["b", "a"]
+
+
+TOY = Table(
+    "toy",
+    "For the quick check.",
+    (
+        Column("id", "text", "Identifies.", required=True),
+        Column("side", "text", "Either.", allowed=("left", "right")),
+        Column("n", "integer", "Counts.", required=True),
+    ),
+    key=("id", "side"),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", None]),
+            st.sampled_from(["left", "right", "up", None]),
+            st.sampled_from([1, 2, None]),
+        ),
+        max_size=4,
+    )
+)
+def test_the_quick_check_agrees_with_pandera(cells):
+    frame = pd.DataFrame(
+        {
+            "id": pd.array([c[0] for c in cells], dtype="string"),
+            "side": pd.array([c[1] for c in cells], dtype="string"),
+            "n": pd.array([c[2] for c in cells], dtype="Int64"),
+        }
+    )
+    try:
+        tables._validate(frame, TOY)
+        kept = True
+    except TableError:
+        kept = False
+    assert tables._keeps(frame, TOY) == kept
