@@ -35,11 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from dataclasses import replace
     from hashlib import sha256
 
-    from cartrace.pcr.plate_map import read_plate_map
-
     from cartrace import config as configuration
     from cartrace.pcr.assay import read_assay
     from cartrace.pcr.plate import ReadOptions
+    from cartrace.pcr.plate_map import read_plate_map
     from cartrace.pcr.quantify import quantify_plate
     from cartrace.pcr.readers import read_plate
     from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
