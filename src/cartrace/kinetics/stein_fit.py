@@ -12,7 +12,7 @@ Regression, 1989, chapter 5).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,16 +97,23 @@ def fit_stein(time: Floats, lower: Floats, upper: Floats) -> SteinFit:
     right = ~known & ~left & (lower > 0)
     used = known | left | right
     bound = np.where(left, upper, lower)[used]
-    data = _Data(time[used], np.log(bound), np.select([known, left], [0, 1], 2)[used].astype(np.int8))
     n = int(known.sum())
     if n < 4:
         raise ValueError(f"the piecewise course needs at least 4 quantified results, not {n}")
+    # In units of the highest result, and without the last bits of the division: the search for the
+    # maximum would else end elsewhere for copies/cell than for copies/ug of the same samples.
+    unit = float(lower[known].max())
+    log = np.round(np.log(bound / unit), 12)
+    data = _Data(time[used], log, np.select([known, left], [0, 1], 2)[used].astype(np.int8))
     fits = [_fit(data, two_phases=False)]
     if n >= TWO_PHASE_POINTS:
         fits.append(_fit(data, two_phases=True))
     # AIC: each parameter must buy one unit of log-likelihood.
     best = min(fits, key=lambda f: 2 * len(f.free) + 2 * f.nll)
-    return _report(data, best, n, len(data.time) - n)
+    fit = _report(data, best, n, len(data.time) - n)
+    levels = np.ones(7)
+    levels[_CMAX] = unit
+    return replace(fit, value=fit.value * levels, lower=fit.lower * levels, upper=fit.upper * levels)
 
 
 @dataclass(frozen=True, slots=True)

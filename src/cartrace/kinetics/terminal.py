@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from cartrace.config import HalfLife
 
 
+FLAT = 1e-9
+"""Fall of ln C over a whole window below which it is rounding: equal results have no half-life."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terminal:
     """The chosen window of each course; arrays of length n.
@@ -207,7 +211,9 @@ def tobit_phase(profiles: Profiles, shape: Outline, phase: Terminal, settings: H
         slope, converged = _tobit(profiles.time[rows], np.log(bound), known[rows], censored[rows])
         rate[rows] = -slope
         reason[rows[~converged]] = "the censored fit did not converge"
-        reason[rows[converged & ~(slope < 0)]] = "no decline"
+        window = np.where(used, profiles.time, np.nan)[rows]
+        span = np.fmax.reduce(window, axis=1) - np.fmin.reduce(window, axis=1)
+        reason[rows[converged & ~(-slope * span > FLAT)]] = "no decline"
     rate[given(reason)] = np.nan
     time = np.where(used, profiles.time, np.nan)
     start = np.where(enough, np.fmin.reduce(time, axis=1), np.nan)

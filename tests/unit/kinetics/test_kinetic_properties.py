@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cartrace.config import Kinetics
@@ -91,6 +91,7 @@ def test_neighbouring_windows_add_up(course, method, extrapolation, cut):
 
 
 @settings(max_examples=60, deadline=None)
+@example(course=([1, 2, 3, 42], [500.0] * 4), method="linear", factor=0.5)
 @given(course=courses(), method=RULES, factor=st.sampled_from([1e-6, 0.5, 3.0, 1e4]))
 def test_another_unit_scales_levels_and_areas_and_nothing_else(course, method, factor):
     kinetics = configure(auc={"method": method})
