@@ -106,23 +106,22 @@ def _text(path: Path) -> str:
 
 def _amplitudes(paths: Sequence[Path], options: ReadOptions) -> pd.DataFrame:
     """Read the amplitudes of each well; the well is in the file's name."""
-    import re
-
     from cartrace.pcr.plate import AMPLITUDES
     from cartrace.pcr.readers.amplitudes import read_amplitudes
+    from cartrace.pcr.vocabulary import AMPLITUDE_FILE
     from cartrace.problems import InputError, Problem, raise_if_any
     from cartrace.tables import concat
 
     frames, problems = [], []
     for path in paths:
-        match = re.search(r"_([A-Za-z]{1,2}\d{1,2})_Amplitude\.csv$", path.name)
+        match = AMPLITUDE_FILE.search(path.name)
         if match is None:
             problems.append(
                 Problem(str(path), "a name without its well", "a name such as run_A01_Amplitude.csv")
             )
             continue
         try:
-            frames.append(read_amplitudes(_read(path), str(path), match[1], options))
+            frames.append(read_amplitudes(_read(path), str(path), match[1] + match[2], options))
         except InputError as error:
             problems += error.problems
     raise_if_any(problems)

@@ -7,11 +7,29 @@ serves both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from cartrace.problems import Problem, did_you_mean
+from cartrace.problems import InputError, Problem, did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(raw: Any, model: type[Model], file: str, keys: str) -> Model:
+    """Check what a YAML file holds; ``keys`` says in errors what a file without any should have.
+
+    Raises
+    ------
+    InputError
+        With every unknown key (and the nearest known one) and every bad value.
+    """
+    if not isinstance(raw, Mapping):
+        raise InputError([Problem(file, "no keys", f"a YAML mapping with {keys}")])
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        raise InputError([problem_of(e, file, model) for e in error.errors()]) from None
 
 
 def problem_of(fault: Any, file: str, model: type[BaseModel]) -> Problem:

@@ -22,7 +22,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -30,7 +29,7 @@ from pydantic import (
 from cartrace.analytes import ANALYTES
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date
 from cartrace.units import canonical
-from cartrace.validation import problem_of
+from cartrace.validation import validated
 from cartrace.vocabulary import MATRICES
 
 Meaning = Literal["missing", "not_done", "BLD", "BLQ", "unreadable"]
@@ -435,12 +434,7 @@ def load_mapping(raw: MappingABC[str, Any] | Any, file: str) -> Mapping:
     InputError
         With every unknown key (and the nearest known one) and every bad value.
     """
-    if not isinstance(raw, MappingABC):
-        raise InputError([Problem(file, "no keys", "a YAML mapping with subject, matrix, day, values")])
-    try:
-        return Mapping.model_validate(dict(raw))
-    except ValidationError as error:
-        raise InputError([problem_of(e, file, Mapping) for e in error.errors()]) from None
+    return validated(raw, Mapping, file, "subject, matrix, day, values")
 
 
 def read_mapping(path: Path, file: str) -> Mapping:

@@ -25,13 +25,12 @@ from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
 from cartrace.pcr.assay import Assay, read_assay
+from cartrace.pcr.vocabulary import AMPLITUDE_FILE
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
 from cartrace.provenance import sha256_of
 
 RESULTS = "results"
 MANIFEST = f"{RESULTS}/intake/manifest.json"
-AMPLITUDE_FILE = re.compile(r"_([A-Za-z]{1,2})0*(\d{1,2})_Amplitude\.csv$")
-"""How Bio-Rad's software names the droplets of a well: ``anything_A01_Amplitude.csv``."""
 _LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Tell = Callable[..., None]
 """Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""

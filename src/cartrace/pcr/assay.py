@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cartrace.analytes import ANALYTES
 from cartrace.config import PcrAcceptance
 from cartrace.intake.mapping import Matrix, Part, Regex, Text, read_yaml
 from cartrace.pcr.vocabulary import PLATFORMS
-from cartrace.problems import InputError, Problem, did_you_mean
-from cartrace.validation import problem_of
+from cartrace.problems import did_you_mean
+from cartrace.validation import validated
 
 DnaSource = Literal["measured", "reference", "nominal"]
 CountSource = Literal["extraction", "white_cells"]
@@ -309,12 +309,7 @@ def load_assay(raw: Mapping[str, Any] | Any, file: str) -> Assay:
     InputError
         With every unknown key (and the nearest known one) and every bad value.
     """
-    if not isinstance(raw, Mapping):
-        raise InputError([Problem(file, "no keys", "a YAML mapping with assay, targets, samples, reaction")])
-    try:
-        return Assay.model_validate(dict(raw))
-    except ValidationError as error:
-        raise InputError([problem_of(e, file, Assay) for e in error.errors()]) from None
+    return validated(raw, Assay, file, "assay, targets, samples, reaction")
 
 
 def read_assay(path: Path, file: str) -> Assay:

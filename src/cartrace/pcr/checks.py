@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cartrace.pcr.acceptance import ROUNDING, Acceptance, Finding, FindingVerdict, number, rule_finding
+from cartrace.pcr.digital import beyond_counting
 from cartrace.pcr.wells import well_list
 
 if TYPE_CHECKING:
@@ -452,7 +453,7 @@ def _check_sample(
     if math.isnan(copies):
         return found
     cv, counting = float(row["cv_percent"]), float(row["counting_cv_percent"])
-    excess = math.sqrt(max(0.0, cv**2 - counting**2)) if not math.isnan(cv) else math.nan
+    excess = beyond_counting(cv, counting)
     found += judged(
         "replicate_cv",
         f"CV of copies {number(cv)} %; counting explains up to {number(counting)} %, which leaves {number(excess)} %",
@@ -466,9 +467,7 @@ def _check_sample(
     if copies >= curve.lowest:
         sd = float(row["cq_sd"])
         cycles = -curve.slope * counting / 100 / math.log(10)
-        left = (
-            math.inf if mixed else math.sqrt(max(0.0, sd**2 - cycles**2)) if not math.isnan(sd) else math.nan
-        )
+        left = math.inf if mixed else beyond_counting(sd, cycles)
         found += judged(
             "replicate_cq_sd",
             f"{silent} of {n} wells without amplification, though the mean lies above the lowest standard"

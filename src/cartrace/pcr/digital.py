@@ -264,7 +264,12 @@ class Spread:
     @property
     def excess_cv_percent(self) -> float:
         """CV beyond what counting explains: sqrt(max(0, cv^2 - counting cv^2))."""
-        return float(np.sqrt(np.maximum(self.cv_percent**2 - self.counting_cv_percent**2, 0.0)))
+        return beyond_counting(self.cv_percent, self.counting_cv_percent)
+
+
+def beyond_counting(spread: float, counting: float) -> float:
+    """Return the spread (an SD or a CV) that is left: sqrt(max(0, spread^2 - counting^2)); nan stays nan."""
+    return float(np.sqrt(np.maximum(spread**2 - counting**2, 0.0)))
 
 
 def between_wells(positives: ArrayLike, partitions: ArrayLike, volume_nl: ArrayLike) -> Spread:

@@ -77,25 +77,25 @@ def normalise(
     for column in ("template_ul", "dilution"):
         default = of_plate.map(lambda a, c=column: getattr(a.reaction, c)).astype("float64")
         frame[column] = frame[column].fillna(default)
-    template, dilution = _floats(frame["template_ul"]), _floats(frame["dilution"])
+    template, dilution = floats(frame["template_ul"]), floats(frame["dilution"])
     sheet = {
-        column: _floats(frame["sample"].map({s: getattr(e, column) for s, e in extractions.items()}))
+        column: floats(frame["sample"].map({s: getattr(e, column) for s, e in extractions.items()}))
         for column in ("dna_ng_per_ul", "elution_volume_ul", "blood_volume_ul", "white_cells_per_ul")
     }
-    per_genome = _floats(
+    per_genome = floats(
         of_plate.map(lambda a: a.targets[a.reference].copies_per_genome if a.reference else None)
     )
     per_copy, why_reference = _per_cell_of_reference(frame, references, of_plate, per_genome)
 
     from_map = np.where(
-        frame["dna_source"].eq("measured").fillna(value=False), _floats(frame["dna_ng"]), np.nan
+        frame["dna_source"].eq("measured").fillna(value=False), floats(frame["dna_ng"]), np.nan
     )
     measured = np.where(np.isnan(from_map), sheet["dna_ng_per_ul"] * template / dilution, from_map)
     genomes = 1.0 / per_copy  # in the reaction: one cell holds one diploid genome
     masses = {
         "measured": measured,
         "reference": genomes * settings.pg_per_diploid_genome / 1000,
-        "nominal": _floats(of_plate.map(lambda a: a.reaction.dna_ng)),
+        "nominal": floats(of_plate.map(lambda a: a.reaction.dna_ng)),
     }
     listed = _missing_row(frame, extractions)
     why = {
@@ -115,12 +115,12 @@ def normalise(
     )
     orders = [a.reaction.dna_from for a in of_plate]
     frame["dna_ng"], frame["dna_source"], no_mass = _first_known(masses, why, orders)
-    mass = _floats(frame["dna_ng"])
+    mass = floats(frame["dna_ng"])
     none_left = frame["dna_ng"].isna() & no_dna.notna()
     frame["dna_ng"] = frame["dna_ng"].mask(none_left, 0.0)
     frame["dna_source"] = frame["dna_source"].mask(none_left, no_dna)
 
-    copies, low, high = (_floats(frame[c]) for c in ("copies", "lower", "upper"))
+    copies, low, high = (floats(frame[c]) for c in ("copies", "lower", "upper"))
     cell = _with_limits(frame, "copies_per_cell")
     per_ug = 1000 / mass
     genome_ug = settings.pg_per_diploid_genome * 1e-6
@@ -212,38 +212,39 @@ def quotient_interval(
         return np.asarray(np.where(a > 0, low, 0.0)), np.asarray(np.where(a > 0, high, a_high / b_low))
 
 
-def _floats(column: pd.Series) -> Floats:
+def floats(column: pd.Series) -> Floats:
+    """Return a column of numbers as an array, nan where it is empty."""
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _with_limits(frame: pd.DataFrame, name: str) -> list[Floats]:
-    return [_floats(frame[name + end]) for end in ("", "_lower", "_upper")]
+    return [floats(frame[name + end]) for end in ("", "_lower", "_upper")]
 
 
 def _per_cell_of_reference(
     frame: pd.DataFrame, references: Bools, of_plate: pd.Series, per_genome: Floats
 ) -> tuple[Floats, Texts]:
     """Fill reference_copies and copies_per_cell; return copies/cell of one copy, and why it is unknown."""
-    joined = _reference_row(frame, references & (_floats(frame["copies"]) > 0))
+    joined = _reference_row(frame, references & (floats(frame["copies"]) > 0))
     # The two genes may stand in reactions of their own, with other dilutions of the eluate.
-    share = _floats(joined["dilution"]) / _floats(frame["dilution"])
-    volumes = _floats(frame["template_ul"]) / _floats(joined["template_ul"])
+    share = floats(joined["dilution"]) / floats(frame["dilution"])
+    volumes = floats(frame["template_ul"]) / floats(joined["template_ul"])
     unstated = frame["template_ul"].isna().to_numpy() & joined["template_ul"].isna().to_numpy()
     share = share * np.where(unstated, 1.0, volumes)
-    row = [share * _floats(joined[c]) for c in ("copies", "lower", "upper")]
+    row = [share * floats(joined[c]) for c in ("copies", "lower", "upper")]
 
     usable = ~np.isnan(row[0])
     transgene = frame["role"].eq("transgene").to_numpy(bool)
     duplex = usable & transgene & frame["cell_source"].eq("reference").fillna(value=False).to_numpy(bool)
     duplex &= frame["reference_copies"].notna().to_numpy() & frame["copies_per_cell"].notna().to_numpy()
-    reference = np.where(duplex, _floats(frame["reference_copies"]), row[0])
+    reference = np.where(duplex, floats(frame["reference_copies"]), row[0])
     frame["reference_copies"] = np.where(transgene, reference, np.nan)
-    copies = [_floats(frame[c]) for c in ("copies", "lower", "upper")]
+    copies = [floats(frame[c]) for c in ("copies", "lower", "upper")]
     low, high = quotient_interval((copies[0], copies[1], copies[2]), (row[0], row[1], row[2]))
     own = [per_genome * x for x in (copies[0] / reference, low, high)]
     for name, ours in zip(("", "_lower", "_upper"), own, strict=True):
         column = "copies_per_cell" + name
-        frame[column] = np.where(duplex, _floats(frame[column]), np.where(transgene, ours, np.nan))
+        frame[column] = np.where(duplex, floats(frame[column]), np.where(transgene, ours, np.nan))
     names = of_plate.map(lambda a: a.reference or "")
     why = np.where(
         names.eq(""),

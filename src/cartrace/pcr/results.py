@@ -14,7 +14,7 @@ from cartrace.intake.results import RESULTS
 from cartrace.pcr.acceptance import acceptance_of, number
 from cartrace.pcr.control_charts import control_charts
 from cartrace.pcr.detection import Detected, ReactionLimits, detect, limits_per_reaction, with_standards
-from cartrace.pcr.normalise import COLUMNS, Normalised, normalise
+from cartrace.pcr.normalise import COLUMNS, Normalised, floats, normalise
 from cartrace.pcr.repeats import repeat_reasons
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.tables import QC, concat, conform, empty, rows
@@ -184,10 +184,6 @@ def _wanted(samples: pd.DataFrame) -> Bools:
     return wanted.to_numpy(bool)
 
 
-def _floats(column: pd.Series) -> Floats:
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
 def _flagged(samples: pd.DataFrame, flag: str) -> Bools:
     return np.array([flag in flags.split(";") for flags in samples["flags"].fillna("")], dtype=bool)
 
@@ -203,8 +199,8 @@ def _judge(
     )
     above = _flagged(samples, "above_standards")
     limits = limits_per_reaction(samples, assays, estimates)
-    limits = with_standards(limits, _floats(ends["lowest"]), _floats(ends["highest"]), above)
-    return limits, detect(_floats(samples["copies"]), _floats(samples["upper"]), limits, above)
+    limits = with_standards(limits, floats(ends["lowest"]), floats(ends["highest"]), above)
+    return limits, detect(floats(samples["copies"]), floats(samples["upper"]), limits, above)
 
 
 def _filled(samples: pd.DataFrame, limits: ReactionLimits, detected: Detected) -> pd.DataFrame:
@@ -225,7 +221,7 @@ def _amount_of_dna(
     out = samples.copy()
     side = np.full(len(out), "", dtype=object)
     findings: list[dict[str, object]] = []
-    mass = _floats(out["dna_ng"])
+    mass = floats(out["dna_ng"])
     wanted = _wanted(out)
     records = out.to_dict("records")
     for plate, assay in assays.items():
@@ -384,7 +380,7 @@ def _results(
     frames = []
     for unit in settings.units:
         factor = made.factors[unit]
-        value = np.where(quantified, _floats(samples[COLUMNS[unit]]), np.nan)
+        value = np.where(quantified, floats(samples[COLUMNS[unit]]), np.nan)
         columns = ["subject_id", "sample_id", "matrix", "infusion", "day", "visit", "analyte", "assay"]
         frame = samples[columns].assign(
             value=value,
@@ -393,8 +389,8 @@ def _results(
             censoring=detected.censoring,
             lower=np.where(quantified, value, _printable(detected.lower * factor)),
             upper=np.where(quantified, value, _printable(detected.upper * factor)),
-            **{n: _printable(_floats(samples[n]) * factor) for n in ("lod", "lloq", "uloq")},
-            sd=_floats(samples["sd"]) * factor,
+            **{n: _printable(floats(samples[n]) * factor) for n in ("lod", "lloq", "uloq")},
+            sd=floats(samples["sd"]) * factor,
             n_replicates=samples["n_used"],
             status=samples["verdict"].map(STATUS),
             flags=samples["flags"],

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, opened
 from tests.unit.report.full_trial import full_trial
 from tests.unit.report.small_trial import trial
 
 from cartrace.config import load
 from cartrace.report.page import render
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-HOSTILE = "<script>alert(1)</script><b>x</b>%{y}"
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="needs Chromium to open the page"),
 ]
-
-
-def opened(path: Path, route: str, profile: Path, width: int = 1200) -> tuple[str, list[str]]:
-    """Open a page and give its document after the scripts ran, and what the console said."""
-    assert BROWSER is not None
-    done = subprocess.run(
-        [
-            BROWSER,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--no-first-run",
-            f"--user-data-dir={profile}",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--enable-logging=stderr",
-            f"--window-size={width},1600",
-            "--virtual-time-budget=8000",
-            "--dump-dom",
-            f"{path.as_uri()}{route}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-        env={**os.environ, "HOME": str(profile)},
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-def figures_drawn(document: str) -> int:
-    return document.count('class="plot js-plotly-plot"')
 
 
 @pytest.fixture(scope="module")
@@ -64,28 +26,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         render(full_trial(hostile=HOSTILE), load({"trial": {"title": "A trial"}})), encoding="utf-8"
     )
     return path
-
-
-@pytest.fixture
-def scripted(report: Path, tmp_path: Path):
-    """Run a few lines on the opened page; they end with a call of ``done(text)``."""
-
-    def run(route: str, lines: str) -> str:
-        html = report.read_text(encoding="utf-8")
-        # Only for the test: the policy of the page refuses any script but its own two.
-        html = re.sub(r"<meta http-equiv=.*?>", "", html, count=1)
-        # The tables of the cohort page are made after its first figure.
-        later = f"setTimeout(() => {{ {lines} }}, 1500);"
-        extra = f"<script>const done = (t) => {{ document.body.dataset.said = t; }};\n{later}</script>"
-        path = tmp_path / "scripted.html"
-        path.write_text(html.replace("</body>", extra + "</body>"), encoding="utf-8")
-        document, console = opened(path, route, tmp_path / "profile")
-        assert console == []
-        said = re.search(r'data-said="([^"]*)"', document)
-        assert said is not None
-        return said[1]
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, opened
 from tests.unit.report.plate_trial import plate_trial
-from tests.unit.report.test_report_browser import BROWSER, HOSTILE, figures_drawn, opened
 
 from cartrace import tables
 from cartrace.config import load
@@ -27,28 +27,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         render(plate_trial(hostile=HOSTILE), load({"trial": {"title": "A trial"}})), encoding="utf-8"
     )
     return path
-
-
-@pytest.fixture
-def scripted(report: Path, tmp_path: Path):
-    """Run a few lines on the opened page; they end with a call of ``done(text)``."""
-
-    def run(route: str, lines: str) -> str:
-        # Only for the test: the policy of the page refuses any script but its own two.
-        html = re.sub(r"<meta http-equiv=.*?>", "", report.read_text(encoding="utf-8"), count=1)
-        extra = (
-            "<script>const done = (t) => { document.body.dataset.said = t; };\n"
-            f"setTimeout(() => {{ {lines} }}, 1500);</script>"
-        )
-        path = tmp_path / "scripted.html"
-        path.write_text(html.replace("</body>", extra + "</body>"), encoding="utf-8")
-        document, console = opened(path, route, tmp_path / "profile")
-        assert console == []
-        said = re.search(r'data-said="([^"]*)"', document)
-        assert said is not None
-        return said[1]
-
-    return run
 
 
 @pytest.mark.parametrize(

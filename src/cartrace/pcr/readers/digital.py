@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cartrace.pcr.plate import Remark, well_name
@@ -137,6 +137,19 @@ def counts(
             table.name_of(*positives),
         )
     return positive, total
+
+
+def read_records(
+    table: TableReader, read: Callable[[TableReader, Row], tuple[dict[str, object], list[Remark]]]
+) -> tuple[list[dict[str, object]], list[Remark]]:
+    """Read every row; return the records, and all that was remarked on them."""
+    records: list[dict[str, object]] = []
+    remarks: list[Remark] = []
+    for row in table.rows:
+        record, told = read(table, row)
+        records.append(record)
+        remarks += told
+    return records, remarks
 
 
 def volume_remarks(records: Iterable[Mapping[str, object]]) -> list[Remark]:

@@ -18,6 +18,7 @@ from cartrace.pcr.readers.digital import (
     find_csv,
     is_well,
     merged_wells,
+    read_records,
     task_of,
     volume_remarks,
     well_of,
@@ -62,12 +63,7 @@ def read(source: Source) -> Plate:
     for names in (("Sample",), ("Positives",), ("Negatives",), ("Target", "Assay")):
         table.require(*names)
     source.check()
-    records: list[dict[str, object]] = []
-    remarks: list[Remark] = []
-    for row in table.rows:
-        record, told = _record(table, row)
-        records.append(record)
-        remarks += told
+    records, remarks = read_records(table, _record)
     return Plate(
         family=NAME,
         method="dpcr",

@@ -18,6 +18,7 @@ from cartrace.pcr.readers.digital import (
     find_csv,
     merged_wells,
     read_csv,
+    read_records,
     task_of,
     volume_remarks,
     well_of,
@@ -84,12 +85,7 @@ def read(source: Source) -> Plate:
     table = _results(source)
     table.require(*_CONCENTRATION)
     source.check()
-    records: list[dict[str, object]] = []
-    remarks: list[Remark] = []
-    for row in table.rows:
-        record, told = _record(table, row)
-        records.append(record)
-        remarks += told
+    records, remarks = read_records(table, _record)
     return Plate(
         family=NAME,
         method="dpcr",
