@@ -44,9 +44,30 @@ ANALYTES: dict[str, Analyte] = {
         Analyte("t_cells", "T cells", "lymphocyte", ("cells/uL",)),
         Analyte("cd4_cells", "CD4+ T cells", "lymphocyte", ("cells/uL",)),
         Analyte("cd8_cells", "CD8+ T cells", "lymphocyte", ("cells/uL",)),
+        Analyte("t_naive_fraction", "Naive share of T cells", "lymphocyte", ("%",), {"%": 100.0}),
+        Analyte(
+            "t_central_memory_fraction", "Central memory share of T cells", "lymphocyte", ("%",), {"%": 100.0}
+        ),
+        Analyte(
+            "t_effector_memory_fraction",
+            "Effector memory share of T cells",
+            "lymphocyte",
+            ("%",),
+            {"%": 100.0},
+        ),
+        Analyte(
+            "t_terminal_fraction",
+            "Terminally differentiated share of T cells",
+            "lymphocyte",
+            ("%",),
+            {"%": 100.0},
+        ),
         Analyte("b_cells", "B cells", "depletion", ("cells/uL", "%", "arbitrary"), {"%": 100.0}),
         Analyte("naive_b_cells", "Naive B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
         Analyte("memory_b_cells", "Memory B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
+        Analyte(
+            "double_negative_b_cells", "IgD- CD27- B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}
+        ),
         Analyte("plasmablasts", "Plasmablasts", "depletion", ("cells/uL", "%"), {"%": 100.0}),
         Analyte("plasma_cells", "Plasma cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
         # No serum holds 200 g/L of IgG, not in myeloma either: it is mg/dL in a column of g/L.

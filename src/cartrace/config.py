@@ -9,7 +9,7 @@ are no matter of science and live in profiles/.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -47,6 +47,13 @@ class Sheets(Section):
     extractions: str | None = Field(
         None,
         description="DNA extractions, for PCR plates: mass of DNA, volumes, white-cell counts; null when none.",
+    )
+    tubes: str | None = Field(
+        None,
+        description="Flow tubes, for FCS files: sample or control, batch, beads, volumes, blood counts; null when none.",
+    )
+    gate_review: str | None = Field(
+        None, description="What a reviewer says of the gates of each flow tube; null when none."
     )
     events: str | None = Field(
         None, description="Events: immunoglobulin doses, drugs, relapses, responses, death; null when none."
@@ -678,7 +685,39 @@ def _rule(
     return Field(AcceptanceRule(lower=lower, upper=upper, consequence=consequence), description=description)
 
 
-class PcrAcceptance(Section):
+class Acceptance(Section):
+    """Acceptance rules of one stage, by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_is_not_named(cls, raw: Any) -> Any:
+        # `r2: {consequence: flag}` says nothing of the limit: without this it would take the limit away.
+        if not isinstance(raw, Mapping):
+            return raw
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            name: {**defaults[name].model_dump(), **rule}
+            if name in defaults and isinstance(rule, Mapping)
+            else rule
+            for name, rule in raw.items()
+        }
+
+    @classmethod
+    def over(cls, base: Self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Return ``base`` with the keys of ``changes`` put over its rules.
+
+        Raises
+        ------
+        ValueError
+            For a key or value that a rule does not allow.
+        """
+        raw = base.model_dump()
+        for name, change in changes.items():
+            raw[name] = {**raw[name], **change}
+        return cls.model_validate(raw)
+
+
+class PcrAcceptance(Acceptance):
     """Acceptance rules of PCR plates. A rule of the curve or of the plate counts for all its samples."""
 
     slope: AcceptanceRule = _rule(
@@ -781,34 +820,6 @@ class PcrAcceptance(Section):
         "Genomic DNA in one reaction, ng. House value: too little can't reach 50 copies/ug.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _keep_what_is_not_named(cls, raw: Any) -> Any:
-        # `r2: {consequence: flag}` says nothing of the limit: without this it would take the limit away.
-        if not isinstance(raw, Mapping):
-            return raw
-        defaults = {name: field.default for name, field in cls.model_fields.items()}
-        return {
-            name: {**defaults[name].model_dump(), **rule}
-            if name in defaults and isinstance(rule, Mapping)
-            else rule
-            for name, rule in raw.items()
-        }
-
-    @classmethod
-    def over(cls, base: PcrAcceptance, changes: Mapping[str, Mapping[str, Any]]) -> PcrAcceptance:
-        """Return ``base`` with the keys of ``changes`` put over its rules.
-
-        Raises
-        ------
-        ValueError
-            For a key or value that a rule does not allow.
-        """
-        raw = base.model_dump()
-        for name, change in changes.items():
-            raw[name] = {**raw[name], **change}
-        return cls.model_validate(raw)
-
 
 class DetectionLimits(Section):
     """Data from which the limits of an assay are estimated."""
@@ -885,6 +896,163 @@ class Pcr(Section):
     )
 
 
+class FlowAcceptance(Acceptance):
+    """Acceptance rules of flow tubes. A rule of the tube counts for all its populations."""
+
+    removed_percent: AcceptanceRule = _rule(
+        None,
+        30.0,
+        "flag",
+        "Events left out because flow rate or signal were unstable, or at the margin of a channel, %. House value.",
+    )
+    events: AcceptanceRule = _rule(
+        10_000, None, "flag", "Events that were gated (after what was left out). House value."
+    )
+    beads: AcceptanceRule = _rule(
+        1_000,
+        None,
+        "flag",
+        "Counting beads acquired; 1,000 give a CV of 3.2 % from counting alone. Source: [recalled, bead makers].",
+    )
+    count_agreement: AcceptanceRule = _rule(
+        0.75,
+        1.33,
+        "flag",
+        "Cells/uL by one way divided by those by the next one. House value: single and dual platform counts differ by "
+        "up to a quarter.",
+    )
+    pre_infusion_car_percent: AcceptanceRule = _rule(
+        None,
+        0.5,
+        "reject",
+        "CAR+ events before the first infusion, % of their parent; above it the CAR gate is no CAR gate, and the CAR "
+        "counts of that panel and batch fall. House value.",
+    )
+    over_compensation: AcceptanceRule = _rule(
+        None,
+        0.05,
+        "flag",
+        "Slope by which a bright channel pulls another one below zero after compensation; a matrix that was applied twice "
+        "gives about the spillover itself. House value.",
+    )
+    under_compensation: AcceptanceRule = _rule(
+        None,
+        0.05,
+        "flag",
+        "Slope by which a bright channel lifts the negative events of another one after compensation; a matrix that was "
+        "not applied gives the spillover itself. House value.",
+    )
+    flowjo_difference_percent: AcceptanceRule = _rule(
+        None,
+        0.5,
+        "flag",
+        "Difference of a gate's count from FlowJo's own count in the workspace, % of it, beyond one event. FlowJo bins "
+        "polygons; 0.2 % was seen (FlowKit issues 113, 173, 194).",
+    )
+
+
+class FlowQuality(Section):
+    """Acquisition over time."""
+
+    events_per_bin: int = Field(
+        500, ge=50, description="Events of one time bin, from which rate and medians are taken. House value."
+    )
+    rate_mads: float = Field(
+        6.0,
+        gt=0,
+        description="Flow rate of a bin away from the median rate, in median absolute deviations, that is unstable. "
+        "PeacoQC's default for signals is 6 (Emmaneel 2022, Cytometry A 101:325).",
+    )
+    signal_mads: float = Field(
+        6.0,
+        gt=0,
+        description="The same for the median signal of a channel. PeacoQC's default (Emmaneel 2022).",
+    )
+    min_rate_change: float = Field(
+        0.5,
+        gt=0,
+        description="A change of the rate below this share of the median is none, however steady the tube. House value.",
+    )
+    min_signal_shift: float = Field(
+        0.25,
+        gt=0,
+        description="A shift of a bin's median below this share of the channel's own interquartile range is none. House "
+        "value.",
+    )
+
+
+class FlowLimits(Section):
+    """Limits of detection and quantification from events."""
+
+    min_events_lod: int = Field(
+        20,
+        ge=1,
+        description="Fewest events of a detected population. Source: [recalled, ICCS/EuroFlow: 20-30].",
+    )
+    min_events_lloq: int = Field(
+        50,
+        ge=1,
+        description="Fewest events of a quantified population; counting alone then has a CV of 14 %. Source: [recalled, "
+        "ICCS/EuroFlow: 50].",
+    )
+    blank_probability: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Probability that a tube without such cells stays at or below the limit of blank, and that one at the "
+        "LOD lies above it. Source: CLSI EP17.",
+    )
+
+
+class Flow(Section):
+    """Flow cytometry tubes."""
+
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of all intervals of the flow stage.")
+    control_tail_percent: float = Field(
+        0.1,
+        gt=0,
+        lt=50,
+        description="Share of the control (FMO, isotype, pre-infusion) above a threshold that is set from it, %. House "
+        "value; laboratories use 0.1 to 1.",
+    )
+    min_tail_events: int = Field(
+        2,
+        ge=1,
+        description="Events of the control that have to lie above the threshold; fewer, and the control is too small for "
+        "that share. House value.",
+    )
+    min_gate_events: int = Field(
+        200,
+        ge=20,
+        description="Fewest events in which a threshold or an automatic gate is looked for. House value.",
+    )
+    slope_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="slope: the negative peak has run out where its slope is this share of the steepest. flowDensity's "
+        "default for slope tracking (Malek 2015, Bioinformatics 31:606).",
+    )
+    absolute_from: tuple[Literal["beads", "volume", "blood_count"], ...] = Field(
+        ("beads", "volume", "blood_count"),
+        min_length=1,
+        description="How cells/uL are computed, best first; the first that a tube allows goes into measurements, and every "
+        "further one is compared with it.",
+    )
+    subtract_background: bool = Field(
+        False,
+        description="Take the events expected from the background off the count. Never below 0; the limit of blank always "
+        "counts for detection.",
+    )
+    review: Literal["optional", "required"] = Field(
+        "optional",
+        description="required: CAR counts of a tube whose gates nobody has accepted in the review sheet are flagged.",
+    )
+    quality: FlowQuality = Field(default_factory=FlowQuality)
+    limits: FlowLimits = Field(default_factory=FlowLimits)
+    acceptance: FlowAcceptance = Field(default_factory=FlowAcceptance)
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -914,6 +1082,7 @@ class Config(Section):
     privacy: Privacy = Field(default_factory=Privacy)
     plausibility: Plausibility = Field(default_factory=Plausibility)
     pcr: Pcr = Field(default_factory=Pcr)
+    flow: Flow = Field(default_factory=Flow)
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)

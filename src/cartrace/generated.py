@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from cartrace import metrics, tables
 from cartrace.config import Config
+from cartrace.flow import tables as flow_tables
 from cartrace.pcr import assay
 from cartrace.pcr import tables as pcr_tables
 from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
@@ -134,7 +135,7 @@ def tables_page() -> str:
         "Parquet, checked on writing and on reading (`cartrace.tables`). A text column is never a number,"
         " and an empty cell is never 0.\n",
     ]
-    for table in [*tables.TABLES.values(), *pcr_tables.TABLES.values()]:
+    for table in [*tables.TABLES.values(), *pcr_tables.TABLES.values(), *flow_tables.TABLES.values()]:
         lines += [f"## {table.name}\n", table.description + "\n"]
         if table.key:
             lines.append("A row is identified by " + ", ".join(f"`{k}`" for k in table.key) + ".\n")

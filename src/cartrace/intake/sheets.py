@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cartrace.config import Config
     from cartrace.intake.extractions import Extraction
 
-READERS = ("laboratory_table", "pcr_plate")
+READERS = ("laboratory_table", "pcr_plate", "fcs_tube")
 MAX_SHEET_BYTES = 50_000_000
 MAX_AGE = 120.0
 MAX_WEIGHT_KG = 400.0
@@ -203,6 +203,29 @@ SPECS: dict[str, _Spec] = {
     "extractions": _Spec(
         ("sample", "dna_ng_per_ul", "elution_volume_ul", "blood_volume_ul", "white_cells_per_ul"),
         ("sample",),
+    ),
+    "tubes": _Spec(
+        (
+            "file_id",
+            "kind",
+            "sample_id",
+            "marker",
+            "batch",
+            "data_set",
+            "beads_per_ul",
+            "bead_volume_ul",
+            "sample_volume_ul",
+            "dilution",
+            "acquired_volume_ul",
+            "lymphocytes_per_ul",
+            "white_cells_per_ul",
+            "unreadable",
+        ),
+        ("file_id", "kind"),
+    ),
+    "gate_review": _Spec(
+        ("file_id", "verdict", "gates_sha256", "remark"),
+        ("file_id", "verdict", "gates_sha256"),
     ),
     "events": _Spec(
         (

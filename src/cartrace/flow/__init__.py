@@ -1,0 +1,1 @@
+"""Flow cytometry: FCS files, compensation, gates, counts, absolute counts, limits of detection."""
