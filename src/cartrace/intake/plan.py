@@ -24,6 +24,7 @@ from cartrace.files import write_whole
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
+from cartrace.intake.tubes import GateReview, Tube
 from cartrace.pcr.assay import Assay, read_assay
 from cartrace.pcr.vocabulary import AMPLITUDE_FILE
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
@@ -57,7 +58,17 @@ class FilePlan:
     curves: tuple[str, ...] = ()
     """Stored standard curves that the plate's assay names, in order."""
     extra_sha256: str = ""
-    """Digest of plate map, amplitudes and curves; empty where there are none."""
+    """Digest of plate map, amplitudes, curves, gate file, compensation and controls; empty without them."""
+    gate_file: str = ""
+    """Drawn gates of the tube's panel: Gating-ML or a FlowJo workspace."""
+    compensation: str = ""
+    """Spillover matrix (csv) of the tube's panel."""
+    controls: tuple[str, ...] = ()
+    """Files that are controls of a flow tube, in order: file_id, all of them in the plan."""
+    tube: str = ""
+    """What gating needs of the tubes sheet, as JSON: ``kind``, ``marker``, ``data_set``, ``unreadable``
+    (pairs of marker and reason) and ``controls`` (``file_id``, ``kind``, ``marker``, ``data_set``); the
+    kind of a control may be pre_infusion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +89,14 @@ class Plan:
     config: configuration.Config
     files: dict[str, FilePlan]
     sheet_paths: dict[str, str]
-    """The sheets that ``check_sheets`` reads; not that of extractions."""
+    """The sheets that ``check_sheets`` reads; not those of extractions, tubes and gate reviews."""
     sheets_digest: str
     stats: dict[str, tuple[int, int, str]]
     """Size, modification time (ns) and SHA-256 of each file that was hashed."""
     extractions_digest: str
     limits: dict[str, LimitPlan]
+    tubes_digest: str
+    """Digest of the content of the tubes and the gate review sheet."""
 
     @property
     def tables(self) -> dict[str, FilePlan]:
@@ -94,6 +107,11 @@ class Plan:
     def plates(self) -> dict[str, FilePlan]:
         """The PCR plates, in the order of the files sheet."""
         return {i: f for i, f in self.files.items() if f.reader == "pcr_plate"}
+
+    @property
+    def tubes(self) -> dict[str, FilePlan]:
+        """The flow tubes, samples and controls, in the order of the files sheet."""
+        return {i: f for i, f in self.files.items() if f.reader == "fcs_tube"}
 
     @property
     def subjects_from_tables(self) -> bool:
@@ -193,7 +211,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         )
     limits = _limits(folder, config, config_file, hashes, problems)
     raise_if_any(problems)
-    named = config.sheets.model_dump(exclude={"extractions"})
+    named = config.sheets.model_dump(exclude={"extractions", "tubes", "gate_review"})
     return Plan(
         config,
         files,
@@ -202,6 +220,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         hashes.stats,
         _digest(sorted((asdict(e) for e in sheets.extractions), key=repr)),
         limits,
+        _tubes_digest(sheets),
     )
 
 
@@ -467,6 +486,16 @@ def _sheets_digest(sheets: Sheets) -> str:
             sorted((asdict(e) for e in sheets.events), key=repr),
         ]
     )
+
+
+def _tubes_digest(sheets: Sheets) -> str:
+    """Digest of the content; the order of rows and columns does not count."""
+
+    def rows(items: Iterable[Tube] | Iterable[GateReview]) -> list[dict[str, Any]]:
+        named = [asdict(item) for item in items]
+        return sorted(({k: v for k, v in r.items() if k != "row"} for r in named), key=repr)
+
+    return _digest([rows(sheets.tubes), rows(sheets.reviews)])
 
 
 def _clock_digest(sheets: Sheets, subjects: tuple[str, ...]) -> str:

@@ -27,6 +27,7 @@ from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 if TYPE_CHECKING:
     from cartrace.config import Config
     from cartrace.intake.extractions import Extraction
+    from cartrace.intake.tubes import GateReview, Tube
 
 READERS = ("laboratory_table", "pcr_plate", "fcs_tube")
 MAX_SHEET_BYTES = 50_000_000
@@ -157,6 +158,8 @@ class Sheets:
     events: tuple[Event, ...] = ()
     first_dates: dict[str, date] = field(default_factory=dict, repr=False)
     extractions: tuple[Extraction, ...] = ()
+    tubes: tuple[Tube, ...] = ()
+    reviews: tuple[GateReview, ...] = ()
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
         """``(infusion, study_day)`` of each subject, in order."""
