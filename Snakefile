@@ -32,6 +32,7 @@ rule all:
 
 # In the order in which they run.
 include: "workflow/rules/pcr.smk"
+include: "workflow/rules/flow.smk"
 include: "workflow/rules/intake.smk"
 include: "workflow/rules/kinetics.smk"
 include: "workflow/rules/depletion.smk"
