@@ -178,7 +178,8 @@ PLOTS = Table(
         Column(
             "outline",
             "text",
-            "JSON: outlines on the drawn scale, [[[x, y], ...], ...]; null: open to that side.",
+            "JSON: outlines on the drawn scale, [[[x, y], ...], ...]; null: open to that side, of a rectangle that begins at "
+            "its lower left corner and goes right first, or of a histogram's interval [[low, null], [high, null]].",
         ),
         Column("x_ticks", "text", "JSON: [[place on the drawn scale, label], ...].", required=True),
         Column("y_ticks", "text", "JSON: the same for y."),
