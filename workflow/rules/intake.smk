@@ -14,7 +14,7 @@ their hash is a param, so that a touched file does nothing and a changed file
 with an old date is noticed.
 """
 
-# Where results come from: laboratory tables, one by one, and all PCR plates together.
+# Where results come from: laboratory tables, one by one, all PCR plates together, all flow tubes together.
 RESULTS = collect(
     "<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.tables
 )
@@ -24,6 +24,9 @@ FINDINGS = collect(
 if PLAN.plates:
     RESULTS.append("<results>/pcr/results.parquet")
     FINDINGS.append("<results>/pcr/qc.parquet")
+if PLAN.tubes:
+    RESULTS.append("<results>/flow/results.parquet")
+    FINDINGS.append("<results>/flow/qc.parquet")
 
 
 rule check_sheets:
