@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cartrace.config import Flow
-    from cartrace.flow.engine import Path, Strategy, TubeValues
-    from cartrace.flow.fcs import FcsData
+    from cartrace.flow.engine import Bools, Path, Strategy, TubeValues
+    from cartrace.flow.fcs import FcsData, Spillover
     from cartrace.flow.panel import Panel
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class StainedTube:
     data: FcsData
     values: TubeValues
     markers: Mapping[str, int]
+    """Marker -> index of its channel."""
+    spillover: Spillover | None
+    """The matrix behind ``values``; None: not compensated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,28 @@ class OwnGates:
     """Path -> why the gate (or one above it) could not be set."""
 
 
-def own_gates(panel: Panel, tube: StainedTube, controls: Sequence[StainedTube], settings: Flow) -> OwnGates:
+def own_gates(
+    panel: Panel,
+    tube: StainedTube,
+    controls: Sequence[StainedTube],
+    settings: Flow,
+    unreadable: Mapping[str, str] = NOTHING,
+) -> OwnGates:
     """Set the gates of ``tube``, one below the other.
 
     A control is gated with the gates of the tube itself, so that both are asked about the same
     population. No threshold is set from fewer events than the settings ask.
+
+    Parameters
+    ----------
+    unreadable
+        Marker -> why its staining can't be read; no gate that uses it is set.
     """
+    raise NotImplementedError
+
+
+def staining_faults(
+    panel: Panel, tube: StainedTube, gates: OwnGates, memberships: Mapping[Path, Bools], settings: Flow
+) -> Mapping[str, str]:
+    """Return marker -> reason for each staining check of the panel that the gated tube fails."""
     raise NotImplementedError
