@@ -15,7 +15,10 @@ from pydantic import BaseModel
 
 from cartrace import metrics, tables
 from cartrace.config import Config
+from cartrace.flow import panel
 from cartrace.flow import tables as flow_tables
+from cartrace.flow.acceptance import QUANTITIES
+from cartrace.flow.vocabulary import FLAGS
 from cartrace.pcr import assay
 from cartrace.pcr import tables as pcr_tables
 from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
@@ -37,6 +40,7 @@ def files() -> dict[str, str]:
         "docs/tables.md": tables_page(),
         "docs/metrics.md": metrics_page(),
         "docs/pcr_assay.md": assay_page(),
+        "docs/flow_panel.md": panel_page(),
     }
 
 
@@ -170,12 +174,7 @@ def assay_page() -> str:
         ("controls.NAME.", assay.Control),
         ("read.", assay.Reading),
     ):
-        for name, field in model.model_fields.items():
-            if not field.description:
-                continue  # a part with keys of its own
-            required = field.is_required()
-            default = None if required else field.get_default(call_default_factory=True, validated_data={})
-            lines.append(_row(prefix + name, field, "required" if required else json.dumps(_plain(default))))
+        lines += _keys(prefix, model)
     lines += [
         "\n## Flags\n",
         "A flag in `pcr_wells`, `pcr_curves` and `pcr_samples` is a broken acceptance rule, whose limits and consequence"
@@ -201,6 +200,51 @@ def assay_page() -> str:
             f"| {_cell('; '.join(t for t in (volume.source, volume.reason) if t))} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def panel_page() -> str:
+    """Return docs/flow_panel.md: keys of the panel file, flags."""
+    lines = [
+        _NOTE,
+        "# Panel files: reference\n",
+        "How a panel file is used: [flow.md](flow.md). NAME stands for a name of your own.\n",
+        "## Keys\n",
+        "| key | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for prefix, model in (
+        ("", panel.Panel),
+        ("markers.NAME.", panel.Marker),
+        ("compensation.", panel.Compensation),
+        ("transform.", panel.Transform),
+        ("thresholds.NAME.", panel.Threshold),
+        ("gates.NAME.", panel.Gate),
+        ("drawn.", panel.Drawn),
+        ("populations.NAME.", panel.Population),
+        ("beads.", panel.Beads),
+        ("staining[].", panel.StainingCheck),
+    ):
+        lines += _keys(prefix, model)
+    lines += [
+        "\n## Flags\n",
+        "A flag in `flow_tubes` and `flow_populations` is a broken acceptance rule, whose limits and consequence are"
+        " `flow.acceptance` in [config.md](config.md), or one of these.\n",
+        "| flag | meaning |",
+        "| --- | --- |",
+        *(f"| `{name}` | {_cell(quantity)} |" for name, quantity in QUANTITIES.items()),
+        *(f"| `{name}` | {_cell(meaning)} |" for name, meaning in FLAGS.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    """Yield a row of a reference table for each key that is described."""
+    for name, field in model.model_fields.items():
+        if not field.description:
+            continue  # a part with keys of its own
+        required = field.is_required()
+        default = None if required else field.get_default(call_default_factory=True, validated_data={})
+        yield _row(prefix + name, field, "required" if required else json.dumps(_plain(default)))
 
 
 def metrics_page() -> str:
