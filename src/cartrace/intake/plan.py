@@ -15,20 +15,24 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cartrace import config as configuration
 from cartrace.files import write_whole
+from cartrace.flow.panel import Drawn, Panel, read_panel
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
-from cartrace.intake.tubes import GateReview, Tube
+from cartrace.intake.tube_controls import before_infusion, controls_of, tube_faults, tube_json
 from cartrace.pcr.assay import Assay, read_assay
 from cartrace.pcr.vocabulary import AMPLITUDE_FILE
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
 from cartrace.provenance import sha256_of
+
+if TYPE_CHECKING:
+    from cartrace.intake.tubes import GateReview, Tube
 
 RESULTS = "results"
 MANIFEST = f"{RESULTS}/intake/manifest.json"
@@ -162,23 +166,25 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     problems += more
     hashes = _Hashes(folder)
     files: dict[str, FilePlan] = {}
-    mappings: dict[tuple[bool, str], TableMapping | _AssayPlan | None] = {}
-    paths: dict[tuple[Path, str], LaboratoryFile] = {}
-    contents: dict[tuple[str, str], LaboratoryFile] = {}
+    mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | None] = {}
+    data_sets = {tube.file_id: tube.data_set or 1 for tube in sheets.tubes}
+    paths: dict[tuple[Path, str, int], LaboratoryFile] = {}
+    contents: dict[tuple[str, str, int], LaboratoryFile] = {}
     for item in sheets.files:
         tell = _teller(problems, config.sheets.files, "path", item.row)
         path = _data_path(item.path, folder, config, tell)
-        plate = item.reader == "pcr_plate"
-        if item.mapping and (plate, item.mapping) not in mappings:
-            read = _assay if plate else _mapping
-            mappings[plate, item.mapping] = read(item, folder, config, problems)
-        mapping = mappings.get((plate, item.mapping))
+        if item.mapping and (item.reader, item.mapping) not in mappings:
+            read = _MAPPINGS.get(item.reader, _mapping)
+            mappings[item.reader, item.mapping] = read(item, folder, config, problems)
+        mapping = mappings.get((item.reader, item.mapping))
         plate_map = _plate_map(item, folder, config, problems)
         amplitudes = _amplitudes(item, folder, config, problems)
         if path is None:
             continue
-        # One workbook may hold several tables: each mapping reads its own sheet.
-        real = (path.resolve(), item.mapping)
+        # One workbook may hold several tables: each mapping reads its own sheet. One FCS file may hold
+        # several data sets.
+        part = (item.mapping, data_sets.get(item.file_id, 1))
+        real = (path.resolve(), *part)
         if real in paths:
             tell("the file again", f"each file once for a mapping; it is also {paths[real].file_id}")
             continue
@@ -187,7 +193,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         sha256 = hashes.sha256(relative, tell)
         if sha256 is None:
             continue
-        content = (sha256, item.mapping)
+        content = (sha256, *part)
         if content in contents:
             tell(
                 f"the same content as {quote(contents[content].file_id)}",
@@ -196,7 +202,10 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         contents.setdefault(content, item)
         dated = isinstance(mapping, TableMapping) and mapping.uses_clock
         curves = mapping.curves if isinstance(mapping, _AssayPlan) else ()
-        extra = [*([plate_map] if plate_map else []), *amplitudes, *curves]
+        gate_file, compensation = (
+            (mapping.gate_file, mapping.compensation) if isinstance(mapping, _PanelPlan) else ("", "")
+        )
+        extra = [*filter(None, (plate_map, gate_file, compensation)), *amplitudes, *curves]
         files[item.file_id] = FilePlan(
             item.file_id,
             relative,
@@ -208,7 +217,11 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
             amplitudes,
             curves,
             _digest((name, hashes.sha256(name, tell)) for name in extra) if extra else "",
+            gate_file,
+            compensation,
         )
+    panels = {name: plan.panel for (_, name), plan in mappings.items() if isinstance(plan, _PanelPlan)}
+    files |= _flow_tubes(files, panels, sheets, config, problems)
     limits = _limits(folder, config, config_file, hashes, problems)
     raise_if_any(problems)
     named = config.sheets.model_dump(exclude={"extractions", "tubes", "gate_review"})
@@ -332,6 +345,81 @@ def _assay(
             found = f"{quote(name)}, which pcr.detection_limits gives for {quote(estimates[name].target)}"
             in_limits(found, f"limits of the target {quote(key)}")
     return _AssayPlan(assay, tuple(sorted(set(curves))))
+
+
+@dataclass(frozen=True, slots=True)
+class _PanelPlan:
+    panel: Panel
+    gate_file: str
+    compensation: str
+
+
+def _panel(
+    item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
+) -> _PanelPlan | None:
+    """Read the panel file, and find the gates and the matrix that it names."""
+    tell = _teller(problems, config.sheets.files, "mapping", item.row)
+    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    if path is None:
+        return None
+    try:
+        panel = read_panel(path, item.mapping)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+
+    def found(column: str, text: str) -> str:
+        in_panel = _teller(problems, item.mapping, column)
+        _undated(text, config, in_panel)
+        if Path(os.path.normpath(text)).parts[:1] == (RESULTS,):
+            in_panel(f"{quote(text)}, which the workflow writes", "a copy of it outside results/")
+        elif text and _path_in(folder, text, "the trial folder", in_panel):
+            return text
+        return ""
+
+    drawn = panel.drawn or Drawn.model_construct()
+    gates = found("drawn.gating_ml" if drawn.gating_ml else "drawn.flowjo", drawn.file)
+    return _PanelPlan(panel, gates, found("compensation.file", panel.compensation.file))
+
+
+_MAPPINGS: dict[str, Callable[..., TableMapping | _AssayPlan | _PanelPlan | None]] = {
+    "laboratory_table": _mapping,
+    "pcr_plate": _assay,
+    "fcs_tube": _panel,
+}
+
+
+def _flow_tubes(
+    files: Mapping[str, FilePlan],
+    panels: Mapping[str, Panel],
+    sheets: Sheets,
+    config: configuration.Config,
+    problems: list[Problem],
+) -> dict[str, FilePlan]:
+    """Return the flow tubes with their controls and what gating needs of the tubes sheet."""
+    panel_of = {f.file_id: f.mapping for f in sheets.files if f.reader == "fcs_tube"}
+    by_panel: dict[str, list[Tube]] = {name: [] for name in panels}
+    for tube in sheets.tubes:
+        by_panel.get(panel_of.get(tube.file_id, ""), []).append(tube)
+    samples = {s.sample_id: s for s in sheets.samples}
+    early = before_infusion(sheets.samples, config.kinetics.post_infusion_visits)
+    plans = {}
+    for mapping, tubes in by_panel.items():
+        for tube in tubes:
+            controls = controls_of(tube, tubes, samples, early)
+            faults = tube_faults(tube, controls, panels[mapping], mapping, early)
+            problems.extend(replace(fault, file=str(config.sheets.tubes)) for fault in faults)
+            if tube.file_id not in files:
+                continue  # its file has told why
+            plan = files[tube.file_id]
+            beside = [(f.path, f.sha256) for _, c in controls if (f := files.get(c.file_id))]
+            plans[tube.file_id] = replace(
+                plan,
+                controls=tuple(c.file_id for _, c in controls),
+                tube=tube_json(tube, controls),
+                extra_sha256=_digest([plan.extra_sha256, *beside]) if beside else plan.extra_sha256,
+            )
+    return plans
 
 
 def _limits(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
     from cartrace.intake.extractions import Extraction
     from cartrace.intake.tubes import GateReview, Tube
 
-READERS = ("laboratory_table", "pcr_plate", "fcs_tube")
+READERS = {
+    "laboratory_table": "mapping file of this table",
+    "pcr_plate": "assay file of this plate",
+    "fcs_tube": "panel file of this tube",
+}
+"""Reader -> what its mapping is."""
 MAX_SHEET_BYTES = 50_000_000
 MAX_AGE = 120.0
 MAX_WEIGHT_KG = 400.0
@@ -355,6 +361,12 @@ def look_alike(text: str) -> str:
     return "-".join(p.lstrip("0") or "0" if p.isdigit() else p for p in parts)
 
 
+def nearest(value: str, names: Iterable[str]) -> str:
+    """Return the id that differs from ``value`` by form only, else the most similar one, else nothing."""
+    known = list(names)
+    return next((n for n in known if look_alike(n) == look_alike(value)), did_you_mean(value, known))
+
+
 def _read_rows(folder: Path, file: str, kind: str, problems: list[Problem]) -> list[_Row]:
     spec = SPECS[kind]
     path = folder / file
@@ -476,13 +488,7 @@ def _known(row: _Row, column: str, value: str, known: Iterable[str], where: str)
     names = list(known)
     if not value or value in names:
         return bool(value)
-    alike = [n for n in names if look_alike(n) == look_alike(value)]
-    row.problem(
-        column,
-        f"unknown {quote(value)}",
-        f"one of {where}",
-        alike[0] if alike else did_you_mean(value, names),
-    )
+    row.problem(column, f"unknown {quote(value)}", f"one of {where}", nearest(value, names))
     return False
 
 
@@ -503,8 +509,9 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     list of Problem
         Every problem found; the sheets count only when there is none.
     """
-    # It reads its sheet with the means of this module.
+    # They read their sheets with the means of this module.
     from cartrace.intake.extractions import read_extractions
+    from cartrace.intake.tubes import check_tubes, read_gate_review, read_tubes
 
     problems: list[Problem] = []
     names = config.sheets
@@ -541,7 +548,13 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     files = _files(file_rows, known_subjects if names.subjects else None)
     events = _events(event_rows, known_subjects if names.subjects else None, first_dates)
     extractions = read_extractions(folder, names.extractions, problems) if names.extractions else ()
-    return Sheets(subjects, products, infusions, samples, files, events, first_dates, extractions), problems
+    tubes = read_tubes(folder, names.tubes, problems) if names.tubes else ()
+    reviews = read_gate_review(folder, names.gate_review, problems) if names.gate_review else ()
+    sheets = Sheets(
+        subjects, products, infusions, samples, files, events, first_dates, extractions, tubes, reviews
+    )
+    check_tubes(sheets, {r.text("sample_id") for r in sample_rows}, names, problems)
+    return sheets, problems
 
 
 def _products(rows: list[_Row]) -> tuple[Product, ...]:
@@ -767,12 +780,12 @@ def _files(rows: list[_Row], known_subjects: set[str] | None) -> tuple[Laborator
         reader = row.required("reader")
         if reader and reader not in READERS:
             row.problem("reader", quote(reader), ", ".join(READERS), did_you_mean(reader, READERS))
-        mapping = row.text("mapping")
+        # Two ways to write one path are one mapping: else its files would count twice.
+        mapping = os.path.normpath(row.text("mapping")) if row.text("mapping") else ""
         if reader in READERS and not mapping:
-            kind = "assay file of this plate" if reader == "pcr_plate" else "mapping file of this table"
-            row.problem("mapping", "nothing", f"the {kind}")
+            row.problem("mapping", "nothing", f"the {READERS[reader]}")
         for column in ("plate_map", "amplitudes"):
-            if reader == "laboratory_table" and row.text(column):
+            if reader in READERS and reader != "pcr_plate" and row.text(column):
                 row.problem(column, quote(row.text(column)), "nothing; it belongs to the reader pcr_plate")
         named = tuple(s.strip() for s in row.text("subjects").split(",") if s.strip())
         if known_subjects is not None:
