@@ -178,8 +178,8 @@ PLOTS = Table(
         Column(
             "outline",
             "text",
-            "JSON: outlines on the drawn scale, [[[x, y], ...], ...]; null: open to that side, of a rectangle that begins at "
-            "its lower left corner and goes right first, or of a histogram's interval [[low, null], [high, null]].",
+            "JSON: outlines on the drawn scale, [[[x, y], ...], ...]; of a histogram [[[low, 0], [high, 0]]], null where "
+            "it is open.",
         ),
         Column("x_ticks", "text", "JSON: [[place on the drawn scale, label], ...].", required=True),
         Column("y_ticks", "text", "JSON: the same for y."),
