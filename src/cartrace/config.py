@@ -8,15 +8,35 @@ are no matter of science and live in profiles/.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cartrace.analytes import ANALYTES, DEPLETION
 from cartrace.problems import Problem, did_you_mean, raise_if_any
 from cartrace.validation import problem_of
 from cartrace.vocabulary import EVENT_KINDS
+
+
+def _compiles(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    return value
+
+
+_Regex = Annotated[str, AfterValidator(_compiles)]
 
 
 class Section(BaseModel):
@@ -265,7 +285,7 @@ class Kinetics(Section):
     half_life: HalfLife = Field(default_factory=HalfLife)
     persistence: Persistence = Field(default_factory=Persistence)
     stein: Stein = Field(default_factory=Stein)
-    post_infusion_visits: str = Field(
+    post_infusion_visits: _Regex = Field(
         r"(?i)\bpost\b",
         description="Regular expression: a day-0 sample whose visit matches was taken after the infusion; "
         "every other day-0 sample is a baseline.",
@@ -507,7 +527,7 @@ class Antibody(Section):
     )
     half_life: AntibodyHalfLife = Field(default_factory=AntibodyHalfLife)
     population: AntibodyPopulation = Field(default_factory=AntibodyPopulation)
-    post_infusion_visits: str = Field(
+    post_infusion_visits: _Regex = Field(
         r"(?i)\bpost\b",
         description="Regular expression: a day-0 sample whose visit matches was taken after the infusion; "
         "every other day-0 sample is a baseline.",
