@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartrace import config as configuration
 from cartrace.files import write_whole
-from cartrace.flow.panel import Drawn, Panel, read_panel
+from cartrace.flow.panel import Panel, read_panel
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
@@ -377,8 +377,9 @@ def _panel(
             return text
         return ""
 
-    drawn = panel.drawn or Drawn.model_construct()
-    gates = found("drawn.gating_ml" if drawn.gating_ml else "drawn.flowjo", drawn.file)
+    gates = ""
+    if panel.drawn:
+        gates = found("drawn.gating_ml" if panel.drawn.gating_ml else "drawn.flowjo", panel.drawn.file)
     return _PanelPlan(panel, gates, found("compensation.file", panel.compensation.file))
 
 
