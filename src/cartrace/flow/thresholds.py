@@ -1,0 +1,220 @@
+"""Thresholds between negative and positive events: from a control, at the valley, by the slope.
+
+All functions take the values of one marker on the drawn scale. They return a number only where the
+data hold one: the middle of a single peak is no threshold.
+
+Valley and slope look at a kernel density on a grid. Its bandwidth is the normal reference rule for
+the *first derivative* of a density, since peaks, valleys and slopes are features of that
+derivative: h = (4/5)^(1/7) s n^(-1/7) (Chacón, Duong and Wand 2011, Statistica Sinica 21:807
+[recalled]). The spread s is that of the main peak alone: the shortest interval that holds a quarter of
+the events, over 0.637, which is the standard deviation for normal values. A standard deviation of
+all events would smear two peaks into one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+Floats = NDArray[np.float64]
+
+GRID = 2048
+"""Steps of the grid."""
+OUTLIERS = 0.0005
+"""Share of the events at each end that does not decide how far the grid reaches."""
+BEYOND = 0.25
+"""How far the grid goes beyond the rest, as a share of its span. What lies outside is left out."""
+QUARTER_WIDTH = 0.6373
+"""Width of the shortest interval that holds a quarter of a normal distribution, in standard deviations."""
+
+PEAK_SHARE = 0.005
+"""Least share of the events that makes a peak. House value: below it a bump is as often an artefact as a population."""
+VALLEY_DEPTH = 0.75
+"""A valley is no higher than this share of the lower of its two peaks. House value."""
+VALLEY_SIGMAS = 4.0
+"""A valley is deeper than chance by so many standard errors of the density. House value."""
+VALLEY_FLOOR = 0.05
+"""The threshold is the middle of the stretch about the lowest point that is no more than this share of the way up to
+the lower peak: in a wide empty gap the lowest point itself is chance. House value."""
+SLOPE_HEIGHT = 0.3
+"""The negative peak has run out only below this share of its height. flowDensity's ``magnitude``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A threshold, or why there is none."""
+
+    value: float | None
+    n_events: int
+    """Events that it was looked for in."""
+    reason: str = ""
+    """Why there is none; or a remark on the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """Smoothed number of events on a grid."""
+
+    x: Floats
+    """(GRID,) middles of the steps."""
+    events: Floats
+    """(GRID,) smoothed events in each step."""
+    bandwidth: float
+    n_events: int
+
+    @property
+    def step(self) -> float:
+        """Width of a step."""
+        return float(self.x[1] - self.x[0])
+
+
+def from_control(values: Floats, tail_percent: float, min_tail_events: int = 1) -> Estimate:
+    """Return the threshold above which ``tail_percent`` of a control lies.
+
+    An event is positive at or above the threshold. Of n events at most floor(n tail / 100) are; the threshold
+    is half way between the lowest of them and the next one below, so that equal values stay on one side.
+
+    Parameters
+    ----------
+    values : (n,)
+        The control's events on the drawn scale.
+    tail_percent
+        Share of the control above the threshold, %.
+    min_tail_events
+        Fewest events above it; with fewer the control is too small for that share.
+    """
+    finite = values[np.isfinite(values)]
+    n = len(finite)
+    tail = math.floor(n * tail_percent / 100 + 1e-9)
+    if tail < max(min_tail_events, 1):
+        needed = math.ceil(max(min_tail_events, 1) * 100 / tail_percent - 1e-9)
+        return Estimate(
+            None, n, f"{n} events in the control; {tail_percent:g} % above it takes {needed} or more"
+        )
+    highest = np.sort(np.partition(finite, n - tail - 1)[n - tail - 1 :])
+    below = highest[0]
+    above = highest[highest > below]
+    if len(above) < min_tail_events:
+        return Estimate(None, n, "too many events of the control have one and the same high value")
+    middle = below + (above[0] - below) / 2
+    return Estimate(float(middle if middle > below else above[0]), n)
+
+
+def valley(values: Floats) -> Estimate:
+    """Return the lowest density between the negative peak and the positive one.
+
+    The negative peak is the lowest one on the scale, the positive one the highest (by events) above it.
+    A peak holds at least :data:`PEAK_SHARE` of the events, and the density between two peaks falls to
+    :data:`VALLEY_DEPTH` of the lower one by more than chance; with one peak there is no valley.
+    """
+    density = density_of(values)
+    if isinstance(density, str):
+        return Estimate(None, int(np.isfinite(values).sum()), density)
+    peaks = peaks_of(density)
+    if len(peaks) < 2:
+        return Estimate(None, density.n_events, "one peak, so no valley between negative and positive")
+    y = density.events
+    positive = max(peaks[1:], key=lambda p: float(y[p]))
+    low = peaks[0]
+    lowest = low + int(np.argmin(y[low : positive + 1]))
+    floor = y[lowest] + VALLEY_FLOOR * (min(y[low], y[positive]) - y[lowest])
+    left, right = lowest, lowest
+    while y[left - 1] <= floor:
+        left -= 1
+    while y[right + 1] <= floor:
+        right += 1
+    remark = f"{len(peaks)} peaks; the valley below the largest positive one" if len(peaks) > 2 else ""
+    return Estimate(float((density.x[left] + density.x[right]) / 2), density.n_events, remark)
+
+
+def slope(values: Floats, slope_fraction: float) -> Estimate:
+    """Return where the right side of the negative peak has run out.
+
+    That is the first place right of the steepest fall where the density falls by less than
+    ``slope_fraction`` of the steepest, and is lower than :data:`SLOPE_HEIGHT` of the peak.
+
+    It is trackSlope of flowDensity (Malek 2015, Bioinformatics 31:606) with upper = TRUE, and differs from
+    it in four ways: the negative peak is the lowest peak on the scale, not the last one; only its own side up to the
+    next valley counts, not all to its right; places before the steepest fall don't count, where the
+    flat top has a small slope, too; the density is smoothed by the rule of this module, not by R's
+    bw.nrd0 and a spline, and every step of the grid is looked at, not each fourth of 512 points.
+    """
+    density = density_of(values)
+    if isinstance(density, str):
+        return Estimate(None, int(np.isfinite(values).sum()), density)
+    y = density.events
+    peaks = peaks_of(density)
+    peak = peaks[0]
+    end = peak + 1 + int(np.argmin(y[peak + 1 : peaks[1]])) if len(peaks) > 1 else len(y) - 1
+    fall = -np.gradient(y)[peak : end + 1]
+    steepest = int(np.argmax(fall))
+    after = np.arange(steepest, len(fall))
+    done = after[(fall[after] < slope_fraction * fall[steepest]) & (y[peak + after] < SLOPE_HEIGHT * y[peak])]
+    if not len(done):
+        return Estimate(
+            None, density.n_events, "the negative peak does not run out before the next population"
+        )
+    return Estimate(float(density.x[peak + done[0]]), density.n_events)
+
+
+def density_of(values: Floats) -> Density | str:
+    """Return the smoothed density of (n,) values; or, in words, why there is none."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return "no events"
+    low, high = np.quantile(finite, [OUTLIERS, 1 - OUTLIERS])
+    if not high > low:
+        return "all events have the same value"
+    beyond = BEYOND * (high - low)
+    edges = np.linspace(low - beyond, high + beyond, GRID + 1)
+    step = edges[1] - edges[0]
+    place = (finite - edges[0]) / step
+    inside = place[(place >= 0) & (place < GRID)].astype(np.intp)
+    counts = np.bincount(inside, minlength=GRID).astype(np.float64)
+    spread = _quarter_width(counts) * step / QUARTER_WIDTH
+    bandwidth = max((4 / 5) ** (1 / 7) * spread * len(finite) ** (-1 / 7), 2 * step)
+    smooth = gaussian_filter1d(counts, bandwidth / step, mode="constant", truncate=5.0)
+    return Density(edges[:-1] + step / 2, smooth, float(bandwidth), len(finite))
+
+
+def _quarter_width(counts: Floats) -> float:
+    """Width of the shortest interval with a quarter of the events, in steps."""
+    total = np.concatenate([[0.0], np.cumsum(counts)])
+    steps = np.arange(len(total), dtype=np.float64)
+    starts = total[total <= 0.75 * total[-1]]
+    # Events lie evenly within a step, so that narrow peaks have a width, too.
+    climb = total + steps * 1e-9
+    ends = np.interp(starts + 0.25 * total[-1], climb, steps)
+    return float(np.min(ends - steps[: len(starts)]))
+
+
+def peaks_of(density: Density) -> list[int]:
+    """Return the peaks, from left to right, as places on the grid; at least one."""
+    y = density.events
+    # A peak at the first or last step is one, too.
+    found, _ = find_peaks(np.concatenate([[0.0], y, [0.0]]))
+    peaks = [int(p) - 1 for p in found]
+    error = density.step / (2 * math.sqrt(math.pi) * density.bandwidth)
+    while len(peaks) > 1:
+        valleys = [a + int(np.argmin(y[a : b + 1])) for a, b in pairwise(peaks)]
+        lower = np.minimum(y[peaks[:-1]], y[peaks[1:]])
+        bottom = y[valleys]
+        # The variance of a kernel density is its height times the integral of the squared kernel.
+        depth = (lower - bottom) / np.sqrt(np.maximum(lower + bottom, 1e-300) * error)
+        shallow = (bottom > VALLEY_DEPTH * lower) | (depth < VALLEY_SIGMAS)
+        if shallow.any():
+            worst = int(np.argmax(np.where(shallow, bottom / lower, -1.0)))
+            peaks.pop(worst if y[peaks[worst]] < y[peaks[worst + 1]] else worst + 1)
+            continue
+        cuts = [0, *valleys, len(y)]
+        events = [float(y[a:b].sum()) for a, b in pairwise(cuts)]
+        if min(events) >= PEAK_SHARE * density.n_events:
+            break
+        peaks.pop(int(np.argmin(events)))
+    return peaks
