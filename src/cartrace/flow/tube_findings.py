@@ -1,0 +1,112 @@
+"""What is odd in one tube: rows of qc, and the flags that they raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cartrace.flow.tube_rows import path_text
+from cartrace.intake.sheets import quote
+from cartrace.problems import redact_dates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cartrace.flow.acceptance import Rules
+    from cartrace.flow.compensation import CompensationCheck
+    from cartrace.flow.engine import Path
+    from cartrace.flow.fcs import FcsData
+    from cartrace.flow.quality import Acquisition
+    from cartrace.flow.tube_rows import AppliedGates
+
+
+class Findings:
+    """Rows of qc of one tube, and the flags that they raise."""
+
+    def __init__(self, tube: str, rules: Rules) -> None:
+        self._tube = tube
+        self._rules = rules
+        self.rows: list[dict[str, object]] = []
+
+    def _say(self, check: str, verdict: str, message: str, **more: object) -> None:
+        self.rows.append(
+            {
+                "check": check,
+                "verdict": verdict,
+                "source_file": self._tube,
+                "message": redact_dates(message),
+                **more,
+            }
+        )
+
+    def _judge(self, name: str, value: float | None, message: str) -> set[str]:
+        if value is None:
+            return set()
+        self.rows.append(self._rules.finding(name, value, self._tube, message))
+        return {name} if self._rules.broken(name, value) else set()
+
+    def of_file(self, data: FcsData, remark: str, unreadable: Mapping[str, str]) -> set[str]:
+        """Tell what was mended on reading, what is odd in the compensation, and what can't be read."""
+        for text in data.remarks:
+            self._say("fcs_file", "note", text)
+        if remark:
+            self._say("compensation", "warn", remark)
+        for marker, reason in unreadable.items():
+            self._say(
+                "unreadable_staining",
+                "warn",
+                f"{quote(marker)} can't be read: {reason}; populations that rest on it have no count",
+                source_column=marker,
+            )
+        return set()
+
+    def of_acquisition(self, acquisition: Acquisition, n_events: int, total: int, removes: bool) -> set[str]:
+        """Judge what was left out, and what is left."""
+        unstable, margin = int(acquisition.unstable.sum()), int(acquisition.margin.sum())
+        what = f"{unstable} events in unstable stretches, {margin} at the margin of a scatter channel"
+        if not removes:
+            if unstable or margin:
+                self._say("acquisition", "note", f"{what}; the drawn gates count them all the same")
+            return self._judge("events", total, f"{total} events were gated")
+        gone = 100 * (1 - total / n_events) if n_events else 0.0
+        flags = self._judge("removed_percent", gone, f"{what}: {gone:.3g} % left out before gating")
+        return flags | self._judge("events", total, f"{total} of {n_events} events were gated")
+
+    def of_compensation(self, check: CompensationCheck) -> set[str]:
+        """Judge the spillover that is left."""
+        flags: set[str] = set()
+        for name, value, pair, does in (
+            ("over_compensation", check.over, check.over_pair, "pulls"),
+            ("under_compensation", check.under, check.under_pair, "lifts"),
+        ):
+            bright, other = (quote(p) for p in pair)
+            share = 0.0 if value is None else value
+            flags |= self._judge(name, value, f"bright {bright} {does} {other} by {share:.3f} of itself")
+        return flags
+
+    def of_gates(
+        self, applied: AppliedGates, thresholds: pd.DataFrame, vendor: Mapping[Path, int]
+    ) -> set[str]:
+        """Tell gates without a count and thresholds by second choice; compare with FlowJo's own counts."""
+        for path in applied.order:
+            if path in applied.not_set and path[:-1] not in applied.not_set:
+                self._say("gate_not_set", "warn", f"{quote(path_text(path))}: {applied.not_set[path]}")
+        second = thresholds[thresholds["reason"].notna() & thresholds["method"].notna()]
+        for row in second.to_dict("records"):
+            what = f"threshold {quote(row['threshold'])} by {row['method']}: {row['reason']}"
+            self._say("threshold_fallback", "note", what)
+        flags: set[str] = set()
+        events = applied.events
+        for path, count in vendor.items():
+            if path in events:
+                what = f"{quote(path_text(path))}: {events[path]} events, {count} in the workspace"
+                percent = _apart(events[path], count)
+                flags |= self._judge("flowjo_difference_percent", percent, what)
+        return flags
+
+
+def _apart(events: int, vendor: int) -> float:
+    """Return the difference in % of the vendor's count; one event on the edge of a gate is none."""
+    if abs(events - vendor) <= 1:
+        return 0.0
+    return 100 * abs(events - vendor) / vendor if vendor else 100.0
