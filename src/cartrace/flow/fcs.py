@@ -29,7 +29,7 @@ MOST_CHANNELS = 2000
 """Imaging and spectral cytometers write some hundreds."""
 MOST_DATA_SETS = 100
 BLOCK = 16384
-"""Events that are mapped at once: small enough for the cache, and little memory is ever held."""
+"""Events that are read at once: small enough for the cache, and little memory is ever held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Spillover:
 
 
 class Events(Protocol):
-    """Reads events of some channels; an implementation maps the file into memory."""
+    """Reads events of some channels; nothing of DATA is in memory before."""
 
     def __call__(self, columns: Sequence[int], start: int, stop: int) -> Floats:
         """Return (stop - start, len(columns)) float64: linearised, gain and time step applied, as FlowKit does.
@@ -154,7 +154,7 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Events of one data set, mapped block by block."""
+    """Events of one data set, read block by block when they are asked for."""
 
     path: Path
     offset: int
@@ -172,7 +172,10 @@ class _Reader:
         for first in range(start, stop, BLOCK):
             last = min(first + BLOCK, stop)
             at = self.offset + first * self.row.itemsize
-            rows = np.memmap(self.path, dtype=self.row, mode="r", offset=at, shape=(last - first,))
+            # Not np.memmap: it is twice as slow here, and a file that is cut meanwhile kills the process.
+            rows = np.fromfile(self.path, dtype=self.row, count=last - first, offset=at)
+            if len(rows) != last - first:
+                raise OSError("the FCS file was cut short while it was read")
             # Float files may hold NaN, and decades that they should not say: infinite then, as in FlowKit.
             with np.errstate(over="ignore", invalid="ignore"):
                 for place, column in enumerate(columns):

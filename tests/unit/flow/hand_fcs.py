@@ -16,7 +16,7 @@ def _column(values: np.ndarray, datatype: str, bits: int, big: bool) -> np.ndarr
     """Bytes of one parameter, (n, bits / 8)."""
     kind = {"F": "f4", "D": "f8"}.get(datatype, "u8")
     whole = np.round(values).astype("u8") if datatype == "I" else values.astype(kind)
-    little = np.ascontiguousarray(whole.astype(f"<{kind}")).view("u1").reshape(len(values), -1)
+    little = np.ascontiguousarray(whole.astype(f"<{kind}")).view("u1").reshape(len(values), int(kind[1]))
     little = little[:, : bits // 8]
     return little[:, ::-1] if big else little
 
