@@ -13,6 +13,7 @@ import pytest
 from flowkit import Dimension, QuadrantDivider, RatioDimension, gates, transforms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.flow.by_flowkit import flowkit_memberships
 from tests.unit.flow.hand_fcs import write_fcs
 
 from cartrace.flow.engine import (
@@ -381,20 +382,6 @@ TRANSFORMS = {
 }
 
 
-def flowkit_memberships(sample: Any, strategy: Strategy) -> dict[tuple[str, ...], np.ndarray]:
-    with np.errstate(all="ignore"):
-        results = strategy.gating.gate_sample(sample)
-    out = {}
-    for (name, path), found in results._raw_results.items():
-        whole = (*path.split("/")[1:], name)
-        out |= (
-            {whole: found["events"]}
-            if "events" in found
-            else {(*whole, quadrant): one["events"] for quadrant, one in found.items()}
-        )
-    return out
-
-
 @st.composite
 def random_strategies(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Strategy]:
     """Draw events (float32 values), a spillover matrix, and up to 8 gates of all kinds."""
@@ -520,7 +507,7 @@ def test_random_strategies_give_the_membership_of_flowkit(tmp_path: Path, drawn:
     sample = flowkit.Sample(path, sample_id="tube")
     np.testing.assert_array_equal(sample.get_events("raw"), events)
     data = tube(events, NAMES)
-    theirs = flowkit_memberships(sample, strategy)
+    theirs = flowkit_memberships(sample, strategy.gating)
     ours = apply_strategy(data, strategy)
     assert set(ours) == set(theirs)
     assert {p: int((ours[p] != theirs[p]).sum()) for p in ours} == dict.fromkeys(ours, 0)
