@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--without-plates", action="store_true", help="all qPCR as tables, no raw exports of instruments"
     )
+    parser.add_argument("--without-tubes", action="store_true", help="no FCS files of flow cytometry")
     args = parser.parse_args(argv)
 
     from cartrace.problems import InputError
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.subjects,
             plant_errors=not args.without_errors,
             plates=not args.without_plates,
+            tubes=not args.without_tubes,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -41,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not changed:
         print(f"{args.output} already holds this trial; left as it is")
         return 0
-    planted = len(trial.truth["planted_errors"]) + len(trial.plates.failures)
+    planted = len(trial.truth["planted_errors"]) + len(trial.plates.failures) + len(trial.tubes.faults)
     print(
         f"{args.output}: {trial.n_subjects} simulated subjects (seed {trial.seed}), "
         f"{len(trial.tables)} laboratory tables with {len(trial.truth['samples'])} results, "
-        f"{len(trial.plates.files)} PCR plates, {planted} planted errors; the truth is in {args.output / 'truth'}"
+        f"{len(trial.plates.files)} PCR plates, {len(trial.tubes.files)} flow tubes, {planted} planted errors; the truth is in {args.output / 'truth'}"
     )
     return 0
 

@@ -31,6 +31,8 @@ from cartrace.simulate.courses import ROLES, Course
 from cartrace.simulate.dna import Eluate, extract
 from cartrace.simulate.errors import OUTSIDE_WINDOW, PROTECTED, no_errors, plant
 from cartrace.simulate.events import IMPROVED, STABLE, WORSE, Event, draw_events
+from cartrace.simulate.flow_core import TubeFiles, faults_table, flow_core
+from cartrace.simulate.flow_tubes import Blood
 from cartrace.simulate.humoral import LINEAGES, Humoral, draw_humoral
 from cartrace.simulate.humoral_laboratory import humoral_results
 from cartrace.simulate.humoral_truth import true_antibodies, true_depletion
@@ -107,8 +109,10 @@ class Trial:
     ``tables`` the laboratory files; ``truth`` the frames ``courses`` (one row per
     course), ``depletion`` and ``antibodies`` (one row per subject, infusion and
     analyte), ``samples`` (one row per result in a table), ``planted_errors`` (in
-    tables), ``pcr_samples`` (one row per sample on a plate) and
-    ``planted_pcr_failures``. ``plates`` is what the central PCR laboratory sent.
+    tables), ``pcr_samples`` (one row per sample on a plate),
+    ``planted_pcr_failures``, ``flow_tubes`` (one row per tube and analyte) and
+    ``planted_flow_faults``. ``plates`` is what the central PCR laboratory sent,
+    ``tubes`` what the flow core sent.
     """
 
     seed: int
@@ -119,6 +123,7 @@ class Trial:
     sheets: dict[str, pd.DataFrame]
     tables: tuple[LabTable, ...]
     plates: RawFiles
+    tubes: TubeFiles
     truth: dict[str, pd.DataFrame]
 
 
@@ -138,18 +143,25 @@ class _Subject:
     csf: Course | None
     humoral: Humoral
     events: tuple[Event, ...]
+    draws: tuple[Draw, ...]
     results: tuple[Result, ...]
 
 
 def simulate_trial(
-    seed: int = 2024, n_subjects: int = 12, *, plant_errors: bool = True, plates: bool = True
+    seed: int = 2024,
+    n_subjects: int = 12,
+    *,
+    plant_errors: bool = True,
+    plates: bool = True,
+    tubes: bool = True,
 ) -> Trial:
     """Simulate a trial.
 
     The same arguments give the same trial. Errors are planted in the first twelve
     subjects only, and change nothing but the cells that ``truth["planted_errors"]``
-    names (and the day of one late visit), and the plates of the central laboratory.
-    Without ``plates`` there is no central laboratory: all qPCR comes as tables.
+    names (and the day of one late visit), the plates of the central laboratory, and the
+    tubes of the flow core. Without ``plates`` there is no central laboratory: all qPCR
+    comes as tables. Without ``tubes`` there is no flow core, and so no FCS file.
 
     Raises
     ------
@@ -167,6 +179,7 @@ def simulate_trial(
     ids = [s.subject_id for s in subjects]
     batches = [ids[i : i + size] for i in range(0, len(ids), size)]
     first = {s.subject_id: s.first_infusion for s in subjects}
+    core = _flow_core(seed, subjects, first, plant=plant_errors) if tubes else TubeFiles()
     tables = [t for write in WRITERS for t in write(results, batches, first)]
     places = {place: (t, row, column) for t in tables for place, (row, column) in t.places.items()}
     planted = (
@@ -176,14 +189,16 @@ def simulate_trial(
         seed=seed,
         n_subjects=n_subjects,
         plant_errors=plant_errors,
-        config=_config(seed, n_subjects, raw),
+        config=_config(seed, n_subjects, raw, core),
         mappings={
             name: mapping for name, mapping in MAPPINGS.items() if any(t.mapping == name for t in tables)
         }
-        | raw.assays,
-        sheets=_sheets(subjects, tables, raw),
+        | raw.assays
+        | core.mappings,
+        sheets=_sheets(subjects, tables, raw, core),
         tables=tuple(tables),
         plates=raw,
+        tubes=core,
         truth={
             "courses": _true_courses(subjects),
             "depletion": pd.DataFrame(
@@ -207,6 +222,11 @@ def simulate_trial(
             {"pcr_samples": pd.DataFrame(raw.truth), "planted_pcr_failures": failures_table(raw.failures)}
             if raw.files
             else {}
+        )
+        | (
+            {"flow_tubes": pd.DataFrame(core.truth), "planted_flow_faults": faults_table(core.faults)}
+            if core.files
+            else {}
         ),
     )
 
@@ -227,6 +247,28 @@ def _central(seed: int, subjects: Sequence[_Subject], *, plant: bool) -> RawFile
                 t_cells = float(courses.t_cell_count(d.day, s.blood[d.infusion - 1].t_cells))
                 eluates.append(extract(rng, d, copies_per_ug=r.true_value, t_cells=t_cells))
     return central_laboratory(seed, eluates, {s.subject_id: s.first_infusion for s in subjects}, plant=plant)
+
+
+def _flow_core(
+    seed: int, subjects: Sequence[_Subject], first_infusion: Mapping[str, date], *, plant: bool
+) -> TubeFiles:
+    def blood_of(place: int, visit: str) -> tuple[str, int, Blood] | None:
+        s = subjects[place] if place < len(subjects) else None
+        draw = next((d for d in s.draws if d.visit == visit and d.infusion == 1), None) if s else None
+        if s is None or draw is None:
+            return None
+        course, cells = s.blood[0], s.humoral.courses
+        blood = Blood(
+            t_cells=float(courses.value("t_cells", draw.day, course)),
+            car_share=float(courses.value("car_t_fraction", draw.day, course)) / 100,
+            **{
+                name: float(cells[name](draw.study_day))
+                for name in ("b_cells", "naive_b_cells", "memory_b_cells", "plasmablasts", "plasma_cells")
+            },
+        )
+        return s.subject_id, draw.study_day, blood
+
+    return flow_core(seed, blood_of, first_infusion, plant=plant)
 
 
 def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
@@ -283,6 +325,7 @@ def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
         csf=csf,
         humoral=humoral,
         events=tuple(events),
+        draws=tuple(draws),
         results=tuple(results),
     )
 
@@ -401,10 +444,11 @@ def _noise(rng: np.random.Generator, cv: float) -> float:
     return float(np.exp(np.sqrt(np.log1p(cv**2)) * rng.standard_normal()))
 
 
-def _config(seed: int, n_subjects: int, raw: RawFiles) -> dict[str, Any]:
+def _config(seed: int, n_subjects: int, raw: RawFiles, core: TubeFiles) -> dict[str, Any]:
     sheets = {"events": "sheets/events.tsv"}
     sheets |= {"extractions": "sheets/extractions.tsv"} if raw.extractions else {}
-    sheets |= {"samples": "sheets/samples.tsv"} if raw.samples else {}
+    sheets |= {"samples": "sheets/samples.tsv"} if raw.samples or core.samples else {}
+    sheets |= {"tubes": "sheets/tubes.tsv"} if core.tubes else {}
     return {
         "trial": {
             "title": "Demo trial: anti-BCMA CAR-T in NMOSD (simulated)",
@@ -430,9 +474,13 @@ def _config(seed: int, n_subjects: int, raw: RawFiles) -> dict[str, Any]:
 
 
 def _sheets(
-    subjects: Sequence[_Subject], tables: Sequence[LabTable], raw: RawFiles
+    subjects: Sequence[_Subject], tables: Sequence[LabTable], raw: RawFiles, core: TubeFiles
 ) -> dict[str, pd.DataFrame]:
-    of_plates = {"extractions": raw.extractions, "samples": raw.samples}
+    of_raw_files = {
+        "extractions": raw.extractions,
+        "samples": raw.samples + core.samples,
+        "tubes": core.tubes,
+    }
     return {
         "subjects": pd.DataFrame(
             [
@@ -480,8 +528,9 @@ def _sheets(
                 for t in tables
             ]
             + raw.files
+            + core.files
         ).fillna(""),
-    } | {name: pd.DataFrame(rows) for name, rows in of_plates.items() if rows}
+    } | {name: pd.DataFrame(rows).fillna("") for name, rows in of_raw_files.items() if rows}
 
 
 EVENT_COLUMNS = ("subject_id", "date", "end_date", "kind", "label", "grade", "dose", "dose_unit")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MARKER = "truth/simulation.json"
 """The file by which a folder of ours is known."""
 
-PARTS = ("config.yaml", "sheets", "mappings", "plate_maps", "limits", "data", "truth")
+PARTS = ("config.yaml", "sheets", "mappings", "plate_maps", "limits", "data", "faults", "truth")
 """What a simulated trial folder holds; anything else there is results of a run."""
 
 
@@ -35,6 +35,7 @@ def files(trial: Trial) -> dict[str, bytes]:
         "subjects": trial.n_subjects,
         "plant_errors": trial.plant_errors,
         "plates": bool(trial.plates.files),
+        "tubes": bool(trial.tubes.files),
     }
     out = {
         MARKER: (json.dumps(marker, indent=2) + "\n").encode(),
@@ -43,7 +44,7 @@ def files(trial: Trial) -> dict[str, bytes]:
     out |= {f"mappings/{name}.yaml": _yaml(mapping) for name, mapping in trial.mappings.items()}
     out |= {f"sheets/{name}.tsv": _tsv(frame) for name, frame in trial.sheets.items()}
     out |= {f"data/{table.path}": _table(table) for table in trial.tables}
-    out |= trial.plates.contents
+    out |= trial.plates.contents | trial.tubes.contents
     names = {"courses": "truth"}
     out |= {f"truth/{names.get(name, name)}.tsv": _tsv(frame) for name, frame in trial.truth.items()}
     return out

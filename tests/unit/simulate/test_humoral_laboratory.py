@@ -15,7 +15,7 @@ from cartrace.simulate.write import write_trial
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024)
+    return simulate_trial(2024, tubes=False)
 
 
 @pytest.fixture(scope="module")

@@ -49,8 +49,10 @@ def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None
     assert sorted(p.name for p in (tmp_path / "demo/truth").iterdir()) == [
         "antibodies.tsv",
         "depletion.tsv",
+        "flow_tubes.tsv",
         "pcr_samples.tsv",
         "planted_errors.tsv",
+        "planted_flow_faults.tsv",
         "planted_pcr_failures.tsv",
         "samples.tsv",
         "simulation.json",
