@@ -137,7 +137,8 @@ def slope(values: Floats, slope_fraction: float) -> Estimate:
     """Return where the right side of the negative peak has run out.
 
     That is the first place right of the steepest fall where the density falls by less than
-    ``slope_fraction`` of the steepest, and is lower than :data:`SLOPE_HEIGHT` of the peak.
+    ``slope_fraction`` of the steepest, and is lower than :data:`SLOPE_HEIGHT` of the peak. A single peak
+    is taken for the negative one: nothing in the values tells it from a positive one.
 
     It is trackSlope of flowDensity (Malek 2015, Bioinformatics 31:606) with upper = TRUE, and differs from
     it in four ways: the negative peak is the lowest peak on the scale, not the last one; only its own side up to the
@@ -160,7 +161,8 @@ def slope(values: Floats, slope_fraction: float) -> Estimate:
         return Estimate(
             None, density.n_events, "the negative peak does not run out before the next population"
         )
-    return Estimate(float(density.x[peak + done[0]]), density.n_events)
+    remark = "" if len(peaks) > 1 else "one peak, taken for the negative one"
+    return Estimate(float(density.x[peak + done[0]]), density.n_events, remark)
 
 
 def density_of(values: Floats) -> Density | str:
