@@ -7,22 +7,28 @@ Snakefile is parsed, so it imports pydantic and nothing heavier.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cartrace.analytes import ANALYTES
-from cartrace.config import FlowAcceptance
+from cartrace.config import AcceptanceRule, FlowAcceptance
+from cartrace.flow.vocabulary import CONTROL_KINDS
 from cartrace.intake.mapping import Part, Regex, Text, read_yaml
-from cartrace.problems import did_you_mean
+from cartrace.problems import did_you_mean, holds_date
 from cartrace.validation import validated
 
 ThresholdMethod = Literal["fmo", "isotype", "pre_infusion", "slope", "valley", "fixed"]
 Side = Literal["above", "below"]
 ALL_EVENTS = ""
 """Parent of a gate that begins at all events."""
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = did_you_mean(name, known)
+    return f" (did you mean '{near}'?)" if near else ""
 
 
 class Marker(Part):
@@ -58,7 +64,7 @@ class Compensation(Part):
 
     source: Literal["file", "csv", "workspace", "none"] = Field(
         "file",
-        description="The tube's own $SPILLOVER (or SPILL, $COMP); a csv; the FlowJo workspace of gates.flowjo; none, for "
+        description="The tube's own $SPILLOVER (or SPILL, $COMP); a csv; the FlowJo workspace of drawn.flowjo; none, for "
         "data that are compensated already.",
     )
     file: str = Field(
@@ -128,6 +134,8 @@ class Threshold(Part):
             raise ValueError("value belongs to the method fixed, and is needed there")
         if "fixed" in self.method[:-1]:
             raise ValueError("fixed can always be done, so it has to be the last method")
+        if self.tail_percent is not None and not set(CONTROL_KINDS) & set(self.method):
+            raise ValueError(f"tail_percent belongs to the methods {', '.join(CONTROL_KINDS)}")
         return self
 
 
@@ -193,6 +201,13 @@ class Gate(Part):
             raise ValueError(f"a gate of kind {self.kind} needs {', '.join(missing)}")
         if self.dimensions and len(self.dimensions) != 2:
             raise ValueError("dimensions are two markers")
+        if len(set(self.dimensions)) < len(self.dimensions):
+            raise ValueError("dimensions are two different markers")
+        for marker, (low, high) in self.bounds.items():
+            if low is None and high is None:
+                raise ValueError(f"bounds of {marker}: at least one of the two")
+            if low is not None and high is not None and low >= high:
+                raise ValueError(f"bounds of {marker}: [lowest, highest], and {low:g} is not below {high:g}")
         if self.kind == "polygon" and len(self.vertices) < 3:
             raise ValueError("a polygon has three corners or more")
         if self.operation == "not" and len(self.gates) != 1:
@@ -258,8 +273,7 @@ class Population(Part):
     def _known(cls, value: str) -> str:
         counted = [a.name for a in ANALYTES.values() if {"cells/uL", "%"} & set(a.units)]
         if value and value not in counted:
-            near = did_you_mean(value, counted)
-            raise ValueError(f"one of {', '.join(counted)}" + (f" (did you mean '{near}'?)" if near else ""))
+            raise ValueError(f"one of {', '.join(counted)}{_nearest(value, counted)}")
         return value
 
     @model_validator(mode="after")
@@ -344,8 +358,12 @@ class Panel(Part):
     def _known_rules(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name in value:
             if name not in FlowAcceptance.model_fields:
-                near = did_you_mean(name, FlowAcceptance.model_fields)
-                raise ValueError(f"unknown rule '{name}'" + (f" (did you mean '{near}'?)" if near else ""))
+                raise ValueError(f"unknown rule '{name}'{_nearest(name, FlowAcceptance.model_fields)}")
+            for key in value[name]:
+                if key not in AcceptanceRule.model_fields:
+                    raise ValueError(
+                        f"{name}: unknown key '{key}'{_nearest(key, AcceptanceRule.model_fields)}"
+                    )
         FlowAcceptance.over(FlowAcceptance(), value)
         return value
 
@@ -355,18 +373,26 @@ class Panel(Part):
             raise ValueError("give gates (cartrace's own) or drawn, and not both")
         if self.compensation.source == "workspace" and not (self.drawn and self.drawn.flowjo):
             raise ValueError("compensation from a workspace needs drawn.flowjo")
-        faults = [*self._unknown_names(), *self._broken_order(), *self._mixed_courses()]
+        faults = [*self._odd_names(), *self._unknown_names(), *self._broken_order(), *self._mixed_courses()]
+        # Ways through the gates can be walked once the gates stand in order.
+        faults = faults or [*self._wrong_counts()]
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
+    def _odd_names(self) -> Iterator[str]:
+        """Names end in tables and in the report."""
+        drawn = [n for p in self.populations.values() for n in (p.gate, p.of, p.blood_count_gate) if n]
+        for name in (*self.markers, *self.thresholds, *self.gates, *self.populations, *drawn):
+            if not (name.strip() and name.isprintable()):
+                yield f"a name that is empty or holds a control character ({name!r})"
+            if holds_date(name):
+                yield f"a calendar date in the name '{name}'"
+
     def _unknown_names(self) -> Iterator[str]:
         def unknown(name: str, known: Mapping[str, Any], what: str, place: str) -> Iterator[str]:
             if name not in known:
-                near = did_you_mean(name, known)
-                yield f"{place} names the unknown {what} '{name}'" + (
-                    f" (did you mean '{near}'?)" if near else ""
-                )
+                yield f"{place} names the unknown {what} '{name}'{_nearest(name, known)}"
 
         if self.car_marker:
             yield from unknown(self.car_marker, self.markers, "marker", "car_marker")
@@ -376,6 +402,8 @@ class Panel(Part):
             yield from unknown(threshold.marker or name, self.markers, "marker", f"threshold '{name}'")
         for name in self.transforms:
             yield from unknown(name, self.markers, "marker", "transforms")
+            if name in self.markers and self.markers[name].linear:
+                yield f"transforms names '{name}', which is linear"
         if self.drawn:
             if self.thresholds or self.staining:
                 yield "thresholds and staining belong to cartrace's own gates, not to drawn ones"
@@ -408,6 +436,8 @@ class Panel(Part):
         for name, gate in self.gates.items():
             if "/" in name:
                 yield f"gate '{name}': no / in a name"
+            if name == "root":
+                yield "gate 'root': the name stands for all events in other programs"
             rests_on = [gate.parent, *gate.gates]
             for threshold in gate.where:
                 if threshold in self.thresholds and threshold not in used:
@@ -429,6 +459,34 @@ class Panel(Part):
             for unit in population.reported_units:
                 if (other := seen.setdefault((population.analyte, unit), name)) != name:
                     yield f"populations '{other}' and '{name}' are both {population.analyte} in {unit}"
+
+    def _wrong_counts(self) -> Iterator[str]:
+        """Tell own populations whose number would not be what its name says."""
+        for name, population in self.populations.items() if self.gates else ():
+            gate = population.gate
+            above = self.ancestors(gate)
+            if population.of and population.of not in above:
+                yield f"population '{name}' is a share of '{population.of}', in which '{gate}' does not lie"
+            count = population.blood_count_gate
+            if count and count not in (gate, *above):
+                yield f"population '{name}' has the blood_count_gate '{count}', in which '{gate}' does not lie"
+            if population.is_car and not self._asks_for(self.car_marker, gate):
+                yield f"population '{name}' counts CAR+ cells, and no gate on its way asks for '{self.car_marker}'"
+
+    def _asks_for(self, marker: str, name: str, sides: tuple[str, ...] = ("above",)) -> bool:
+        """Whether a gate, or one above it, takes events by a marker; inside boolean gates by either side."""
+        for gate in (self.gates[n] for n in (name, *self.ancestors(name))):
+            by_threshold = {self.thresholds[t].marker or t for t, side in gate.where.items() if side in sides}
+            if marker in {*gate.axes, *by_threshold}:
+                return True
+            if any(self._asks_for(marker, other, ("above", "below")) for other in gate.gates):
+                return True
+        return False
+
+    def ancestors(self, gate: str) -> tuple[str, ...]:
+        """Gates (cartrace's own) that a gate lies in, the nearest first."""
+        parent = self.gates[gate].parent
+        return (parent, *self.ancestors(parent)) if parent else ()
 
     def population_of(self, threshold: str) -> str:
         """Gate inside which a threshold is looked for; empty: all events."""
