@@ -132,8 +132,8 @@ def _t_cells() -> dict[str, Population]:
             out[f"CAR {lineage} {memory}"] = Population(
                 (*counts, "car_t_cells", f"car_{analyte}"),
                 # Activated cells are a little larger, and have more CD38.
-                75_000,
-                24_000,
+                72_000,
+                23_000,
                 common | {"CD38": 1_500.0, "CAR": 2_500.0},
             )
     return out
@@ -158,14 +158,14 @@ POPULATIONS: dict[str, Population] = {
     **_b_cells(),
     "plasmablast": Population(
         ("plasmablasts",),
-        78_000,
-        26_000,
+        74_000,
+        24_000,
         _LYMPHOCYTE | {"CD45": 7_000, "CD19": 4_000, "CD27": 30_000, "CD38": 60_000},
     ),
     "plasma cell": Population(
         ("plasma_cells",),
-        80_000,
-        27_000,
+        75_000,
+        24_000,
         _LYMPHOCYTE | {"CD45": 4_000, "CD19": 2_500, "CD27": 22_000, "CD38": 80_000, "CD138": 15_000},
     ),
     "NK cell": Population((), 72_000, 24_000, _LYMPHOCYTE | {"CD45RA": 6_000, "CD38": 2_000}),
