@@ -356,10 +356,10 @@ class Panel(Part):
     @field_validator("acceptance")
     @classmethod
     def _known_rules(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for name in value:
+        for name, change in value.items():
             if name not in FlowAcceptance.model_fields:
                 raise ValueError(f"unknown rule '{name}'{_nearest(name, FlowAcceptance.model_fields)}")
-            for key in value[name]:
+            for key in change:
                 if key not in AcceptanceRule.model_fields:
                     raise ValueError(
                         f"{name}: unknown key '{key}'{_nearest(key, AcceptanceRule.model_fields)}"
