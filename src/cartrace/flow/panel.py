@@ -373,8 +373,9 @@ class Panel(Part):
             raise ValueError("give gates (cartrace's own) or drawn, and not both")
         if self.compensation.source == "workspace" and not (self.drawn and self.drawn.flowjo):
             raise ValueError("compensation from a workspace needs drawn.flowjo")
-        faults = [*self._odd_names(), *self._unknown_names(), *self._broken_order(), *self._mixed_courses()]
-        # Ways through the gates can be walked once the gates stand in order.
+        # Odd names are not shown again, and ways through the gates need gates in order.
+        faults = [*self._odd_names()]
+        faults = faults or [*self._unknown_names(), *self._broken_order(), *self._mixed_courses()]
         faults = faults or [*self._wrong_counts()]
         if faults:
             raise ValueError("; ".join(faults))
