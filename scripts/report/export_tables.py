@@ -7,22 +7,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cartrace.pcr.tables import SAMPLES
-from cartrace.report.export import EXPORTED, PCR_EXPORTED, REPEAT_LIST, in_order, repeat_list, write_database
+from cartrace.report.export import (
+    EXPORTED,
+    FLOW_EXPORTED,
+    PCR_EXPORTED,
+    REPEAT_LIST,
+    in_order,
+    repeat_list,
+    write_database,
+)
 from cartrace.tables import read_table, write_table, write_tsv
+
+TABLES = (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the tables, write them in their final order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for table in (*EXPORTED, *PCR_EXPORTED):
-        option = "--" + table.name.replace("_", "-")
-        required = table in EXPORTED
-        parser.add_argument(option, type=Path, required=required, help=f"{table.name} (Parquet)")
+    for table in TABLES:
+        option, text = "--" + table.name.replace("_", "-"), f"{table.name} (Parquet)"
+        if table in EXPORTED:
+            parser.add_argument(option, type=Path, required=True, help=text)
+        else:
+            # The workflow names no file where the trial has no plate or no tube.
+            parser.add_argument(option, type=Path, nargs="?", help=text)
     parser.add_argument("--folder", type=Path, required=True, help="folder for the Parquet and TSV files")
     parser.add_argument("--duckdb", type=Path, required=True, help="DuckDB file to write")
     arguments = vars(parser.parse_args(argv))
 
-    given = [t for t in (*EXPORTED, *PCR_EXPORTED) if arguments[t.name] is not None]
+    given = [t for t in TABLES if arguments[t.name] is not None]
     frames = {t.name: in_order(read_table(arguments[t.name], t), t) for t in given}
     if SAMPLES.name in frames:
         frames[REPEAT_LIST.name] = repeat_list(frames[SAMPLES.name])

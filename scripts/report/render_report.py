@@ -6,12 +6,18 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cartrace import config, provenance, registry, tables
 from cartrace.files import write_whole
+from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.report.page import ReportData, render
 from cartrace.report.plates import PcrTables
+from cartrace.report.tubes import FlowTables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INPUTS = (
     "measurements",
@@ -34,6 +40,15 @@ PCR_INPUTS = {
     "droplets": DROPLETS,
     "controls": CONTROLS,
 }
+FLOW_INPUTS = {
+    "tubes": TUBES,
+    "gates": GATES,
+    "thresholds": THRESHOLDS,
+    "background": BACKGROUND,
+    "acquisition": ACQUISITION,
+    "plots": PLOTS,
+    "populations": POPULATIONS,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,18 +61,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             help=f"the table {name} as Parquet",
             metavar="PARQUET",
         )
-    for table in PCR_INPUTS.values():
+    for table in (*PCR_INPUTS.values(), *FLOW_INPUTS.values()):
         option = f"--{table.name.replace('_', '-')}"
-        parser.add_argument(option, help=f"the table {table.name} as Parquet", metavar="PARQUET")
+        # The workflow names no file where the trial has no plate or no tube.
+        parser.add_argument(option, nargs="?", help=f"the table {table.name} as Parquet", metavar="PARQUET")
     parser.add_argument("--settings", required=True, help="the whole configuration as JSON text")
     parser.add_argument("--output", required=True, type=Path, help="the page to write", metavar="HTML")
     arguments = parser.parse_args(argv)
 
     settings = config.load(json.loads(arguments.settings), "settings")
     frames = {name: tables.read_table(getattr(arguments, name), tables.TABLES[name]) for name in INPUTS}
-    given = {key: (table, getattr(arguments, table.name)) for key, table in PCR_INPUTS.items()}
-    pcr = PcrTables(**{k: tables.read_table(path, table) for k, (table, path) in given.items() if path})
-    data = ReportData(**frames, pcr=pcr, registry=registry.load_all(), versions=provenance.versions())
+
+    def given(inputs: dict[str, tables.Table]) -> dict[str, pd.DataFrame]:
+        paths = {key: getattr(arguments, table.name) for key, table in inputs.items()}
+        return {key: tables.read_table(path, inputs[key]) for key, path in paths.items() if path}
+
+    data = ReportData(
+        **frames,
+        pcr=PcrTables(**given(PCR_INPUTS)),
+        flow=FlowTables(**given(FLOW_INPUTS)),
+        registry=registry.load_all(),
+        versions=provenance.versions(),
+    )
     page = render(data, settings)
     write_whole(arguments.output, page)
     print(f"{arguments.output.name}: {len(page.encode()) / 1e6:.1f} MB")

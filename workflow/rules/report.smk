@@ -2,6 +2,7 @@
 
 INPUTS:
     <results>/{intake,cohort,depletion,antibody}/*.parquet
+    <results>/{pcr,flow}/*.parquet    the evidence of PCR plates and flow tubes, where there are some
 
 OUTPUTS:
     <results>/tables/*.parquet, *.tsv   the final tables
@@ -30,6 +31,15 @@ PCR = {
 if PLAN.plates:
     TABLES += ["pcr_wells", "pcr_curves", "pcr_samples", "pcr_controls", "repeat_list"]
 
+# The evidence of flow tubes.
+FLOW_TABLES = ["tubes", "gates", "thresholds", "background", "populations"]
+FLOW = {
+    name: f"<results>/flow/{name}.parquet" if PLAN.tubes else []
+    for name in (*FLOW_TABLES, "acquisition", "plots")
+}
+if PLAN.tubes:
+    TABLES += [f"flow_{name}" for name in FLOW_TABLES]
+
 
 rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
@@ -50,6 +60,11 @@ rule export_tables:
         pcr_curves=PCR["curves"],
         pcr_samples=PCR["samples"],
         pcr_controls=PCR["controls"],
+        flow_tubes=FLOW["tubes"],
+        flow_gates=FLOW["gates"],
+        flow_thresholds=FLOW["thresholds"],
+        flow_background=FLOW["background"],
+        flow_populations=FLOW["populations"],
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -84,6 +99,11 @@ rule export_tables:
             --pcr-curves {input.pcr_curves:q} \
             --pcr-samples {input.pcr_samples:q} \
             --pcr-controls {input.pcr_controls:q} \
+            --flow-tubes {input.flow_tubes:q} \
+            --flow-gates {input.flow_gates:q} \
+            --flow-thresholds {input.flow_thresholds:q} \
+            --flow-background {input.flow_background:q} \
+            --flow-populations {input.flow_populations:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -109,6 +129,13 @@ rule render_report:
         pcr_samples=PCR["samples"],
         pcr_controls=PCR["controls"],
         pcr_droplets=PCR["droplets"],
+        flow_tubes=FLOW["tubes"],
+        flow_gates=FLOW["gates"],
+        flow_thresholds=FLOW["thresholds"],
+        flow_background=FLOW["background"],
+        flow_acquisition=FLOW["acquisition"],
+        flow_plots=FLOW["plots"],
+        flow_populations=FLOW["populations"],
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -146,6 +173,13 @@ rule render_report:
             --pcr-samples {input.pcr_samples:q} \
             --pcr-controls {input.pcr_controls:q} \
             --pcr-droplets {input.pcr_droplets:q} \
+            --flow-tubes {input.flow_tubes:q} \
+            --flow-gates {input.flow_gates:q} \
+            --flow-thresholds {input.flow_thresholds:q} \
+            --flow-background {input.flow_background:q} \
+            --flow-acquisition {input.flow_acquisition:q} \
+            --flow-plots {input.flow_plots:q} \
+            --flow-populations {input.flow_populations:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
             --settings {params.settings:q} \

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.files import replacing
+from cartrace.flow.tables import BACKGROUND, GATES, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.pcr.tables import CONTROLS, CURVES, SAMPLES, WELLS
 from cartrace.tables import (
     ASSOCIATIONS,
@@ -43,6 +44,9 @@ EXPORTED: tuple[Table, ...] = (
 
 PCR_EXPORTED: tuple[Table, ...] = (SAMPLES, WELLS, CURVES, CONTROLS)
 """Written as well when the trial has PCR plates."""
+
+FLOW_EXPORTED: tuple[Table, ...] = (POPULATIONS, TUBES, GATES, THRESHOLDS, BACKGROUND)
+"""Written as well when the trial has flow tubes; pictures and acquisitions stay in the report."""
 
 REPEAT_LIST = Table(
     "repeat_list",
@@ -104,7 +108,7 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
     # DuckDB takes a while to import: only this job pays it.
     import duckdb
 
-    by_name = {table.name: table for table in (*EXPORTED, *PCR_EXPORTED, REPEAT_LIST)}
+    by_name = {table.name: table for table in (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, REPEAT_LIST)}
     with replacing(path) as temporary:
         # DuckDB makes its file itself and takes an empty one for a broken one.
         temporary.unlink()

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
+from cartrace.flow.acceptance import QUANTITIES
 from cartrace.pcr.acceptance import RULES, Acceptance
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
     from cartrace.config import (
+        AcceptanceRule,
         Antibody,
         Auc,
         Blq,
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
         Depletion,
         DepletionRule,
         DetectionLimits,
+        Flow,
         HalfLife,
         Pcr,
         Persistence,
         Stein,
     )
+    from cartrace.report.tubes import PanelUse
 
 _TRAPEZOID = {
     "linear": "the linear trapezoidal rule",
@@ -44,7 +48,9 @@ _BEYOND = {
 }
 
 
-def sections(config: Config, versions: Mapping[str, str], *, plates: bool = False) -> list[tuple[str, str]]:
+def sections(
+    config: Config, versions: Mapping[str, str], *, plates: bool = False, panels: Sequence[PanelUse] = ()
+) -> list[tuple[str, str]]:
     """Describe what was done, as (heading, text) pairs in reading order.
 
     Parameters
@@ -55,6 +61,8 @@ def sections(config: Config, versions: Mapping[str, str], *, plates: bool = Fals
         Program name to version, as :func:`cartrace.provenance.versions` gives.
     plates
         Whether results come from PCR plates that cartrace read itself.
+    panels
+        How flow tubes were gated that cartrace read itself (:func:`cartrace.report.tubes.panels_used`).
 
     Returns
     -------
@@ -65,6 +73,7 @@ def sections(config: Config, versions: Mapping[str, str], *, plates: bool = Fals
     parts = [
         ("Time and samples", _clock(config)),
         *_pcr(config.pcr, plates=plates),
+        *_flow(config.flow, panels),
         ("Results below a limit", _blq(kinetics.blq)),
         ("Areas under the course", _auc(kinetics.auc)),
         ("Terminal phase", _half_life(kinetics.half_life)),
@@ -171,6 +180,99 @@ def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
         ("PCR plates: units and limits", units),
         ("PCR plates: acceptance", acceptance),
     ]
+
+
+_ABSOLUTE = {
+    "beads": "counting beads (cells / beads, times the beads and over the volume of specimen in the tube)",
+    "volume": "the acquired volume and the dilution",
+    "blood_count": "a blood count and the population's share of it",
+}
+
+
+def _flow(flow: Flow, panels: Sequence[PanelUse]) -> list[tuple[str, str]]:
+    if not panels:
+        return []
+    level = f"{100 * flow.confidence:g} %"
+    quality, limits = flow.quality, flow.limits
+    gating = (
+        "FCS files were read as the instruments wrote them. Where the panel asks for it, events were left out before gating: "
+        f"stretches of {quality.events_per_bin} events whose flow rate lies more than {quality.rate_mads:g} or its median "
+        f"signal more than {quality.signal_mads:g} median absolute deviations from that of the tube, and events at the "
+        "margin of a channel. Gates have the semantics of Gating-ML 2.0 (FlowKit). "
+        f"A threshold from a control leaves {flow.control_tail_percent:g} % of the control above it unless the panel file "
+        f"says otherwise, and no threshold was set from fewer than {flow.min_gate_events} events. "
+        + " ".join(_panel(p) for p in panels)
+    )
+    ways = _list([_ABSOLUTE[w] for w in flow.absolute_from], semicolons=True)
+    several = (
+        "The first that a tube allows counts, and every further one is compared with it. "
+        if len(flow.absolute_from) > 1
+        else ""
+    )
+    counts = (
+        f"Intervals are exact and at {level}: of percentages the binomial one (Clopper and Pearson 1934), of cells/µL by beads "
+        "that of a ratio of two Poisson counts (conditional binomial), by volume the Poisson one (Garwood 1936), by a blood "
+        "count the binomial one of the share, where the error of the blood count itself is not known. Cells/µL come from "
+        f"{ways}. {several}"
+        "The background of a gate is its share of the parent in the FMO, isotype and pre-infusion tubes. "
+        + (
+            "The events that it predicts were taken off the count, never below 0. "
+            if flow.subtract_background
+            else "It was not taken off the count. "
+        )
+        + f"The limit of blank is the highest count that the background reaches with a probability of "
+        f"{100 * limits.blank_probability:g} %; the limit of detection is the lowest true count that lies above it with that "
+        f"probability, and at least {limits.min_events_lod} events (CLSI EP17); the limit of quantification is at least "
+        f"{limits.min_events_lloq} events and never below the limit of detection. A staining that can't be read has a reason "
+        "and no number. "
+        + (
+            "The CAR counts of a tube whose gates nobody has accepted are flagged."
+            if flow.review == "required"
+            else "A review of the gates was not required."
+        )
+    )
+    named = {name: getattr(flow.acceptance, name) for name in QUANTITIES}
+    rejects, flags, ignored = (
+        _list(
+            [
+                f"{unit_label(QUANTITIES[name])}{'' if word == 'ignore' else ': ' + _range(rule)}"
+                for name, rule in named.items()
+                if rule.consequence == word
+            ],
+            semicolons=True,
+        )
+        for word in ("reject", "flag", "ignore")
+    )
+    acceptance = (
+        f"Unless a panel file says otherwise, a count was rejected outside these limits: {rejects or 'none'}. It was flagged "
+        f"outside these: {flags or 'none'}. "
+    )
+    acceptance += f"Not looked at: {ignored}. " if ignored else ""
+    acceptance += "A rule of the tube counts for all its populations."
+    return [
+        ("Flow cytometry: from events to gates", gating.strip()),
+        ("Flow cytometry: percentages, cells/µL and limits", counts),
+        ("Flow cytometry: acceptance", acceptance),
+    ]
+
+
+def _panel(panel: PanelUse) -> str:
+    thresholds = [
+        f"{name} by {_list(ways) if ways else 'no way (not set)'}" for name, ways in panel.thresholds
+    ]
+    return (
+        f"Panel {panel.name} ({panel.tubes} {'tube' if panel.tubes == 1 else 'tubes'}), {_list(panel.compensation)}: gates "
+        f"{_list(panel.gates) or 'none'}"
+        + (f"; thresholds: {_list(thresholds, semicolons=True)}." if thresholds else ".")
+    )
+
+
+def _range(rule: AcceptanceRule) -> str:
+    if rule.lower is not None and rule.upper is not None:
+        return f"{rule.lower:,g} to {rule.upper:,g}"
+    if rule.lower is not None:
+        return f"at least {rule.lower:,g}"
+    return "any" if rule.upper is None else f"at most {rule.upper:,g}"
 
 
 def _limits_of(name: str, limits: DetectionLimits) -> str:

@@ -26,7 +26,7 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import figures, methods, plates
+from cartrace.report import figures, methods, plates, tubes
 from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
@@ -80,6 +80,9 @@ _SCRIPTS = (
     "quality",
     "plates",
     "plate",
+    "tubes",
+    "tube",
+    "gates",
     "routes",
 )
 
@@ -89,7 +92,7 @@ class ReportData:
     """Everything the report shows: the tables of a trial and what their metrics mean.
 
     Each frame keeps the contract of the same name in ``cartrace.tables``, those of ``pcr`` in
-    ``cartrace.pcr.tables``.
+    ``cartrace.pcr.tables``, those of ``flow`` in ``cartrace.flow.tables``.
     """
 
     measurements: pd.DataFrame
@@ -105,6 +108,7 @@ class ReportData:
     associations: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ASSOCIATIONS))
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
     pcr: plates.PcrTables = field(default_factory=plates.PcrTables)
+    flow: tubes.FlowTables = field(default_factory=tubes.FlowTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -149,9 +153,12 @@ def render(data: ReportData, config: Config) -> str:
         script=Markup(scripts[1]),
         data=Markup(_json(payload(data, config))),
         has_plates=bool(data.pcr.plates),
+        has_tubes=bool(data.flow.listed),
         sections=[
             (heading, redact_dates(text))
-            for heading, text in methods.sections(config, data.versions, plates=bool(data.pcr.plates))
+            for heading, text in methods.sections(
+                config, data.versions, plates=bool(data.pcr.plates), panels=tubes.panels_used(data.flow)
+            )
         ],
         groups=_definitions(data),
         version=data.versions.get("cartrace", ""),
@@ -230,6 +237,14 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             config.pcr.confidence,
             texts,
             min_plates=config.pcr.westgard.min_plates,
+        ),
+        "flow": tubes.payload(
+            data.flow,
+            measurements,
+            number_of,
+            config.flow.confidence,
+            texts,
+            review_required=config.flow.review == "required",
         ),
         "texts": texts.listed,
     }

@@ -113,7 +113,7 @@
     ][P.kind[p]];
     const visit = T(P.visit[p]);
     const file = T(P.file[p]);
-    const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what, plateNumber.has(file) ? `from plate ${file}` : ""].filter(Boolean);
+    const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what, plateNumber.has(file) ? `from plate ${file}` : tubeNumber.has(file) ? `from tube ${file}` : ""].filter(Boolean);
     if (P.status[p] === 1) lines.push("flagged: " + T(P.flags[p]));
     if (P.status[p] === REJECTED) lines.push("rejected, not used: " + T(P.flags[p]));
     if (P.status[p] === MASKED) lines.push(`masked after ${maskedBy(p)}, not used for depletion`);

@@ -10,7 +10,7 @@
       { label: "Check", cell: (r) => checkLabel(T(Q.check[r])), sort: (r) => T(Q.check[r]) },
       { label: "What was found", cls: "wide text", cell: (r) => [T(Q.message[r]), T(Q.suggestion[r]) ? h("div", { class: "say" }, "Suggested reading, not applied: " + T(Q.suggestion[r])) : null].filter(Boolean) },
       { label: "Patient", cell: (r) => (Q.s[r] >= 0 ? subjectLink(Q.s[r]) : T(Q.subject_id[r])), sort: (r) => T(Q.subject_id[r]) },
-      { label: "Where", cls: "text", cell: (r) => (plateNumber.has(T(Q.source_file[r])) ? [plateLink(T(Q.source_file[r])), where(r).slice(T(Q.source_file[r]).length)] : where(r)), sort: where },
+      { label: "Where", cls: "text", cell: (r) => (T(Q.source_file[r]) ? [evidenceLink(T(Q.source_file[r])), where(r).slice(T(Q.source_file[r]).length)] : where(r)), sort: where },
       { label: "Value", cls: "text cellvalue", cell: (r) => T(Q.value[r]) },
       { label: "Allowed", cls: "text", cell: (r) => [T(Q.limit[r]), T(Q.limit_source[r]) ? h("div", { class: "say" }, T(Q.limit_source[r])) : null].filter(Boolean) },
     ], list, { plain: true, limit: 200, label: "Findings", ...options });

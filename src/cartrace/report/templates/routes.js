@@ -20,6 +20,12 @@
       tab = "#/plates";
       if (page === "plate" && plateNumber.has(id)) { title = id; platePage(plateNumber.get(id)); }
       else { title = "Plates"; platesPage(); }
+    } else if (FLOW && (page === "tube" || page === "tubes")) {
+      let id = "";
+      try { id = decodeURIComponent(rest || ""); } catch { id = ""; }
+      tab = "#/tubes";
+      if (page === "tube" && tubeNumber.has(id)) { title = id; tubePage(tubeNumber.get(id)); }
+      else { title = "Tubes"; tubesPage(); }
     } else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
     else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }
     else if (page === "methods") { title = "Methods"; tab = "#/methods"; methods.hidden = false; }

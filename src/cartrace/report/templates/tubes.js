@@ -1,0 +1,69 @@
+  // ---------------------------------------------------------------- flow tubes
+
+  const FLOW = D.flow;
+  const F = FLOW ? FLOW.tubes : null;
+  const tubeIds = FLOW ? F.tube.map((i) => T(i)) : [];
+  const tubeNumber = new Map(tubeIds.map((id, k) => [id, k]));
+  const tubeLink = (id) => (tubeNumber.has(id) ? h("a", { href: `#/tube/${encodeURIComponent(id)}` }, id) : id);
+  const tubeLinks = (ids) => ids.flatMap((id, k) => [k ? ", " : "", tubeLink(id)]);
+  const controlsOf = (k) => T(F.controls[k]).split(";").filter(Boolean);
+  const reviewed = (k) => FLOW.reviews[T(F.review[k])];
+  const waiting = (k) => ["missing", "changed"].includes(T(F.review[k])) && T(F.verdict[k]) !== "control";
+  const isControl = (k) => T(F.verdict[k]) === "control";
+  /** The page behind a finding: of a plate, of a tube, or none. */
+  const evidenceLink = (id) => (plateNumber.has(id) ? plateLink(id) : tubeLink(id));
+  const TUBE_RANK = { ...RANK, control: 4 };
+  const noted = (words_) => (words_ ? h("div", { class: "say" }, words_) : null);
+
+  function tubesPage() {
+    const all = range(0, tubeIds.length);
+    const count = (v) => all.filter((k) => T(F.verdict[k]) === v).length;
+    const open = all.filter(waiting);
+    view.append(h("h1", { tabindex: "-1" }, "Tubes"),
+      h("p", { class: "lead" }, "The flow cytometry tubes behind the results, from the instruments' own files. A tube's page shows every gate with the events that it was set on."),
+      h("ul", { class: "numbers" }, [[all.length, all.length === 1 ? "tube" : "tubes"], [count("accepted"), "accepted"], [count("flagged"), "flagged"], [count("rejected"), "rejected"], [count("control"), count("control") === 1 ? "control" : "controls"], ...(open.length || FLOW.review_required ? [[open.length, "gates to be reviewed"]] : [])]
+        .map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
+    const who = (k) => [T(F.sample_id[k]), F.s[k] >= 0 && D.subjects[F.s[k]].id !== T(F.sample_id[k]) ? h("div", { class: "say line" }, subjectLink(F.s[k])) : null].filter(Boolean);
+    const n = (label, key, more) => ({ label, n: true, cell: (k) => num(F[key][k], key === "events" ? 9 : 3), sort: (k) => F[key][k], ...more });
+    const list = table([
+      { label: "Tube", cls: "text", cell: (k) => tubeLink(tubeIds[k]), sort: (k) => tubeIds[k] },
+      { label: "Batch", cls: "text", cell: (k) => T(F.batch[k]), sort: (k) => T(F.batch[k]) },
+      { label: "Panel", cls: "text panel", cell: (k) => T(F.panel_name[k]), sort: (k) => T(F.panel_name[k]) },
+      { label: "Kind", cls: "text panel", cell: (k) => capital(T(F.what[k])), sort: (k) => T(F.what[k]) },
+      { label: "Sample", cls: "text name", cell: who, sort: (k) => T(F.sample_id[k]) },
+      { label: "Day", n: true, tip: "Day from the infusion", cell: (k) => (F.day[k] === null ? "" : days(F.day[k])), sort: (k) => F.day[k] },
+      n("Events", "events"),
+      n("Left out", "left_out_percent", { unit: "%", tip: "Events left out before gating: unstable acquisition, or at the margin of a channel" }),
+      { label: "Verdict", cls: "wide text", cell: (k) => [judged(T(F.verdict[k])), noted(T(F.says[k]))].filter(Boolean), sort: (k) => TUBE_RANK[T(F.verdict[k])] },
+      { label: "Gates", cls: "text", tip: "What the review sheet says, and the first characters of the hash of the gates", cell: (k) => [capital(reviewed(k)), h("div", { class: "say" }, h("code", {}, FLOW.sha256[k].slice(0, 8)))], sort: (k) => [T(F.review[k]), FLOW.sha256[k]].join() },
+    ], all, { label: "Tubes", limit: 100 });
+    view.append(h("h2", {}, "All tubes"));
+    if (all.length > 6) {
+      let word = "", only = "";
+      const text = all.map((k) => [F.tube, F.batch, F.panel_name, F.what, F.sample_id, F.says].map((c) => T(c[k])).concat(F.s[k] >= 0 ? D.subjects[F.s[k]].id : "").join(" ").toLowerCase());
+      const said = h("p", { class: "say", role: "status" });
+      const fill = () => {
+        const shown = all.filter((k) => text[k].includes(word) && (!only || (only === "waiting" ? waiting(k) : T(F.verdict[k]) === only)));
+        list.update(shown);
+        said.textContent = `${plural(shown.length, "tube")} shown.`;
+      };
+      const kinds = [["", "All"], ...["accepted", "flagged", "rejected", "control"].filter(count).map((v) => [v, v === "control" ? "Controls" : capital(v)]), ...(open.length ? [["waiting", "To be reviewed"]] : [])];
+      view.append(h("div", { class: "controls" }, h("label", {}, "Find a tube, sample or patient", h("input", { type: "search", oninput: (e) => { word = e.target.value.trim().toLowerCase(); fill(); } })),
+        segments("Tubes shown", kinds, "", (v) => { only = v; fill(); })), said);
+    }
+    view.append(list);
+  }
+
+  /** Which of the patient's samples were measured in which tube. */
+  function tubesOf(s) {
+    const mine = range(0, tubeIds.length).filter((k) => F.s[k] === s);
+    if (!mine.length) return;
+    view.append(h("h2", {}, "Flow tubes"), table([
+      { label: "Tube", cls: "text", cell: (k) => tubeLink(tubeIds[k]), sort: (k) => tubeIds[k] },
+      { label: "Day", n: true, cell: (k) => (F.day[k] === null ? "" : days(F.day[k])), sort: (k) => F.day[k] },
+      { label: "Panel", cls: "text panel", cell: (k) => T(F.panel_name[k]), sort: (k) => T(F.panel_name[k]) },
+      { label: "Kind", cls: "text panel", cell: (k) => capital(T(F.what[k])), sort: (k) => T(F.what[k]) },
+      { label: "Verdict", cls: "wide text", cell: (k) => [judged(T(F.verdict[k])), noted(T(F.says[k]))].filter(Boolean), sort: (k) => TUBE_RANK[T(F.verdict[k])] },
+      { label: "Gates", cls: "text", cell: (k) => capital(reviewed(k)), sort: (k) => T(F.review[k]) },
+    ], mine, { tight: true, label: "Flow tubes of the patient", limit: 20 }));
+  }
