@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
@@ -60,6 +60,7 @@ def test_impossible_counts_are_refused(events: int, of: int) -> None:
         poisson_interval(1, 1.0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5_000_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), CONFIDENCES)
 def test_shares_and_counts_are_those_of_statsmodels(counts: tuple[int, int], confidence: float) -> None:
     k, n = counts
@@ -72,6 +73,7 @@ def test_shares_and_counts_are_those_of_statsmodels(counts: tuple[int, int], con
     assert (float(low), float(high)) == pytest.approx((0 if k == 0 else want[0], want[1]), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 10**6), CONFIDENCES)
 def test_a_ratio_turned_over_has_the_limits_turned_over(a: int, b: int, confidence: float) -> None:
     low, high = (float(x) for x in ratio_interval(a, b, confidence))
@@ -81,6 +83,7 @@ def test_a_ratio_turned_over_has_the_limits_turned_over(a: int, b: int, confiden
         assert (1 / other_high, 1 / other_low) == pytest.approx((low, high), rel=1e-8)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(1, 500), CONFIDENCES)
 def test_an_interval_leaves_no_more_than_its_tail_on_either_side(
     k: int, more: int, confidence: float
@@ -91,6 +94,7 @@ def test_an_interval_leaves_no_more_than_its_tail_on_either_side(
     assert stats.binom.cdf(k, n, high) == pytest.approx(tail, rel=1e-7)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 1000))
 def test_an_array_gives_what_its_elements_give(k: int, more: int) -> None:
     n = k + more
