@@ -140,8 +140,11 @@ def _scan(data: FcsData, signals: Sequence[int], settings: FlowQuality) -> tuple
         start, stop = edges[first], edges[last]
         events = data.read(columns, int(start), int(stop))
         values = events[:, : len(signals)]
-        margin[start:stop] = (~np.isfinite(values) | (values >= tops)).any(axis=1)
-        values = np.clip(np.nan_to_num(values, nan=0.0), -LARGE, LARGE)
+        for column, top in zip(values.T, tops, strict=True):
+            # NaN is below nothing, so it is margin too.
+            margin[start:stop] |= ~((column < top) & (column > -np.inf))
+        if not np.abs(values).max(initial=0.0) < LARGE:
+            values = np.clip(np.nan_to_num(values, nan=0.0), -LARGE, LARGE)
         low = values.min(axis=0)
         at_low = (values == low).sum(axis=0)
         piled = np.where(low < lowest, at_low, np.where(low == lowest, piled + at_low, piled))

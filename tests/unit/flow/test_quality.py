@@ -123,6 +123,54 @@ def test_an_event_without_a_number_is_margin(tmp_path: Path) -> None:
     assert np.flatnonzero(found.margin).tolist() == [4, 6]
 
 
+def test_a_change_of_the_rate_counts_from_the_smallest_that_matters(tmp_path: Path) -> None:
+    # A clock that ticks evenly but in bin 3 of 8, where every event takes 1.5 ticks: two thirds of the rate.
+    steps = np.ones(4000)
+    steps[1000:1500] = 1.5
+    events = np.column_stack([np.full(4000, 5000.0), np.cumsum(steps)])
+    smaller = QUALITY.model_copy(update={"min_rate_change": 0.2})
+    at_half = assessed(tmp_path, events, names=["FSC-A", "Time"])
+    at_fifth = assessed(tmp_path, events, smaller, names=["FSC-A", "Time"])
+    assert at_half.bins["kept"].all()
+    assert at_fifth.bins["kept"].tolist() == [True, True, False, True, True, True, True, True]
+    assert at_fifth.bins["rate"].iloc[2] == pytest.approx(100 / 1.5, rel=1e-3)
+
+
+def test_a_burst_within_one_tick_has_a_rate(tmp_path: Path) -> None:
+    clock = np.arange(4000.0)
+    clock[1500:2000] = 1500.0
+    clock[2000:] -= 500
+    events = np.column_stack([np.full(4000, 5000.0), clock])
+    found = assessed(tmp_path, events, names=["FSC-A", "Time"])
+    # 500 events in half a tick of 10 ms.
+    assert found.bins["rate"].iloc[3] == pytest.approx(500 / 0.005)
+    assert found.bins["reason"].dropna().tolist() == ["rate"]
+
+
+def test_a_tube_whose_bins_all_wander_has_no_unstable_bin(tmp_path: Path) -> None:
+    # The level changes in every bin by about its own width: no bin stands out.
+    rng = np.random.default_rng(2)
+    levels = rng.normal(0, 1000, 40)
+    events = (10_000 + np.repeat(levels, 500) + rng.normal(0, 1000, 20_000))[:, None]
+    assert assessed(tmp_path, events, names=["CD3-A"]).bins["kept"].all()
+    calm = (10_000 + rng.normal(0, 1000, 20_000))[:, None]
+    calm[5_000:5_500] += 1500
+    assert assessed(tmp_path, calm, names=["CD3-A"]).bins["kept"].sum() == 39
+
+
+def test_a_shift_of_a_signal_counts_from_the_smallest_that_matters(tmp_path: Path) -> None:
+    # Normal around 10,000 with SD 1,000: an interquartile range of 1,349. Bins of 5,000 show a shift of 200
+    # clearly; it is 0.15 of that range.
+    rng = np.random.default_rng(3)
+    events = rng.normal(10_000, 1000, (50_000, 1))
+    events[20_000:25_000] += 200
+    large = QUALITY.model_copy(update={"events_per_bin": 5000})
+    smaller = large.model_copy(update={"min_signal_shift": 0.1})
+    assert assessed(tmp_path, events, large, names=["CD3-A"]).bins["kept"].all()
+    found = assessed(tmp_path, events, smaller, names=["CD3-A"])
+    assert np.flatnonzero(~found.bins["kept"]).tolist() == [4]
+
+
 # What is planted is found
 
 
