@@ -8,6 +8,7 @@ loses nothing however many bins it has.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -181,7 +182,7 @@ def _is_scatter(channel: Channel) -> bool:
     Fluorescence that piles up at its lowest value is a negative event of an instrument that
     does not go below zero: leaving it out would leave out the negative cells.
     """
-    return channel.name.lower().startswith(("fs", "ss"))
+    return re.match(r"(fs|ss)(c|$|[^a-z0-9])", channel.name.lower()) is not None
 
 
 def _mark_lowest(data: FcsData, column: int, lowest: float, margin: NDArray[np.bool_]) -> None:

@@ -111,6 +111,23 @@ def test_scatter_that_piles_up_at_its_lowest_value_is_margin_and_negative_cells_
     assert np.array_equal(np.flatnonzero(found.margin), np.arange(0, 1000, 5))
 
 
+@pytest.mark.parametrize(
+    ("name", "is_scatter"),
+    [
+        ("FSC-A", True),
+        ("SS INT LIN", True),
+        ("FS", True),
+        ("FSCW", True),
+        ("SSEA-4-A", False),
+        ("FITC-A", False),
+    ],
+)
+def test_scatter_is_told_by_the_name(tmp_path: Path, name: str, is_scatter: bool) -> None:
+    raw = np.append(np.zeros(100), np.arange(1.0, 900.0))[:, None]
+    found = assessed(tmp_path, raw, names=[name], ranges=[1024])
+    assert found.margin.sum() == (100 if is_scatter else 0)
+
+
 def test_a_few_events_at_the_lowest_scatter_are_no_margin(tmp_path: Path) -> None:
     raw = np.arange(1000)[:, None] % 900 + 1
     assert not assessed(tmp_path, raw, names=["FSC-H"], datatype="I", ranges=[1024]).margin.any()
@@ -134,6 +151,16 @@ def test_a_change_of_the_rate_counts_from_the_smallest_that_matters(tmp_path: Pa
     assert at_half.bins["kept"].all()
     assert at_fifth.bins["kept"].tolist() == [True, True, False, True, True, True, True, True]
     assert at_fifth.bins["rate"].iloc[2] == pytest.approx(100 / 1.5, rel=1e-3)
+
+
+def test_a_rate_that_wanders_all_the_time_has_no_unstable_bin(tmp_path: Path) -> None:
+    # Half of the bins take 1 tick an event, half of them 2.2: 100 and 45 events a second, median 73.
+    steps = np.repeat(np.tile([1.0, 2.2], 20), 500)
+    events = np.column_stack([np.full(20_000, 5000.0), np.cumsum(steps)])
+    strict = QUALITY.model_copy(update={"rate_mads": 0.5, "min_rate_change": 0.2})
+    loose = strict.model_copy(update={"rate_mads": 1.0})
+    assert not assessed(tmp_path, events, strict, names=["FSC-A", "Time"]).bins["kept"].any()
+    assert assessed(tmp_path, events, loose, names=["FSC-A", "Time"]).bins["kept"].all()
 
 
 def test_a_burst_within_one_tick_has_a_rate(tmp_path: Path) -> None:
