@@ -406,8 +406,9 @@ def _flow_tubes(
     early = before_infusion(sheets.samples, config.kinetics.post_infusion_visits)
     plans = {}
     for mapping, tubes in by_panel.items():
+        controls_by_tube = controls_of(tubes, samples, early)
         for tube in tubes:
-            controls = controls_of(tube, tubes, samples, early)
+            controls = controls_by_tube[tube.file_id]
             faults = tube_faults(tube, controls, panels[mapping], mapping, early)
             problems.extend(replace(fault, file=str(config.sheets.tubes)) for fault in faults)
             if tube.file_id not in files:

@@ -42,9 +42,9 @@ def before_infusion(samples: Iterable[Sample], post_infusion_visits: str) -> fro
 
 
 def controls_of(
-    tube: Tube, tubes: Iterable[Tube], samples: Mapping[str, Sample], early: Collection[str]
-) -> list[Control]:
-    """Return the controls of a tube: FMO, isotype, then pre-infusion tubes, each by file_id.
+    tubes: Iterable[Tube], samples: Mapping[str, Sample], early: Collection[str]
+) -> dict[str, list[Control]]:
+    """Return the controls of each tube: FMO, isotype, then pre-infusion tubes, each by file_id.
 
     FMO and isotype tubes count in their own batch only. Pre-infusion tubes are those of the same
     subject and batch; without one, those of the batch; without one, those of the subject. A tube
@@ -52,27 +52,35 @@ def controls_of(
 
     Parameters
     ----------
-    tube
-        The tube.
     tubes
-        All tubes of its panel.
+        All tubes of one panel.
     samples
         By sample_id.
     early
         Samples from before the infusion (:func:`before_infusion`).
     """
-    if tube.kind != "sample":
-        return []
-    tubes = sorted(tubes, key=lambda t: t.file_id)
-    batch = [t for t in tubes if t.batch is not None and t.batch == tube.batch]
-    controls: list[Control] = [(kind, t) for kind in ("fmo", "isotype") for t in batch if t.kind == kind]
-    sample = samples.get(tube.sample_id or "")
-    if sample is None or sample.sample_id in early:
-        return controls
-    before = [t for t in tubes if t.kind == "sample" and t.sample_id in early]
-    own = [t for t in before if samples[str(t.sample_id)].subject_id == sample.subject_id]
-    best_first = ([t for t in own if t in batch], [t for t in before if t in batch], own)
-    return [*controls, *(("pre_infusion", t) for t in next(filter(None, best_first), []))]
+    batches: dict[str, list[Tube]] = {}
+    early_of_subject: dict[str, list[Tube]] = {}
+    ordered = sorted(tubes, key=lambda t: t.file_id)
+    for tube in ordered:
+        if tube.batch:
+            batches.setdefault(tube.batch, []).append(tube)
+        if tube.kind == "sample" and tube.sample_id and tube.sample_id in early:
+            early_of_subject.setdefault(samples[tube.sample_id].subject_id, []).append(tube)
+    controls: dict[str, list[Control]] = {tube.file_id: [] for tube in ordered}
+    for tube in ordered:
+        if tube.kind != "sample":
+            continue
+        batch = batches.get(tube.batch or "", [])
+        found: list[Control] = [(kind, t) for kind in ("fmo", "isotype") for t in batch if t.kind == kind]
+        sample = samples.get(tube.sample_id or "")
+        if sample is not None and sample.sample_id not in early:
+            own = early_of_subject.get(sample.subject_id, [])
+            of_batch = [t for t in batch if t.kind == "sample" and t.sample_id in early]
+            both = [t for t in own if t.batch and t.batch == tube.batch]
+            found += [("pre_infusion", t) for t in both or of_batch or own]
+        controls[tube.file_id] = found
+    return controls
 
 
 def tube_json(tube: Tube, controls: Iterable[Control]) -> str:
