@@ -33,8 +33,11 @@ SHEETS = {"check_sheets": 1, "describe_subjects": 1, **COHORT}
 PLATES = {"assemble_plates": 1, **COHORT}
 """What follows any change of a PCR plate."""
 
-NEW_SHEETS = {"assemble_plates": 1, **SHEETS}
-"""What follows a change of a sheet, in a trial with plates whose samples it may place."""
+TUBES = {"assemble_tubes": 1, **COHORT}
+"""What follows any change of a flow tube."""
+
+NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, **SHEETS}
+"""What follows a change of a sheet, in a trial with plates and tubes whose samples it may place."""
 
 
 def files_of(trial: Path, reader: str) -> list[dict[str, str]]:
@@ -79,6 +82,7 @@ def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
         "read_laboratory_table": len(files_of(workplace.trial, "laboratory_table")),
         "quantify_plate": len(files_of(workplace.trial, "pcr_plate")),
         "estimate_detection_limits": 1,
+        "gate_tube": len(files_of(workplace.trial, "fcs_tube")),
         **NEW_SHEETS,
     }
 
@@ -121,13 +125,17 @@ def change_content(path: Path) -> None:
         path.write_bytes(path.read_bytes() + b"\n")
 
 
-@pytest.mark.parametrize(("reader", "expected"), [("laboratory_table", COHORT), ("pcr_plate", PLATES)])
+@pytest.mark.parametrize(
+    ("reader", "expected"), [("laboratory_table", COHORT), ("pcr_plate", PLATES), ("fcs_tube", TUBES)]
+)
 def test_a_removed_file_is_the_cohort_alone(
     workplace: Workplace, reader: str, expected: dict[str, int]
 ) -> None:
     last = files_of(workplace.trial, reader)[-1]
     sheet = workplace.trial / "sheets/files.tsv"
     write_rows(sheet, [r for r in rows(sheet) if r != last])
+    tubes = workplace.trial / "sheets/tubes.tsv"
+    write_rows(tubes, [r for r in rows(tubes) if r["file_id"] != last["file_id"]])
     assert workplace.planned() == expected
 
 
@@ -136,6 +144,7 @@ def test_a_removed_file_is_the_cohort_alone(
     [
         ("laboratory_table", {"read_laboratory_table": 1, **COHORT}),
         ("pcr_plate", {"quantify_plate": 1, **PLATES}),
+        ("fcs_tube", {"gate_tube": 1, **TUBES}),
     ],
 )
 def test_a_changed_file_with_an_old_date_is_noticed(
@@ -203,6 +212,54 @@ def test_another_mass_of_a_genome_quantifies_no_plate_again(workplace: Workplace
     assert workplace.planned() == {**PLATES, "render_report": 1}
 
 
+def test_a_changed_control_is_the_tubes_that_it_belongs_to(workplace: Workplace) -> None:
+    sheet = rows(workplace.trial / "sheets/tubes.tsv")
+    control = next(r for r in sheet if r["kind"] == "fmo")
+    batch = [r for r in sheet if r["batch"] == control["batch"]]
+    path = next(
+        r["path"] for r in files_of(workplace.trial, "fcs_tube") if r["file_id"] == control["file_id"]
+    )
+    change_content(workplace.trial / "data" / path)
+    assert 1 < len(batch) < len(sheet)
+    assert workplace.planned() == {"gate_tube": len(batch), **TUBES}
+
+
+def test_a_new_blood_count_and_a_review_gate_no_tube_again(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/tubes.tsv"
+    records = rows(sheet)
+    write_rows(sheet, [{**r, "lymphocytes_per_ul": "1234"} for r in records])
+    assert workplace.planned() == TUBES
+    sample = next(r["file_id"] for r in records if r["kind"] == "sample")
+    write_rows(
+        workplace.trial / "sheets/gate_review.tsv",
+        [{"file_id": sample, "verdict": "accepted", "gates_sha256": "ab" * 32, "remark": ""}],
+    )
+    set_option(workplace.trial, ["sheets", "gate_review"], "sheets/gate_review.tsv")
+    planned = workplace.planned()
+    assert "gate_tube" not in planned
+    assert planned["assemble_tubes"] == 1
+
+
+def test_an_unreadable_marker_is_its_tube(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/tubes.tsv"
+    records = rows(sheet)
+    records[-1]["unreadable"] = "CD138: no stain in the tube"
+    write_rows(sheet, records)
+    assert workplace.planned() == {"gate_tube": 1, **TUBES}
+
+
+def test_a_changed_panel_file_is_its_tubes(workplace: Workplace) -> None:
+    tubes = files_of(workplace.trial, "fcs_tube")
+    path = workplace.trial / tubes[0]["mapping"]
+    path.write_text(path.read_text() + "\n# one more line\n")
+    assert workplace.planned() == {"gate_tube": len(tubes), **TUBES}
+
+
+def test_required_reviews_gate_no_tube_again(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["flow", "review"], "required")
+    assert workplace.planned() == {**TUBES, "render_report": 1}
+
+
 def test_a_changed_threshold_reruns_the_rules_that_take_it(workplace: Workplace) -> None:
     set_option(workplace.trial, ["kinetics", "half_life", "min_adj_r2"], 0.9)
     assert workplace.planned() == {"compute_kinetics": 1, **LAST}
@@ -247,6 +304,7 @@ def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace)
         ("intake/plausibility.py", COHORT),
         ("pcr/normalise.py", PLATES),
         ("pcr/limits.py", {"estimate_detection_limits": 1, **PLATES}),
+        ("flow/absolute.py", TUBES),
     ],
 )
 def test_an_edited_module_reruns_the_rules_that_rest_on_it(
@@ -292,6 +350,8 @@ def test_a_broken_file_stops_with_an_error_and_leaves_no_half_written_output(wor
     records = {
         "intake/read_laboratory_table": next(r for r in files if r["path"].endswith(".xlsx")),
         "pcr/quantify_plate": next(r for r in files if r["reader"] == "pcr_plate"),
+        # The last one, which is no control of another tube.
+        "flow/gate_tube": next(r for r in reversed(files) if r["reader"] == "fcs_tube"),
     }
     for record in records.values():
         (workplace.trial / "data" / record["path"]).write_bytes(b"PK\x03\x04 not a workbook")
