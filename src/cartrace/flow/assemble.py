@@ -322,19 +322,26 @@ class _Made:
         else:
             row["of_events"] = self.acquired["gated_events"] if of is None else of["events"]
         if gate["parent_events"] == 0:
-            above = next((g["events"] for g in way_to(self.gates, gate["gate"])[-2::-1] if g["events"]), None)
-            above = self.acquired["gated_events"] if above is None else above
-            if above < self.settings.min_gate_events:
+            if not self._bounded(gate):
                 row["events"] = None
-                return self._without(
-                    counted, "missing_events", f"no event of its parent, and only {above} events above that"
-                )
+                return self._without(counted, "missing_events", FLAGS["missing_events"])
             counted.flags.add("missing_events")
         self._share(counted)
         self._absolute(counted)
         if self.is_sample:
             self._limits(counted)
         return counted
+
+    def _bounded(self, gate: Row) -> bool:
+        """Say whether a gate below an empty one is known to be empty: its parent is a population that is reported.
+
+        No B cells in a tube are no naive B cells either. But a tube without lymphocytes says nothing of any.
+        """
+        parent = self.gates.get(gate["parent"])
+        if parent is None:
+            return False
+        reported = any(p.analyte and self._find(p.gate)[0] is parent for p in self.panel.populations.values())
+        return reported and (parent["parent_events"] > 0 or self._bounded(parent))
 
     def _find(self, text: str) -> tuple[Row | None, str]:
         """Return the gate that a panel file names, or why there is none."""
