@@ -176,7 +176,7 @@ class _Reader:
             rows = np.fromfile(self.path, dtype=self.row, count=last - first, offset=at)
             if len(rows) != last - first:
                 raise OSError("the FCS file was cut short while it was read")
-            # Float files may hold NaN, and decades that they should not say: infinite then, as in FlowKit.
+            # Float files may hold NaN of every kind.
             with np.errstate(over="ignore", invalid="ignore"):
                 for place, column in enumerate(columns):
                     raw = _whole_numbers(rows[str(column)], self.columns[column])
@@ -193,10 +193,12 @@ class _Reader:
 
 def linearised(values: Floats, channel: Channel) -> Floats:
     """Undo the amplifier: log decades ($PnE), then gain ($PnG). FCS 3.1, sections 3.2.20.4 and 3.2.20.5."""
-    if channel.decades > 0:
-        values = (10 ** (channel.decades * values / channel.range)) * channel.offset
-    if channel.gain != 1.0:
-        values = values / channel.gain
+    # Decades in a float file, which should have none, make infinities: as in FlowKit, without its warning.
+    with np.errstate(over="ignore"):
+        if channel.decades > 0:
+            values = (10 ** (channel.decades * values / channel.range)) * channel.offset
+        if channel.gain != 1.0:
+            values = values / channel.gain
     return values
 
 

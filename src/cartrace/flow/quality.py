@@ -158,7 +158,7 @@ def _scan(data: FcsData, signals: Sequence[int], settings: FlowQuality) -> tuple
             quartiles[:, k] = ordered[[n // 4, n // 2, 3 * n // 4]]
             interval[:, k] = ordered[[max(0, int(n / 2 - reach)), min(n - 1, int(n / 2 + reach))]]
         if data.time is not None:
-            moments = events[:, -1]
+            moments = np.clip(events[:, -1], -LARGE, LARGE)
             clock[first:last] = np.minimum.reduceat(moments, edges[first:last] - start)
             clock[-1] = moments[edges[last - 1] - start :].max()
             steps = np.diff(np.unique(moments))
@@ -172,6 +172,9 @@ def _scan(data: FcsData, signals: Sequence[int], settings: FlowQuality) -> tuple
 
 def _top(channel: Channel) -> float:
     """Lowest linear value that is off scale: the raw value $PnR - 1, as flowCore and PeacoQC have it."""
+    if channel.range < 2:
+        # A scale of 0 or 1 says nothing of where the detector ends.
+        return np.inf
     # A hair below, for powers that differ in the last bit from processor to processor.
     return float(linearised(np.array([channel.range - 1.0]), channel)[0]) * (1 - 1e-9)
 
@@ -197,9 +200,9 @@ def _clock_trouble(bins: _Bins) -> str:
     """Say why the clock tells no rate; empty: it does."""
     if bins.clock is None:
         return "the file has no time channel: no flow rate"
-    if not np.isfinite(bins.clock).all() or (np.diff(bins.clock) < 0).any():
+    if not (np.abs(bins.clock) < LARGE).all() or (np.diff(bins.clock) < 0).any():
         return "the clock runs backwards: no flow rate"
-    if not bins.tick:
+    if bins.tick < 1 / LARGE:
         return "the clock stands still: no flow rate"
     if np.median(np.diff(bins.clock)) < TICKS_OF_A_BIN * bins.tick:
         return "the clock is too coarse for a flow rate"
@@ -235,7 +238,7 @@ def _moved_signals(bins: _Bins, channels: Sequence[Channel], settings: FlowQuali
     if len(bins.edges) < 2:
         return np.zeros((0, len(channels)), dtype=bool)
     tops = np.array([_top(c) for c in channels])
-    cofactor = np.where(tops > 1, tops / COFACTORS_TO_TOP, 1.0)
+    cofactor = np.where((tops > 1) & (tops < LARGE), tops / COFACTORS_TO_TOP, 1.0)
     low, middle, high = np.arcsinh(bins.quartiles / cofactor)
     lower, upper = np.arcsinh(bins.interval / cofactor)
     centre = np.median(middle, axis=0)

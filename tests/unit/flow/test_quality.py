@@ -198,6 +198,36 @@ def test_a_shift_of_a_signal_counts_from_the_smallest_that_matters(tmp_path: Pat
     assert np.flatnonzero(~found.bins["kept"]).tolist() == [4]
 
 
+def test_a_scale_that_says_nothing_has_no_margin(tmp_path: Path) -> None:
+    events = np.linspace(0, 5, 100)[:, None]
+    assert not assessed(tmp_path, events, names=["FITC-A"], ranges=[1]).margin.any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    raw=st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=240),
+    top=st.sampled_from([0.0, 1.0, 1024.0, 1e300]),
+    gain=st.sampled_from([1e-300, 1.0, 1e300]),
+    timestep=st.sampled_from([1e-300, 1.0, 1e300]),
+)
+def test_any_bits_of_events_are_judged_without_a_fault(
+    tmp_path_factory: pytest.TempPathFactory, raw: list[int], top: float, gain: float, timestep: float
+) -> None:
+    events = np.array(raw[: len(raw) // 3 * 3], dtype="u8").view("f8").reshape(-1, 3)
+    file = write_fcs(
+        tmp_path_factory.getbasetemp() / "bits.fcs",
+        ["FSC-A", "B", "Time"],
+        events,
+        datatype="D",
+        ranges=[top] * 3,
+        gains={"B": gain},
+        timestep=timestep,
+    )
+    found = assess_acquisition(read_fcs(file, "t"), [0, 1], FlowQuality(events_per_bin=50))
+    assert len(found.margin) == len(found.unstable) == len(events)
+    assert 0 <= found.kept_time_share <= 1
+
+
 # What is planted is found
 
 
