@@ -8,7 +8,9 @@ the *first derivative* of a density, since peaks, valleys and slopes are feature
 derivative: h = (4/5)^(1/7) s n^(-1/7) (Chacón, Duong and Wand 2011, Statistica Sinica 21:807
 [recalled]). The spread s is that of the main peak alone: the shortest interval that holds a quarter of
 the events, over 0.637, which is the standard deviation for normal values. A standard deviation of
-all events would smear two peaks into one.
+all events would smear two peaks into one. Even so s is too large where the main peak is broad or holds half of the
+events, so peaks and valleys are looked for with half that bandwidth; bumps that are chance are sorted out by
+their number of events.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ BEYOND = 0.25
 QUARTER_WIDTH = 0.6373
 """Width of the shortest interval that holds a quarter of a normal distribution, in standard deviations."""
 
+PEAK_BANDWIDTH = 0.5
+"""Share of the bandwidth with which peaks and valleys are looked for. House value: at 0.5 none of 3,000 samples of one
+normal, gamma, t, Laplace or uniform population had a valley, at 0.35 three uniform ones had."""
 PEAK_SHARE = 0.005
 """Least share of the events that makes a peak. House value: below it a bump is as often an artefact as a population."""
 VALLEY_DEPTH = 0.75
@@ -60,19 +65,20 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """Smoothed number of events on a grid."""
+    """Events on a grid, and how to smooth them."""
 
     x: Floats
     """(GRID,) middles of the steps."""
-    events: Floats
-    """(GRID,) smoothed events in each step."""
+    counts: Floats
+    """(GRID,) events in each step."""
     bandwidth: float
     n_events: int
 
-    @property
-    def step(self) -> float:
-        """Width of a step."""
-        return float(self.x[1] - self.x[0])
+    def smooth(self, share: float = 1.0) -> Floats:
+        """Return (GRID,) smoothed events in each step, with that share of the bandwidth."""
+        steps = max(share * self.bandwidth / float(self.x[1] - self.x[0]), 2.0)
+        smoothed: Floats = gaussian_filter1d(self.counts, steps, mode="constant", truncate=5.0)
+        return smoothed
 
 
 def from_control(values: Floats, tail_percent: float, min_tail_events: int = 1) -> Estimate:
@@ -117,10 +123,10 @@ def valley(values: Floats) -> Estimate:
     density = density_of(values)
     if isinstance(density, str):
         return Estimate(None, int(np.isfinite(values).sum()), density)
-    peaks = peaks_of(density)
+    y = density.smooth(PEAK_BANDWIDTH)
+    peaks = peaks_of(y)
     if len(peaks) < 2:
         return Estimate(None, density.n_events, "one peak, so no valley between negative and positive")
-    y = density.events
     positive = max(peaks[1:], key=lambda p: float(y[p]))
     low = peaks[0]
     lowest = low + int(np.argmin(y[low : positive + 1]))
@@ -150,10 +156,11 @@ def slope(values: Floats, slope_fraction: float) -> Estimate:
     density = density_of(values)
     if isinstance(density, str):
         return Estimate(None, int(np.isfinite(values).sum()), density)
-    y = density.events
-    peaks = peaks_of(density)
+    fine = density.smooth(PEAK_BANDWIDTH)
+    peaks = peaks_of(fine)
     peak = peaks[0]
-    end = peak + 1 + int(np.argmin(y[peak + 1 : peaks[1]])) if len(peaks) > 1 else len(y) - 1
+    end = peak + 1 + int(np.argmin(fine[peak + 1 : peaks[1]])) if len(peaks) > 1 else len(fine) - 1
+    y = density.smooth()
     fall = -np.gradient(y)[peak : end + 1]
     steepest = int(np.argmax(fall))
     after = np.arange(steepest, len(fall))
@@ -167,7 +174,7 @@ def slope(values: Floats, slope_fraction: float) -> Estimate:
 
 
 def density_of(values: Floats) -> Density | str:
-    """Return the smoothed density of (n,) values; or, in words, why there is none."""
+    """Put (n,) values on a grid; or say in words why that can't be done."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return "no events"
@@ -181,9 +188,8 @@ def density_of(values: Floats) -> Density | str:
     inside = place[(place >= 0) & (place < GRID)].astype(np.intp)
     counts = np.bincount(inside, minlength=GRID).astype(np.float64)
     spread = _quarter_width(counts) * step / QUARTER_WIDTH
-    bandwidth = max((4 / 5) ** (1 / 7) * spread * len(finite) ** (-1 / 7), 2 * step)
-    smooth = gaussian_filter1d(counts, bandwidth / step, mode="constant", truncate=5.0)
-    return Density(edges[:-1] + step / 2, smooth, float(bandwidth), len(finite))
+    bandwidth = (4 / 5) ** (1 / 7) * spread * len(finite) ** (-1 / 7)
+    return Density(edges[:-1] + step / 2, counts, float(bandwidth), len(finite))
 
 
 def _quarter_width(counts: Floats) -> float:
@@ -197,9 +203,8 @@ def _quarter_width(counts: Floats) -> float:
     return float(np.min(ends - steps[: len(starts)]))
 
 
-def peaks_of(density: Density) -> list[int]:
-    """Return the peaks, from left to right, as places on the grid; at least one."""
-    y = density.events
+def peaks_of(y: Floats) -> list[int]:
+    """Return the peaks of smoothed events (GRID,), from left to right, as places on the grid; at least one."""
     # A peak at the first or last step is one, too.
     found, _ = find_peaks(np.concatenate([[0.0], y, [0.0]]))
     peaks = [int(p) - 1 for p in found]
@@ -214,7 +219,7 @@ def peaks_of(density: Density) -> list[int]:
             continue
         cuts = [0, *valleys, len(y)]
         events = [float(y[a:b].sum()) for a, b in pairwise(cuts)]
-        if min(events) >= PEAK_SHARE * density.n_events:
+        if min(events) >= PEAK_SHARE * y.sum():
             break
         peaks.pop(int(np.argmin(events)))
     return peaks
