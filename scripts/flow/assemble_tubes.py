@@ -34,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--tubes and --panels need the same number of entries")
 
     from cartrace import config as configuration
-    from cartrace.flow.assemble import TubeTables, assemble_tubes
+    from cartrace.flow.assemble import assemble_tubes
     from cartrace.flow.panel import read_panel
+    from cartrace.flow.populations import TubeTables
     from cartrace.flow.tables import TABLES
     from cartrace.intake.results import RESULTS
     from cartrace.intake.tubes import read_gate_review, read_tubes

@@ -109,6 +109,9 @@ def by_blood_count(
         reason = "the panel file names no blood_count_gate"
     elif count is None:
         reason = f"the tubes sheet gives no count of {words}"
+    elif count == 0:
+        # 0.0 x 10^9/L is a rounded count: as a factor it would make every population certainly absent.
+        reason = f"the count of {words} is 0"
     elif matrix is not None and matrix not in COUNTED_IN:
         reason = f"a blood count says nothing of {matrix}"
     elif not gate_events:

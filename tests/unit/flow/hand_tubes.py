@@ -7,8 +7,9 @@ from typing import Any
 
 from cartrace.config import Flow
 from cartrace.flow import tables as flow
-from cartrace.flow.assemble import Assembled, TubeTables, assemble_tubes
+from cartrace.flow.assemble import Assembled, assemble_tubes
 from cartrace.flow.panel import Panel, load_panel
+from cartrace.flow.populations import TubeTables
 from cartrace.intake.tubes import GateReview, Tube
 from cartrace.tables import QC, SAMPLES, rows
 

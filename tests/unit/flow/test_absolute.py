@@ -91,6 +91,7 @@ def test_a_blood_count_is_multiplied_by_the_share_of_its_gate() -> None:
     ("count", "events", "gate", "matrix", "reason"),
     [
         (None, 300, 40_000, "blood", "the tubes sheet gives no count of lymphocytes"),
+        (0.0, 300, 40_000, "blood", "the count of lymphocytes is 0"),
         (1_200.0, 300, 0, "blood", "no events in the gate of the lymphocytes"),
         (1_200.0, 300, None, "blood", "no events in the gate of the lymphocytes"),
         (1_200.0, 300, 200, "blood", "more events than in the gate of the lymphocytes"),
