@@ -196,7 +196,13 @@ def main() -> None:
     for n in args.events:
         with tempfile.TemporaryDirectory() as scratch:
             measured = compare(n, args.repeats, Path(scratch))
-        append_row(OUTPUT, measured, "src/cartrace/flow", "benchmarks/flow.py")
+        append_row(
+            OUTPUT,
+            measured,
+            "src/cartrace/flow/engine.py",
+            "src/cartrace/flow/fcs.py",
+            "benchmarks/flow.py",
+        )
 
 
 if __name__ == "__main__":
