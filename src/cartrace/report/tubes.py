@@ -31,7 +31,7 @@ from cartrace.flow.tables import (
     TUBES,
 )
 from cartrace.problems import redact_dates
-from cartrace.report.packing import Texts, columns, number, numbers
+from cartrace.report.packing import Texts, columns, numbers
 from cartrace.report.plate_words import in_words
 from cartrace.report.plates import compact
 from cartrace.report.tube_words import (
@@ -281,27 +281,41 @@ def acquisition_picture(bins: pd.DataFrame, texts: Texts, most: int = MOST_STRET
         ``out``, columns start, end, events, reason of what was left out, neighbours of
         one reason joined.
     """
-    bins = bins.sort_values("bin", kind="stable", ignore_index=True)
-    step = np.arange(len(bins)) // max(1, -(-len(bins) // most))
-    line = bins.groupby(step).agg(
-        start=("start_s", "first"), end=("end_s", "last"), events=("events", "sum"), clock=("rate", "count")
-    )
-    time = line["end"] - line["start"]
-    rate = (line["events"] / time.where(time > 0)).where(line["clock"] > 0).astype("float64")
-    left_out = ~bins["kept"].to_numpy(dtype=bool)
+    if bins.empty:
+        return {
+            "start": [],
+            "end": [],
+            "rate": [],
+            "out": {k: [] for k in ("start", "end", "events", "reason")},
+        }
+    bins = bins.sort_values("bin", kind="stable")
+    start, end = (bins[c].to_numpy(dtype=float) for c in ("start_s", "end_s"))
+    events, rates = bins["events"].to_numpy(dtype=int), bins["rate"].to_numpy(dtype=float)
     reason = bins["reason"].fillna("").to_numpy(dtype=object)
+    left_out = ~bins["kept"].to_numpy(dtype=bool)
+
+    each = -(-len(bins) // most)
+    first = np.arange(0, len(bins), each)
+    last = np.append(first[1:], len(bins)) - 1
+    time = end[last] - start[first]
+    known = np.isfinite(rates[first]) & (time > 0)
+    rate = np.add.reduceat(events, first) / np.where(known, time, np.nan)
+
     changes = (left_out[1:] != left_out[:-1]) | (reason[1:] != reason[:-1])
-    run = np.concatenate([np.zeros(min(1, len(bins)), dtype=int), np.cumsum(changes)])
-    out = (
-        bins[left_out]
-        .groupby(run[left_out])
-        .agg(start=("start_s", "first"), end=("end_s", "last"), events=("events", "sum"), reason=("reason", "first"))
-    )  # fmt: skip
+    begin = np.flatnonzero(np.append(True, changes))
+    stop = np.append(begin[1:], len(bins)) - 1
+    total = np.add.reduceat(events, begin)
+    out = left_out[begin]
     return {
-        "start": numbers(line["start"], 6),
-        "end": numbers(line["end"], 6),
+        "start": numbers(start[first], 8),
+        "end": numbers(end[last], 8),
         "rate": numbers(rate, 4),
-        "out": columns(out.astype({"reason": "string"}), texts, digits=6),
+        "out": {
+            "start": numbers(start[begin[out]], 8),
+            "end": numbers(end[stop[out]], 8),
+            "events": numbers(total[out]),
+            "reason": [texts.place(r) if r else -1 for r in reason[begin[out]]],
+        },
     }
 
 
@@ -346,8 +360,8 @@ def pictures(plots: pd.DataFrame, texts: Texts) -> dict[str, Any]:
                 "gate": texts.place(str(row["gate"])),
                 "x": redact_dates(str(row["x_label"])),
                 "y": None if flat else redact_dates(str(row["y_label"])),
-                "xr": [number(row["x_low"]), number(row["x_high"])],
-                "yr": None if flat else [number(row["y_low"]), number(row["y_high"])],
+                "xr": [_short(row["x_low"]), _short(row["x_high"])],
+                "yr": None if flat else [_short(row["y_low"]), _short(row["y_high"])],
                 "bins": int(row["bins"]),
                 "at": at,
                 "fullest": int(row["fullest"]),
@@ -359,12 +373,16 @@ def pictures(plots: pd.DataFrame, texts: Texts) -> dict[str, Any]:
     return {"plots": listed, "densities": base64.b64encode(zlib.compress(bytes(block), 9)).decode()}
 
 
+def _short(x: float) -> float:
+    """Five digits: a picture shows no more."""
+    return float(f"{x:.5g}")
+
+
 def _outlines(cell: Any) -> list[list[list[float | None]]]:
-    """Corners with five digits: a picture shows no more."""
     if pd.isna(cell):
         return []
     return [
-        [[None if x is None else float(f"{x:.5g}") for x in corner] for corner in outline]
+        [[None if x is None else _short(x) for x in corner] for corner in outline]
         for outline in json.loads(cell)
     ]
 
@@ -372,4 +390,4 @@ def _outlines(cell: Any) -> list[list[list[float | None]]]:
 def _ticks(cell: Any) -> list[list[Any]]:
     if pd.isna(cell):
         return []
-    return [[float(f"{place:.5g}"), redact_dates(str(label))] for place, label in json.loads(cell)]
+    return [[_short(place), redact_dates(str(label))] for place, label in json.loads(cell)]

@@ -9,7 +9,7 @@
     const facts = (list) => h("div", { class: "facts" }, list.filter((f) => f && f[1] !== "" && f[1] !== null).map(([label, value]) => h("span", {}, label ? label + " " : "", h("b", {}, value))));
     const subject = F.s[k] >= 0 ? subjectLink(F.s[k]) : "";
     view.append(facts([["", capital(T(F.what[k]))], ["Sample", T(F.sample_id[k])], ["Patient", subject], ["Day", F.day[k] === null ? "" : `${days(F.day[k])}${F.infusion[k] > 1 ? ` of infusion ${F.infusion[k]}` : ""}`], ["Visit", T(F.visit[k])], ["Panel", T(F.panel_name[k])], ["Batch", T(F.batch[k])]]));
-    view.append(h("div", { class: "notice" }, judged(verdict), " ", verdict === "control" ? "This tube is no sample: it sets thresholds and background of others, and gives no result." : T(F.says[k]) ? capital(T(F.says[k])) + "." : "No rule of the tube is broken.",
+    view.append(h("div", { class: "notice" }, judged(verdict), " ", verdict === "control" ? "This tube is no sample: it sets thresholds and background of others, and gives no result." : T(F.says[k]) ? capital(T(F.says[k])) + "." : verdict === "accepted" ? "No rule of the tube is broken." : "",
       T(F.reason[k]) ? h("div", {}, T(F.reason[k])) : null));
 
     const used = controlsOf(k), serves = range(0, tubeIds.length).filter((j) => controlsOf(j).includes(id)).map((j) => tubeIds[j]);
