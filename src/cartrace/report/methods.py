@@ -183,7 +183,7 @@ def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
 
 
 _ABSOLUTE = {
-    "beads": "counting beads (cells / beads, times the beads and over the volume of specimen in the tube)",
+    "beads": "counting beads (cells / beads, times the beads and divided by the specimen in the tube)",
     "volume": "the acquired volume and the dilution",
     "blood_count": "a blood count and the population's share of it",
 }
@@ -196,11 +196,12 @@ def _flow(flow: Flow, panels: Sequence[PanelUse]) -> list[tuple[str, str]]:
     quality, limits = flow.quality, flow.limits
     gating = (
         "FCS files were read as the instruments wrote them. Where the panel asks for it, events were left out before gating: "
-        f"stretches of {quality.events_per_bin} events whose flow rate lies more than {quality.rate_mads:g} or its median "
-        f"signal more than {quality.signal_mads:g} median absolute deviations from that of the tube, and events at the "
-        "margin of a channel. Gates have the semantics of Gating-ML 2.0 (FlowKit). "
-        f"A threshold from a control leaves {flow.control_tail_percent:g} % of the control above it unless the panel file "
-        f"says otherwise, and no threshold was set from fewer than {flow.min_gate_events} events. "
+        f"stretches of {quality.events_per_bin} events whose flow rate lies more than {quality.rate_mads:g} or whose median "
+        f"signal more than {quality.signal_mads:g} median absolute deviations from that of the tube (and off by at least "
+        f"{100 * quality.min_rate_change:g} % of the rate, or {quality.min_signal_shift:g} of the channel's interquartile "
+        "range), and events at the margin of a channel. Gates have the semantics of FlowKit (Gating-ML 2.0). A threshold "
+        f"from a control leaves {flow.control_tail_percent:g} % of the control above it unless the panel file says "
+        f"otherwise, and no threshold was set from fewer than {flow.min_gate_events} events. "
         + " ".join(_panel(p) for p in panels)
     )
     ways = _list([_ABSOLUTE[w] for w in flow.absolute_from], semicolons=True)
@@ -210,21 +211,23 @@ def _flow(flow: Flow, panels: Sequence[PanelUse]) -> list[tuple[str, str]]:
         else ""
     )
     counts = (
-        f"Intervals are exact and at {level}: of percentages the binomial one (Clopper and Pearson 1934), of cells/µL by beads "
-        "that of a ratio of two Poisson counts (conditional binomial), by volume the Poisson one (Garwood 1936), by a blood "
-        "count the binomial one of the share, where the error of the blood count itself is not known. Cells/µL come from "
-        f"{ways}. {several}"
-        "The background of a gate is its share of the parent in the FMO, isotype and pre-infusion tubes. "
+        f"Intervals are exact and at {level}: of percentages that of Clopper and Pearson (1934), of cells/µL by beads that of "
+        "a ratio of two Poisson counts (Przyborowski and Wilenski 1940), by volume that of Garwood (1936), by a blood count "
+        "that of the share alone, since the error of the blood count is not known. They tell the error of counting. "
+        f"Cells/µL come from {ways}. {several}"
+        "The background of a population is what the gates of the tube catch of it in the FMO, isotype and pre-infusion tubes, "
+        "as a share of the last gate before the marker that the control leaves out. "
         + (
             "The events that it predicts were taken off the count, never below 0. "
             if flow.subtract_background
             else "It was not taken off the count. "
         )
-        + f"The limit of blank is the highest count that the background reaches with a probability of "
-        f"{100 * limits.blank_probability:g} %; the limit of detection is the lowest true count that lies above it with that "
-        f"probability, and at least {limits.min_events_lod} events (CLSI EP17); the limit of quantification is at least "
-        f"{limits.min_events_lloq} events and never below the limit of detection. A staining that can't be read has a reason "
-        "and no number. "
+        + "The limit of blank is the count that a tube of background alone does not exceed with a probability of "
+        f"{100 * limits.blank_probability:g} %. A population is detected with more events than that, and with at least "
+        f"{limits.min_events_lod} events beyond the background; the limit of detection is the true number of events that is "
+        "detected with that probability (CLSI EP17). The limit of quantification is the number whose count is as precise as "
+        f"{limits.min_events_lloq} events without background, and never below the limit of detection. A staining that can't "
+        "be read has a reason and no number. "
         + (
             "The CAR counts of a tube whose gates nobody has accepted are flagged."
             if flow.review == "required"
