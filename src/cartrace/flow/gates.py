@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cartrace.flow.panel import Gate, Panel, Threshold, Transform
 
 Floats = NDArray[np.float64]
+KEPT_COLUMNS = 6
+"""Columns on the drawn scale that are kept in memory, since the next gate mostly asks for one of them again."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -225,6 +227,7 @@ class _Walk:
         self._gates: dict[str, Any] = {}
         self._thresholds: dict[str, float | None] = {}
         self._inside: dict[tuple[int, str], Bools] = {}
+        self._columns: dict[tuple[int, int], tuple[Bools, Floats]] = {}
 
     def set(self, name: str) -> None:
         """Set one gate; those that it rests on come before it."""
@@ -286,7 +289,7 @@ class _Walk:
         inside = self._events(self.tube, gate.parent)
         if (n := int(inside.sum())) < self.settings.min_gate_events:
             return self._too_few(n, gate.parent)
-        values = [a.scaled(self.tube.values.column(a.channel.index, inside)) for a in axes]
+        values = [self._scaled(self.tube, a, inside) for a in axes]
         if gate.kind == "singlets":
             if not (x.linear and y.linear):
                 return "area and height have to be linear: true in the panel file"
@@ -379,7 +382,7 @@ class _Walk:
             inside = self._events(self.tube, population)
             if (n := int(inside.sum())) < self.settings.min_gate_events:
                 return Estimate(None, n, self._too_few(n, population)), ""
-            values = axis.scaled(self.tube.values.column(axis.channel.index, inside))
+            values = self._scaled(self.tube, axis, inside)
             return (valley(values) if method == "valley" else slope(values, self.settings.slope_fraction)), ""
         marker = next(m for m, a in self._axes.items() if a is axis)
         chosen = [
@@ -394,7 +397,7 @@ class _Walk:
             if moved := self._moved(control):
                 return Estimate(None, 0, f"tube '{control.file_id}' has {moved} in another channel"), names
             inside = self._events(control, population)
-            parts.append(axis.scaled(control.values.column(self._index(control, axis), inside)))
+            parts.append(self._scaled(control, axis, inside))
         values = np.concatenate(parts)
         if len(values) < self.settings.min_gate_events:
             return Estimate(
@@ -424,16 +427,22 @@ class _Walk:
         inside = parent.copy()
         if parent.any():
             axes = {a.channel.name: a for a in self._axes.values()}
-            columns = {
-                d.id: axes[d.id].scaled(who.values.column(self._index(who, axes[d.id]), parent))
-                for d in gate.dimensions
-            }
+            columns = {d.id: self._scaled(who, axes[d.id], parent) for d in gate.dimensions}
             inside[parent] = gate.apply(pd.DataFrame(columns))
         return inside
 
-    def _index(self, who: StainedTube, axis: Axis) -> int:
-        """Index of the tube's channel in another tube, whose channels may stand in another order."""
-        return who.data.names.index(axis.channel.name)
+    def _scaled(self, who: StainedTube, axis: Axis, rows: Bools) -> Floats:
+        """Values on the drawn scale of the events in ``rows`` (n_events,), of a tube or a control."""
+        # Channels of another tube may stand in another order.
+        channel = who.data.names.index(axis.channel.name)
+        key = (id(who), channel)
+        there, values = self._columns.pop(key, (None, np.empty(0)))
+        if there is None or (rows & ~there).any():
+            there, values = rows, axis.scaled(who.values.column(channel, rows))
+        self._columns[key] = there, values
+        if len(self._columns) > KEPT_COLUMNS:
+            self._columns.pop(next(iter(self._columns)))
+        return values if there is rows else values[rows[there]]
 
     def _moved(self, control: StainedTube) -> str:
         """Marker that a control measures in another channel than the tube, if there is one."""
