@@ -7,6 +7,7 @@ Snakefile is parsed, so it imports pydantic and nothing heavier.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from cartrace.validation import validated
 
 ThresholdMethod = Literal["fmo", "isotype", "pre_infusion", "slope", "valley", "fixed"]
 Side = Literal["above", "below"]
+_LINEAR = re.compile(r"(?i)(fsc|ssc|time)\b")
 ALL_EVENTS = ""
 """Parent of a gate that begins at all events."""
 
@@ -41,7 +43,9 @@ class Marker(Part):
         "one channel; case does not count. Without channel and pattern: the marker's own name.",
     )
     linear: bool = Field(
-        False, description="Scatter, time and the like: neither compensated nor transformed."
+        False,
+        description="Neither compensated nor transformed. Markers named FSC, SSC or Time (FSC-A, ...) are, unless they "
+        "say otherwise.",
     )
 
     @model_validator(mode="before")
@@ -366,6 +370,21 @@ class Panel(Part):
                     )
         FlowAcceptance.over(FlowAcceptance(), value)
         return value
+
+    @field_validator("markers", mode="before")
+    @classmethod
+    def _scatter_is_linear(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        return {
+            name: {
+                "linear": True,
+                **({"channel": marker} if isinstance(marker, (str, int)) else marker or {}),
+            }
+            if _LINEAR.match(str(name)) and (marker is None or isinstance(marker, (str, int, Mapping)))
+            else marker
+            for name, marker in raw.items()
+        }
 
     @model_validator(mode="after")
     def _whole(self) -> Panel:

@@ -31,7 +31,8 @@ LARGE = 1e300
 MAD_TO_SD = 1.4826
 """Median absolute deviation -> standard deviation of a normal distribution, as R's mad() and PeacoQC."""
 PILE = 0.01
-"""Share of events at the lowest scatter value that makes it a margin; a debris tail is thinner. House value."""
+"""Share of events at the lowest scatter value that makes it a margin (a debris tail is thinner), or at the top
+of a fluorescence channel that is told. House value."""
 COFACTORS_TO_TOP = 1000.0
 """Signals are compared on asinh(x / cofactor): linear around zero, where noise is additive, and
 logarithmic above, where it is relative. The top of the scale / 1000 (262 of 262,144) lies between
@@ -47,14 +48,14 @@ class Acquisition:
     unstable: NDArray[np.bool_]
     """(n_events,) in a stretch whose rate or signal is off."""
     margin: NDArray[np.bool_]
-    """(n_events,) at the top of a channel, or at the lowest value of a scatter channel where events pile up."""
+    """(n_events,) off scale in a scatter channel (at its top, or piled at its lowest value), or without a number."""
     bins: pd.DataFrame
     """Columns of flow.tables.ACQUISITION without tube."""
     duration_s: float | None
     kept_time_share: float
     """Share of the acquisition outside unstable bins: of its time; of its events without a clock."""
     remarks: tuple[str, ...] = ()
-    """Why there is no flow rate, for qc."""
+    """Why there is no flow rate, and fluorescence with many events at its top, for qc."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class _Bins:
     """(n_bins + 1,) first moment of each bin, and the last one of all; None: no time channel."""
     tick: float
     """Smallest step of the clock, 0 when it stands still."""
+    at_top: NDArray[np.int64]
+    """(n_channels,) events at the top of each channel."""
 
 
 def assess_acquisition(data: FcsData, channels: Sequence[int], settings: FlowQuality) -> Acquisition:
@@ -115,7 +118,7 @@ def assess_acquisition(data: FcsData, channels: Sequence[int], settings: FlowQua
         bins=table,
         duration_s=float(begin[-1]) if seconds else None,
         kept_time_share=float(span[kept].sum() / span.sum()) if len(size) else 1.0,
-        remarks=(trouble,) if trouble else (),
+        remarks=(*([trouble] if trouble else []), *_bright(bins, [data.channels[c] for c in signals])),
     )
 
 
@@ -136,14 +139,18 @@ def _scan(data: FcsData, signals: Sequence[int], settings: FlowQuality) -> tuple
     margin = np.zeros(data.n_events, dtype=bool)
     lowest = np.full(len(signals), np.inf)
     piled = np.zeros(len(signals), dtype=np.int64)
+    at_top = np.zeros(len(signals), dtype=np.int64)
     for first in range(0, n_bins, BINS_AT_ONCE):
         last = min(first + BINS_AT_ONCE, n_bins)
         start, stop = edges[first], edges[last]
         events = data.read(columns, int(start), int(stop))
         values = events[:, : len(signals)]
-        for column, top in zip(values.T, tops, strict=True):
-            # NaN is below nothing, so it is margin too.
-            margin[start:stop] |= ~((column < top) & (column > -np.inf))
+        for place, channel in enumerate(of):
+            above = values[:, place] >= tops[place]
+            at_top[place] += int(above.sum())
+            if _is_scatter(channel):
+                margin[start:stop] |= above
+        margin[start:stop] |= ~np.isfinite(values).all(axis=1)
         if not np.abs(values).max(initial=0.0) < LARGE:
             values = np.clip(np.nan_to_num(values, nan=0.0), -LARGE, LARGE)
         low = values.min(axis=0)
@@ -167,7 +174,7 @@ def _scan(data: FcsData, signals: Sequence[int], settings: FlowQuality) -> tuple
         if _is_scatter(channel) and piled[place] > PILE * data.n_events:
             _mark_lowest(data, channel.index, lowest[place], margin)
     ticking = float(tick) if np.isfinite(tick) else 0.0
-    return _Bins(edges, quartiles, interval, None if data.time is None else clock, ticking), margin
+    return _Bins(edges, quartiles, interval, None if data.time is None else clock, ticking, at_top), margin
 
 
 def _top(channel: Channel) -> float:
@@ -207,6 +214,16 @@ def _clock_trouble(bins: _Bins) -> str:
     if np.median(np.diff(bins.clock)) < TICKS_OF_A_BIN * bins.tick:
         return "the clock is too coarse for a flow rate"
     return ""
+
+
+def _bright(bins: _Bins, channels: Sequence[Channel]) -> list[str]:
+    """Tell fluorescence of which many events are at the top: they stay, for the brightest cells are cells."""
+    n = bins.edges[-1]
+    return [
+        f"{plain(channel.name)}: {100 * count / n:.2g} % of events at the top of the scale; they stay"
+        for channel, count in zip(channels, bins.at_top, strict=True)
+        if not _is_scatter(channel) and count > PILE * n
+    ]
 
 
 def _durations(bins: _Bins) -> NDArray[np.float64]:

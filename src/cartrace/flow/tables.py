@@ -56,7 +56,7 @@ TUBES = Table(
         Column(
             "kept_time_share",
             "number",
-            "Share of that time that was kept (1 without a clock); scales the acquired volume.",
+            "Share of that time that was kept (of the events without a clock); scales the acquired volume.",
             required=True,
         ),
         Column("volume_ul", "number", "Volume that the instrument acquired ($VOL), uL."),

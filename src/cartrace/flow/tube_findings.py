@@ -62,6 +62,8 @@ class Findings:
 
     def of_acquisition(self, acquisition: Acquisition, n_events: int, total: int, removes: bool) -> set[str]:
         """Judge what was left out, and what is left."""
+        for remark in acquisition.remarks:
+            self._say("acquisition", "note", remark)
         unstable, margin = int(acquisition.unstable.sum()), int(acquisition.margin.sum())
         what = f"{unstable} events in unstable stretches, {margin} at the margin of a scatter channel"
         if not removes:

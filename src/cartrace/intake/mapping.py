@@ -448,19 +448,38 @@ def read_mapping(path: Path, file: str) -> Mapping:
     return load_mapping(read_yaml(path, file, "mapping"), file)
 
 
+def _load(text: str) -> Any:
+    """Read YAML as ``yaml.safe_load`` does; a key that stands twice is an error, where YAML takes the last one."""
+    import yaml
+
+    # Not the C loader: text nested 100,000 deep makes it crash, where this one raises.
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen = set()
+            for key, _ in node.value:
+                name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+                if name in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    )
+                seen.add(name or id(key))
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)
+
+
 def read_yaml(path: Path, file: str, kind: str) -> Any:
     """Read a YAML file; ``kind`` says in errors what it should be.
 
     Raises
     ------
     InputError
-        When it is missing or no YAML.
+        When it is missing, no YAML, or has a key twice.
     """
     import yaml
 
     try:
-        # Not the C loader: text nested 100,000 deep makes it crash, where this one raises.
-        return yaml.safe_load(path.read_text("utf-8-sig"))
+        return _load(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise InputError([Problem(file, "no such file", f"an existing {kind} file")]) from None
     except (OSError, UnicodeDecodeError) as error:

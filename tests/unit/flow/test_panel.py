@@ -585,3 +585,19 @@ def test_a_panel_is_read_without_heavy_imports() -> None:
     code = f"import sys, cartrace.flow.panel; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_scatter_and_time_are_linear_unless_they_say_otherwise() -> None:
+    markers = {
+        "FSC-A": None,
+        "SSC-A": "SS INT",
+        "Time": {"pattern": "Time.*"},
+        "FSC-H": {"linear": False},
+        "SSEA4": None,
+        "CD3": "FITC-A",
+    }
+    panel = load_panel(changed(DRAWN, "markers", markers), "p.yaml")
+    linear = {name for name, marker in panel.markers.items() if marker.linear}
+    assert linear == {"FSC-A", "SSC-A", "Time"}
+    assert panel.markers["SSC-A"].channel == "SS INT"
+    assert panel.markers["Time"].pattern == "Time.*"

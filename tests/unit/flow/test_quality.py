@@ -76,27 +76,33 @@ def test_bins_hold_equally_many_events_and_the_last_one_takes_the_rest(tmp_path:
     assert found.remarks == ()
 
 
-def test_events_at_the_top_of_a_gated_channel_are_margin(tmp_path: Path) -> None:
-    events = np.full((60, 2), 100.0)
+def test_scatter_at_the_top_is_margin_and_the_brightest_cells_are_told(tmp_path: Path) -> None:
+    events = np.tile(np.linspace(100, 200, 60)[:, None], 3)
     events[3, 0], events[5, 1], events[7, 1] = 262143.0, 1023.0, 1022.9
-    file = write_fcs(tmp_path / "tube.fcs", ["FITC-A", "PE-A"], events, ranges=[262144, 1024])
-    data = read_fcs(file, "tube.fcs")
-    assert np.flatnonzero(assess_acquisition(data, [0, 1], QUALITY).margin).tolist() == [3, 5]
+    events[[9, 11, 13], 2] = 262143.0
+    events = np.vstack([events, np.tile(np.linspace(200, 300, 140)[:, None], 3)])
+    names, ranges = ["FSC-A", "SSC-A", "PE-A"], [262144, 1024, 262144]
+    data = read_fcs(write_fcs(tmp_path / "tube.fcs", names, events, ranges=ranges), "tube.fcs")
+    found = assess_acquisition(data, [0, 1, 2], QUALITY)
+    assert np.flatnonzero(found.margin).tolist() == [3, 5]
+    assert [r for r in found.remarks if "PE-A" in r] == [
+        "PE-A: 1.5 % of events at the top of the scale; they stay"
+    ]
     assert np.flatnonzero(assess_acquisition(data, [0], QUALITY).margin).tolist() == [3]
 
 
 def test_the_top_of_an_amplified_channel_is_looked_for_behind_the_amplifier(tmp_path: Path) -> None:
-    raw = np.array([[1023, 1023], [1022, 1022], [5, 5]])
+    raw = np.vstack([[[1023, 1023], [1022, 1022]], np.tile(np.arange(5, 205)[:, None], 2)])
     found = assessed(
         tmp_path,
         raw,
-        names=["FL1-H", "FL2-H"],
+        names=["FSC-H", "SSC-H"],
         datatype="I",
         ranges=[1024, 1024],
-        decades={"FL1-H": "4,1"},
-        gains={"FL2-H": 8.0},
+        decades={"FSC-H": "4,1"},
+        gains={"SSC-H": 8.0},
     )
-    assert found.margin.tolist() == [True, False, False]
+    assert np.flatnonzero(found.margin).tolist() == [0]
 
 
 def test_scatter_that_piles_up_at_its_lowest_value_is_margin_and_negative_cells_are_not(
@@ -200,7 +206,7 @@ def test_a_shift_of_a_signal_counts_from_the_smallest_that_matters(tmp_path: Pat
 
 def test_a_scale_that_says_nothing_has_no_margin(tmp_path: Path) -> None:
     events = np.linspace(0, 5, 100)[:, None]
-    assert not assessed(tmp_path, events, names=["FITC-A"], ranges=[1]).margin.any()
+    assert not assessed(tmp_path, events, names=["FSC-A"], ranges=[1]).margin.any()
 
 
 @settings(max_examples=40, deadline=None)
