@@ -91,7 +91,7 @@ FAULTS = {
     ),
     "compensated_twice": (
         "over_compensation",
-        "flag",
+        "reject",
         "exported compensated, with the matrix still in the file",
     ),
     "unreadable_marker": (

@@ -227,8 +227,12 @@ def _reported() -> dict[str, dict[str, Any]]:
         "t_terminal": "t_terminal_fraction",
     }
     counted = {"units": ["cells/uL"], "blood_count": "lymphocytes", "blood_count_gate": "live"}
+    # After the infusion their parents are empty, and none of nothing is no share.
+    of_live = {"b_cells", "naive_b", "memory_b", "double_negative_b", "plasmablasts", "plasma_cells"}
     return {
-        analyte: {"gate": gate, "analyte": analyte} | (counted if names is counts else {})
+        analyte: {"gate": gate, "analyte": analyte}
+        | (counted if names is counts else {})
+        | ({"of": "live"} if gate in of_live else {})
         for names in (counts, shares)
         for gate, analyte in names.items()
     }
@@ -244,7 +248,7 @@ PANEL: dict[str, Any] = {
     },
     "car_marker": "CAR",
     "thresholds": {
-        "Viability": {"method": ["valley", "fixed"], "value": 2_500},
+        "Viability": {"method": "fixed", "value": 2_500},
         "CD45": {"method": "fixed", "value": 1_000},
         "CD3": {"method": ["valley", "fixed"], "value": 1_500},
         "CAR": {"method": ["fmo", "isotype", "pre_infusion"]},
@@ -253,9 +257,9 @@ PANEL: dict[str, Any] = {
         "CD45RA": {"method": ["valley", "fixed"], "value": 1_200},
         "CCR7": {"method": ["valley", "fixed"], "value": 600},
         "CD19": {"method": ["valley", "fixed"], "value": 900},
-        "CD20": {"method": ["valley", "fixed"], "value": 1_200},
-        "IgD": {"method": ["valley", "fixed"], "value": 800},
-        "CD27": {"method": ["valley", "fixed"], "value": 900, "population": "b_cells"},
+        "CD20": {"method": "fixed", "value": 1_200},
+        "IgD": {"method": "fixed", "value": 700},
+        "CD27": {"method": "fixed", "value": 700},
         "CD27 high": {"marker": "CD27", "method": "fixed", "value": 9_000},
         "CD38 high": {"marker": "CD38", "method": "fixed", "value": 15_000},
         "CD138": {"method": "fixed", "value": 2_500},
@@ -295,5 +299,7 @@ PANEL: dict[str, Any] = {
     },
     "populations": _reported(),
     "beads": {"gate": "beads"},
+    # A wrong matrix moves every gate: no number rather than a flagged one.
+    "acceptance": {"over_compensation": {"consequence": "reject"}},
 }
 """mappings/flow_panel.yaml."""

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from cartrace.config import Flow
+from cartrace.flow.compensation import check_compensation
+from cartrace.flow.engine import TubeValues
 from cartrace.flow.fcs import read_fcs
 from cartrace.flow.panel import read_panel
 from cartrace.flow.tube import GatedTube, GateSource, TubeSpec, gate_tube
@@ -92,6 +94,20 @@ def test_a_clogged_stretch_is_left_out_and_no_more(core: Core) -> None:
     ratio = both["found"] / both["true"]
     # Beads are lost with the cells, so that cells per bead stay right.
     assert ratio["t_cells"] / ratio["beads"] == pytest.approx(1, abs=0.03)
+
+
+def test_a_matrix_that_was_applied_twice_shows_among_the_cells(core: Core) -> None:
+    slopes = {}
+    for file_id in ("flow_s01_06", "flow_s01_07"):
+        data = read_fcs(core.folder / f"data/flow_fcs/{file_id}.fcs", file_id)
+        forward, side = data.read([0, 2], 0, data.n_events).T
+        # Beads are bright everywhere, and no spillover.
+        cells = TubeValues(data, data.spillover, ~((forward < 45_000) & (side > 130_000)))
+        slopes[file_id] = check_compensation(cells, range(3, 17)).over
+    assert slopes["flow_s01_06"] is not None
+    assert slopes["flow_s01_07"] is not None
+    assert slopes["flow_s01_06"] > 0.2
+    assert slopes["flow_s01_07"] < Flow().acceptance.over_compensation.upper
 
 
 def test_a_covered_cd38_gives_a_reason_and_no_zero(core: Core) -> None:
