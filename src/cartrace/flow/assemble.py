@@ -10,6 +10,8 @@ from cartrace.flow.checks import exchanged_tubes, judge_before_infusion, read_tw
 from cartrace.flow.populations import CountedTube, TubeTables, records
 from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.intake.results import RESULTS
+from cartrace.intake.sheets import Sample
+from cartrace.intake.tube_controls import before_infusion
 from cartrace.tables import QC, concat, rows
 
 if TYPE_CHECKING:
@@ -67,21 +69,18 @@ def assemble_tubes(
         reason in ``populations`` and ``qc``.
     """
     known = {str(s["sample_id"]): s for s in records(samples)}
-    # pandas, since measurements and metrics ask it the same question.
-    post = set(
-        samples["sample_id"][
-            samples["visit"].str.contains(post_infusion_visits, regex=True).fillna(value=False)
-        ]
-    )
-    made = []
-    for tables in tubes:
-        row = sheet[tables.file_id]
-        sample = known.get(row.sample_id or "", {})
-        day = sample.get("study_day")
-        before = day is not None and (day < 0 or (day == 0 and row.sample_id not in post))
-        made.append(
-            CountedTube(tables, row, reviews.get(tables.file_id), sample, before=before, settings=settings)
+    early = before_infusion([Sample(**s) for s in known.values()], post_infusion_visits)
+    made = [
+        CountedTube(
+            tables,
+            sheet[tables.file_id],
+            reviews.get(tables.file_id),
+            known.get(sheet[tables.file_id].sample_id or "", {}),
+            before=sheet[tables.file_id].sample_id in early,
+            settings=settings,
         )
+        for tables in tubes
+    ]
     findings = [finding for tube in made for finding in tube.findings]
     findings += _before_infusion(made, settings)
     for tube in made:

@@ -233,7 +233,7 @@ class CountedTube:
         else:
             row["of_events"] = self.acquired["gated_events"] if of is None else of["events"]
         if gate["parent_events"] == 0:
-            if not self._bounded(gate):
+            if not self._bounded(population, gate):
                 row["events"] = None
                 return self._without(counted, "missing_events", FLAGS["missing_events"])
             counted.flags.add("missing_events")
@@ -243,16 +243,21 @@ class CountedTube:
             self._limits(counted)
         return counted
 
-    def _bounded(self, gate: Row) -> bool:
-        """Say whether a gate below an empty one is known to be empty: its parent is a population that is reported.
+    def _bounded(self, population: Population, gate: Row) -> bool:
+        """Say whether a gate below an empty one is known to be empty too, so that cells/uL have a bound.
 
-        No B cells in a tube are no naive B cells either. But a tube without lymphocytes says nothing of any.
+        The first empty gate on the way asks many events for cells that have its markers, or is a reported
+        population: no B cells among many lymphocytes are no naive B cells either. But a tube without
+        lymphocytes says nothing of B cells, nor one without T cells of CAR-T cells.
         """
-        parent = self.gates.get(gate["parent"])
-        if parent is None:
-            return False
-        reported = any(p.analyte and self._find(p.gate)[0] is parent for p in self.panel.populations.values())
-        return reported and (parent["parent_events"] > 0 or self._bounded(parent))
+        first = next(g for g in way_to(self.gates, gate["gate"]) if g["events"] == 0)
+        own = self.panel.gates.get(first["name"])
+        positive = own is not None and set(own.where.values()) == {"above"}
+        if population.is_car:
+            positive = positive and self.panel.car_marker in markers_of(first)
+        reported = any(p.analyte and self._find(p.gate)[0] is first for p in self.panel.populations.values())
+        enough = first["parent_events"] >= self.settings.min_gate_events
+        return bool(enough and (positive or reported))
 
     def _find(self, text: str) -> tuple[Row | None, str]:
         """Return the gate that a panel file names, or why there is none."""
@@ -531,8 +536,11 @@ _NUMBERS = (
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows with None for what is empty."""
-    cells = frame.astype(object).where(frame.notna(), None).to_numpy()
-    return [dict(zip(frame.columns, row, strict=True)) for row in cells]
+    cells = [
+        [None if empty else cell for cell, empty in zip(column.tolist(), column.isna(), strict=True)]
+        for _, column in frame.items()
+    ]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
 def _joined(flags: set[str]) -> str | None:

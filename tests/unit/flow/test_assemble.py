@@ -152,6 +152,26 @@ def test_no_t_cells_say_nothing_of_car_cells_where_t_cells_are_not_reported() ->
     assert population(made, "CAR CD4")["reason"] == "no event of the parent population"
 
 
+def test_no_car_cells_among_many_t_cells_are_no_car_cd4_cells() -> None:
+    made = assemble([tube(events=EVENTS | {"CAR+": 0, "CAR+CD4+": 0}, controls=CLEAN)])
+    row = result(made, "CAR CD4")
+    assert (row["detection"], row["flags"]) == ("BLD", "missing_events")
+
+
+def test_an_empty_gate_of_a_marker_bounds_what_lies_below_it_where_many_events_were_asked() -> None:
+    # B cells are not reported here; their gate still asks 40,000 lymphocytes for CD19.
+    naive = {"naive B": RAW["populations"]["naive B"]}
+    panel = load_panel(RAW | {"populations": naive}, "panel.yaml")
+    empty = EVENTS | {"B": 0, "naive": 0}
+    made = assemble([tube(events=empty, panel=panel)])
+    assert result(made, "naive B")["detection"] == "BLD"
+    assert len(assemble([tube(events=empty | {"lymph": 199}, panel=panel)]).results) == 0
+    # Cells without CD19 that are not there say nothing of staining and specimen.
+    gates = RAW["gates"] | {"B": {"parent": "lymph", "where": {"CD19": "below"}}}
+    panel = load_panel(RAW | {"populations": naive, "gates": gates}, "panel.yaml")
+    assert len(assemble([tube(events=empty, panel=panel)]).results) == 0
+
+
 def test_a_gate_that_is_not_set_gives_a_reason_and_not_a_zero() -> None:
     unset = EVENTS | {"B": None, "naive": None}
     reasons = {"B": "too few events in 'lymph'", "naive": "rests on 'B': too few events in 'lymph'"}
