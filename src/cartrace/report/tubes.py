@@ -175,7 +175,8 @@ def _listed(flow: FlowTables, sample_of: pd.DataFrame, number_of: Mapping[str, i
     tubes = flow.tubes
     of_tube = known.reindex(tubes["tube"]).reset_index(drop=True)
     of_sample = named.reindex(tubes["sample_id"]).reset_index(drop=True)
-    who = of_tube.where(of_tube["subject_id"].notna(), of_sample)
+    known_here = of_tube["subject_id"].notna()
+    who = {c: of_tube[c].where(known_here, of_sample[c]) for c in wanted}
     left_out = 100 * (tubes["events"] - tubes["gated_events"]) / tubes["events"].where(tubes["events"] > 0)
     return tubes.assign(
         s=who["subject_id"].map(number_of).fillna(-1).astype(int).to_numpy(),
