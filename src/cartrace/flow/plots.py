@@ -152,7 +152,7 @@ def _span(values: Floats, axis: Axis, outline: Outline, place: int) -> tuple[flo
     low_seen, high_seen = np.quantile(values, [0.001, 0.999]) if len(values) else (math.inf, -math.inf)
     if axis.scale is None:
         low, high = min(0.0, float(low_seen)), max(float(high_seen), 0.0)
-        far = 10 * max(axis.top, high)
+        far = 1.5 * max(high, -low) or axis.top
     else:
         zero, top = (float(v) for v in axis.scale(np.array([0.0, axis.top])))
         low, high = min(float(low_seen), zero - 0.05 * (top - zero)), top

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cartrace.config import Flow
-    from cartrace.flow.engine import Path, Strategy
+    from cartrace.flow.engine import Bools, Path, Strategy
     from cartrace.flow.fcs import FcsData, Spillover
     from cartrace.flow.panel import Panel
     from cartrace.flow.quality import Acquisition
@@ -204,7 +204,10 @@ def _gate_tube(
     rules = rules_of(panel, settings)
     vendor = source.vendor_counts or {}
     fluorescence = [index for marker, index in tube.markers.items() if not panel.markers[marker].linear]
-    check = check_compensation(tube.values, fluorescence)
+    bead_path = _bead_path(panel, memberships)
+    check = check_compensation(
+        tube.values if bead_path is None else _without(tube, memberships[bead_path]), fluorescence
+    )
     findings = Findings(file_id, rules)
     flags = (
         findings.of_file(data, compensation_remark(panel, data), unreadable)
@@ -273,16 +276,25 @@ def _stained(
 
 def _beads(panel: Panel, applied: AppliedGates, tube: StainedTube, acquisition: Acquisition) -> int | None:
     """Count the beads, those at the margin too: beads are brighter than cells, and none may be lost."""
-    if panel.beads is None:
-        return None
     events = applied.events
-    path = next((p for p in events if panel.beads.gate in {p[-1], "/".join(p)}), None)
+    path = _bead_path(panel, events)
     if path is None:
         return None
     if "margin" not in panel.removals or not acquisition.margin.any():
         return events[path]
     keep = ~acquisition.unstable if "unstable_time" in panel.removals else None
     return int(apply_strategy(tube.data, applied.strategy, keep)[path].sum())
+
+
+def _without(tube: StainedTube, events: Bools) -> TubeValues:
+    """Return the values of the other events: beads are bright in every channel, and no spillover makes them so."""
+    return TubeValues(tube.data, tube.spillover, tube.values.keep & ~events)
+
+
+def _bead_path(panel: Panel, paths: Iterable[Path]) -> Path | None:
+    if panel.beads is None:
+        return None
+    return next((p for p in paths if panel.beads.gate in {p[-1], "/".join(p)}), None)
 
 
 def _bins(acquisition: Acquisition, removes: bool) -> pd.DataFrame:

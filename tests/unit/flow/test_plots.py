@@ -94,14 +94,23 @@ def test_ticks_are_powers_of_ten_where_the_axis_is_scaled() -> None:
 
 
 @given(
-    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50),
+    st.lists(st.floats(-1e6, 1e6), max_size=50),
     st.floats(-1e6, 1e6),
-    st.floats(0, 1e6),
+    st.floats(0, 2e5),
 )
-def test_every_event_and_the_whole_gate_are_inside_the_picture(
+def test_nearly_every_event_and_the_whole_gate_are_inside_the_picture(
     values: list[float], start: float, width: float
 ) -> None:
-    row = picture([np.array(values)], [LINEAR], Outline(bounds=((start, start + width),)))
+    row = picture([np.array([-1e6, *values, 1e6])], [LINEAR], Outline(bounds=((start, start + width),)))
     low, high = float(str(row["x_low"])), float(str(row["x_high"]))
     assert low < start <= start + width < high
+    assert low < -9e5 < 9e5 < high
     assert density(row).max() == 255
+
+
+def test_a_corner_far_beyond_the_events_does_not_squeeze_them() -> None:
+    far = Outline(corners=(((0.0, 0.0), (500.0, 450.0), (500.0, 500.0)),))
+    values = np.linspace(0, 100, 1000)
+    row = picture([values, values], [LINEAR, LINEAR], far)
+    assert float(str(row["x_high"])) < 110
+    assert json.loads(str(row["outline"])) == [[[0.0, 0.0], [500.0, 450.0], [500.0, 500.0]]]
