@@ -122,7 +122,7 @@ def _source(
                 )
             strategy = workspace.strategy_of(sample)
             counts = workspace.counts_of(sample) if own else None
-            return GateSource(strategy, counts, csv, strategy.spillover)
+            return GateSource(strategy, counts, csv)
         return GateSource(read_gating_ml(_read(file), str(file)), None, csv)
     return GateSource(csv=csv)
 
@@ -137,12 +137,19 @@ def _read(path: Path) -> bytes:
 
 
 def _write(gated: GatedTube, args: argparse.Namespace) -> None:
+    from xml.sax.saxutils import escape
+
     from cartrace.files import replacing
-    from cartrace.flow.gating_ml import write_gating_ml
+    from cartrace.flow.gating_ml import why_no_gating_ml, write_gating_ml
     from cartrace.flow.tables import TABLES
     from cartrace.tables import QC, write_table
 
-    content = write_gating_ml(gated.strategy)
+    if reason := why_no_gating_ml(gated.strategy):
+        content = (
+            f"<!-- no Gating-ML of these gates: {escape(reason).replace('--', '- -')} --><none/>\n".encode()
+        )
+    else:
+        content = write_gating_ml(gated.strategy)
     for name in ("tubes", "gates", "thresholds", "background", "acquisition", "plots"):
         write_table(getattr(gated, name), getattr(args, name), TABLES[f"flow_{name}"])
     write_table(gated.qc, args.qc, QC)

@@ -165,6 +165,25 @@ def test_the_exported_gates_count_the_same_as_drawn_gates(folder: Path) -> None:
     assert table(folder, "gates").set_index("gate")["events"].to_dict() == own
 
 
+def test_gates_with_a_matrix_of_their_own_are_not_compensated_with_another(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder) == 0
+    (folder / "out" / "gates.xml").rename(folder / "gates.xml")
+    drawn = {
+        **{k: PANEL[k] for k in ("assay", "car_marker", "markers", "populations")},
+        "drawn": {"gating_ml": "gates.xml"},
+        "compensation": {"source": "file"},
+    }
+    (folder / "panel.yaml").write_text(yaml.safe_dump(drawn, sort_keys=False))
+    assert run(folder, "--drawn", str(folder / "gates.xml")) == 2
+    assert "source: gates" in capsys.readouterr().err
+    drawn["compensation"] = {"source": "gates"}
+    (folder / "panel.yaml").write_text(yaml.safe_dump(drawn, sort_keys=False))
+    assert run(folder, "--drawn", str(folder / "gates.xml")) == 0
+    assert table(folder, "tubes").iloc[0]["compensation"] == "gates"
+
+
 def test_without_its_control_a_threshold_is_set_by_the_next_method_and_told(folder: Path) -> None:
     assert run(folder) == 0
     row = table(folder, "thresholds").set_index("threshold").loc["CAR"]

@@ -160,11 +160,18 @@ def _matrix_problems(spillover: Spillover, name: str) -> Iterator[Problem]:
 
 
 def spillover_of(
-    panel: Panel, data: FcsData, name: str, csv: Spillover | None = None, workspace: Spillover | None = None
+    panel: Panel, data: FcsData, name: str, csv: Spillover | None = None, gates: Spillover | None = None
 ) -> Spillover | None:
     """Return the matrix that the panel chooses for a tube; None: data are not compensated.
 
     Its channels bear the names of the file, also where FlowJo wrote '_' for '/'.
+
+    Parameters
+    ----------
+    csv
+        The matrix of the csv that the panel names.
+    gates
+        The matrix that the drawn gates carry; None: they compensate nothing.
 
     Raises
     ------
@@ -172,16 +179,12 @@ def spillover_of(
         When the file holds none, a channel of the matrix is missing, it can't be inverted, or the
         channels are compensated already (Comp- names) and a matrix would be applied again.
     """
-    source = panel.compensation.source
-    if source == "none":
+    source = panel.matrix_source
+    if source == "none" or (source == "gates" and gates is None):
         return None
-    chosen = {"file": data.spillover, "csv": csv, "workspace": workspace}[source]
+    chosen = {"file": data.spillover, "csv": csv, "gates": gates}[source]
     if chosen is None:
-        where = {
-            "file": "no spillover matrix in the file",
-            "csv": "no spillover matrix in the csv",
-            "workspace": "no spillover matrix of this tube in the workspace",
-        }[source]
+        where = f"no spillover matrix in the {source}"
         allowed = "$SPILLOVER, SPILL or $COMP; or another compensation: source in the panel file"
         raise InputError([Problem(name, where, allowed if source == "file" else "a spillover matrix")])
     by_label = {n.replace("/", "_"): n for n in reversed(data.names)}
@@ -210,7 +213,7 @@ def spillover_of(
 
 def compensation_remark(panel: Panel, data: FcsData) -> str:
     """Say what is odd in how the panel has this tube compensated, for qc; empty: nothing."""
-    source, remarks = panel.compensation.source, []
+    source, remarks = panel.matrix_source, []
     own = data.spillover
     if own is not None and source in {"none", "file"}:
         is_identity = np.array_equal(own.matrix, np.eye(len(own.channels)))

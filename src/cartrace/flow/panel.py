@@ -66,10 +66,11 @@ class Marker(Part):
 class Compensation(Part):
     """Where the spillover matrix comes from."""
 
-    source: Literal["file", "csv", "workspace", "none"] = Field(
-        "file",
-        description="The tube's own $SPILLOVER (or SPILL, $COMP); a csv; the FlowJo workspace of drawn.flowjo; none, for "
-        "data that are compensated already.",
+    source: Literal["file", "csv", "gates", "none"] | None = Field(
+        None,
+        description="file: the tube's own $SPILLOVER (or SPILL, $COMP); csv; gates: the matrix that the drawn gates carry "
+        "(FlowJo workspace, Gating-ML); none, for data that are compensated already. Default: file with cartrace's own gates, "
+        "gates with drawn ones.",
     )
     file: str = Field(
         "", description="The csv, relative to the trial folder: channels in the first row, then the matrix."
@@ -390,8 +391,8 @@ class Panel(Part):
     def _whole(self) -> Panel:
         if bool(self.gates) == bool(self.drawn):
             raise ValueError("give gates (cartrace's own) or drawn, and not both")
-        if self.compensation.source == "workspace" and not (self.drawn and self.drawn.flowjo):
-            raise ValueError("compensation from a workspace needs drawn.flowjo")
+        if self.compensation.source == "gates" and not self.drawn:
+            raise ValueError("compensation with the matrix of drawn gates needs drawn")
         # Odd names are not shown again, and ways through the gates need gates in order.
         faults = [*self._odd_names()]
         faults = faults or [*self._unknown_names(), *self._broken_order(), *self._mixed_courses()]
@@ -512,6 +513,11 @@ class Panel(Part):
         """Gate inside which a threshold is looked for; empty: all events."""
         named = self.thresholds[threshold].population
         return named or next((g.parent for g in self.gates.values() if threshold in g.where), ALL_EVENTS)
+
+    @property
+    def matrix_source(self) -> str:
+        """Where the spillover matrix comes from: file, csv, gates or none."""
+        return self.compensation.source or ("gates" if self.drawn else "file")
 
     @property
     def removals(self) -> tuple[str, ...]:

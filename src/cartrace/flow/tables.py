@@ -60,7 +60,7 @@ TUBES = Table(
             required=True,
         ),
         Column("volume_ul", "number", "Volume that the instrument acquired ($VOL), uL."),
-        Column("compensation", "text", "Source of the matrix: file, csv, workspace, none.", required=True),
+        Column("compensation", "text", "Source of the matrix: file, csv, gates, none.", required=True),
         Column(
             "over_compensation", "number", "Steepest pull below zero that is left (qc over_compensation)."
         ),

@@ -17,6 +17,7 @@ import numpy as np
 from cartrace.flow.acceptance import rules_of, verdict_of
 from cartrace.flow.compensation import check_compensation, compensation_remark, spillover_of
 from cartrace.flow.engine import GateError, TubeValues, apply_strategy
+from cartrace.flow.fcs import Spillover
 from cartrace.flow.gates import StainedTube, own_gates, staining_faults
 from cartrace.flow.gating_ml import gates_sha256
 from cartrace.flow.markers import match_markers
@@ -29,9 +30,11 @@ from cartrace.flow.tube_rows import (
     gate_at,
     gate_rows,
     markers_of,
+    paths_of,
     plot_rows,
     unset,
 )
+from cartrace.intake.sheets import quote
 from cartrace.problems import InputError, Problem
 from cartrace.tables import QC, conform, empty, rows
 
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
     from cartrace.config import Flow
     from cartrace.flow.engine import Bools, Path, Strategy
-    from cartrace.flow.fcs import FcsData, Spillover
+    from cartrace.flow.fcs import FcsData
     from cartrace.flow.panel import Panel
     from cartrace.flow.quality import Acquisition
     from cartrace.tables import Table
@@ -93,7 +96,16 @@ class GateSource:
     vendor_counts: Mapping[Path, int] | None = None
     """FlowJo's own counts of this tube."""
     csv: Spillover | None = None
-    workspace: Spillover | None = None
+    """Matrix of the csv that the panel names."""
+
+    def matrix(self, data: FcsData) -> Spillover | None:
+        """Return the matrix that the drawn gates apply to a tube: their own, or that of the tube's file."""
+        if self.strategy is None or not (used := _references(self.strategy)):
+            return None
+        if used == {"FCS"}:
+            return data.spillover
+        named = self.strategy.gating.comp_matrices[next(iter(used - {"FCS"}))]
+        return Spillover(tuple(named.detectors), np.asarray(named.matrix, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,7 @@ def _gate_tube(
     names: Sequence[str],
 ) -> GatedTube:
     data, *controls = tubes
+    _refuse_two_matrices(panel, source)
     stain = partial(_stained, panel=panel, source=source, settings=settings)
     tube, acquisition = stain(data, names[0], Control(file_id, spec.kind, spec.marker, spec.data_set))
     stained = [stain(d, name, c)[0] for c, d, name in zip(spec.controls, controls, names[1:], strict=True)]
@@ -232,7 +245,7 @@ def _gate_tube(
         "duration_s": acquisition.duration_s,
         "kept_time_share": acquisition.kept_time_share if unstable else 1.0,
         "volume_ul": data.volume_ul,
-        "compensation": "none" if tube.spillover is None else panel.compensation.source,
+        "compensation": "none" if tube.spillover is None else panel.matrix_source,
         "over_compensation": check.over,
         "under_compensation": check.under,
         "bead_events": _beads(panel, applied, tube, acquisition),
@@ -263,7 +276,7 @@ def _stained(
 ) -> tuple[StainedTube, Acquisition]:
     """Find the markers, compensate, and leave out what was acquired badly."""
     markers = match_markers(panel, data.channels, name)
-    spillover = spillover_of(panel, data, name, source.csv, source.workspace)
+    spillover = spillover_of(panel, data, name, source.csv, source.matrix(data))
     acquisition = assess_acquisition(data, sorted(set(markers.values())), settings.quality)
     keep = np.ones(data.n_events, dtype=bool)
     if "unstable_time" in panel.removals:
@@ -272,6 +285,23 @@ def _stained(
         keep &= ~acquisition.margin
     values = TubeValues(data, spillover, keep)
     return StainedTube(what.file_id, what.kind, what.marker, data, values, markers, spillover), acquisition
+
+
+def _references(strategy: Strategy) -> set[str]:
+    """Name the compensations that the gates ask for: 'FCS' for that of the file, else a matrix of their own."""
+    gates = (gate_at(strategy, path)[0] for path in paths_of(strategy))
+    references = {d.compensation_ref for gate in gates for d in gate.dimensions or ()}
+    return {str(r) for r in references - {None, "uncompensated"}}
+
+
+def _refuse_two_matrices(panel: Panel, source: GateSource) -> None:
+    """Gates that carry a matrix are compensated with it; the panel file may not say otherwise."""
+    if source.strategy is None or panel.drawn is None or panel.matrix_source == "gates":
+        return
+    if own := _references(source.strategy) - {"FCS"}:
+        found = f"gates that are compensated with a matrix of their own ({quote(sorted(own)[0])})"
+        allowed = f"compensation: {{source: gates}} in the panel file, which says {panel.matrix_source}"
+        raise InputError([Problem(panel.drawn.file, found, allowed)])
 
 
 def _beads(panel: Panel, applied: AppliedGates, tube: StainedTube, acquisition: Acquisition) -> int | None:

@@ -76,6 +76,8 @@ class Findings:
 
     def of_compensation(self, check: CompensationCheck) -> set[str]:
         """Judge the spillover that is left."""
+        if check.over is None and check.under is None:
+            self._say("compensation", "note", "no channel has enough bright events to check the compensation")
         flags: set[str] = set()
         for name, value, pair, does in (
             ("over_compensation", check.over, check.over_pair, "pulls"),

@@ -434,7 +434,7 @@ def _find_columns(grid: Grid, mapping: Mapping) -> tuple[dict[str, int], list[_V
         if reference is not None and (index := find(reference.column)) is not None:
             columns[role] = index
     values: list[_Value] = []
-    for entry in mapping.values:  # noqa: PD011 - a field, no pandas
+    for entry in mapping.values:
         values += _value_columns(entry, grid, find, problems)
     for index, group in itertools.groupby(sorted(v.index for v in values)):
         if len(list(group)) > 1:
@@ -822,7 +822,7 @@ class _Reader:
         text = self.cell("matrix", line)
         if not text and "sample" in self.columns:
             return None
-        matrix = rule.values.get(text)  # noqa: PD011
+        matrix = rule.values.get(text)
         if matrix is None:
             near = did_you_mean(text, rule.values)
             self.find(

@@ -53,6 +53,6 @@ COUNT_METHODS: dict[str, str] = {
 COMPENSATIONS: dict[str, str] = {
     "file": "compensated with the matrix in the file",
     "csv": "compensated with the matrix of a csv",
-    "workspace": "compensated with the matrix of the FlowJo workspace",
+    "gates": "compensated with the matrix of the drawn gates",
     "none": "not compensated here",
 }

@@ -93,7 +93,7 @@ def test_the_panel_chooses_the_matrix() -> None:
     other = Spillover(("PE-A", "FITC-A"), np.array([[1.0, 0.5], [0.0, 1.0]]))
     third = Spillover(("FITC-A",), np.eye(1))
     assert spillover_of(panel("none"), tube(), "a.fcs", other, third) is None
-    for source, expected in (("file", OWN), ("csv", other), ("workspace", third)):
+    for source, expected in (("file", OWN), ("csv", other), ("gates", third)):
         found = spillover_of(panel(source), tube(), "a.fcs", other, third)
         assert found is not None
         assert found.channels == expected.channels
@@ -103,7 +103,7 @@ def test_the_panel_chooses_the_matrix() -> None:
 def test_names_that_flowjo_changed_find_their_channel() -> None:
     data = tube(("FSC-A", "FITC-A", "PE/Cy7-A"))
     flowjo = Spillover(("FITC-A", "PE_Cy7-A"), np.array(MATRIX))
-    found = spillover_of(panel("workspace"), data, "a.fcs", None, flowjo)
+    found = spillover_of(panel("gates"), data, "a.fcs", None, flowjo)
     assert found is not None
     assert found.channels == ("FITC-A", "PE/Cy7-A")
 

@@ -53,7 +53,7 @@ OWN: dict[str, Any] = {
 DRAWN: dict[str, Any] = {
     "markers": {"CD19": None},
     "drawn": {"flowjo": "gates/b.wsp", "sample": "a.fcs"},
-    "compensation": {"source": "workspace"},
+    "compensation": {"source": "gates"},
     "populations": {"B": {"gate": "Live/B", "analyte": "b_cells"}},
 }
 
@@ -190,11 +190,11 @@ def test_names_of_drawn_gates_are_not_known_before_their_file_is_read() -> None:
         ("compensation", {"file": "m.csv"}, "compensation", "file belongs to source: csv"),
         (
             "compensation",
-            {"source": "workspace"},
+            {"source": "gates"},
             "(top)",
-            "compensation from a workspace needs drawn.flowjo",
+            "compensation with the matrix of drawn gates needs drawn",
         ),
-        ("compensation", {"source": "fcs"}, "compensation.source", "'file', 'csv', 'workspace' or 'none'"),
+        ("compensation", {"source": "fcs"}, "compensation.source", "'file', 'csv', 'gates' or 'none'"),
         ("transform", {"w": 3}, "transform", "needs w <= m / 2 and -w <= a <= m - 2 w"),
         ("transform", {"kind": "hyperlog", "a": -1}, "transform", "needs w <= m / 2"),
         ("transform", {"t": 0}, "transform.t", "greater than 0"),
@@ -405,7 +405,6 @@ def test_each_fault_is_told_at_its_place(place: str, value: Any, column: str, sa
         ("drawn", {}, "give gating_ml or flowjo"),
         ("drawn", {"gating_ml": "g.xml", "flowjo": "g.wsp"}, "give gating_ml or flowjo"),
         ("drawn", {"gating_ml": "g.xml", "sample": "a.fcs"}, "sample belongs to flowjo"),
-        ("drawn", {"gating_ml": "g.xml"}, "compensation from a workspace needs drawn.flowjo"),
         (
             "thresholds",
             {"CD19": {}},

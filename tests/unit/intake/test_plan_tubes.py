@@ -176,9 +176,7 @@ def test_drawn_gates_and_their_matrix_are_in_the_plan(trial: Path) -> None:
     plans = plans_of(trial)
     assert (plans["d7"].gate_file, plans["d7"].compensation) == ("gates/b.xml", "gates/b.csv")
     assert (plans["a7"].gate_file, plans["a7"].compensation) == ("", "")
-    put_panel(
-        trial, "b", DRAWN | {"drawn": {"flowjo": "gates/b.wsp"}, "compensation": {"source": "workspace"}}
-    )
+    put_panel(trial, "b", DRAWN | {"drawn": {"flowjo": "gates/b.wsp"}, "compensation": {"source": "gates"}})
     put(trial, "gates/b.wsp", "<Workspace/>")
     drawn = plans_of(trial)["d7"]
     assert (drawn.gate_file, drawn.compensation) == ("gates/b.wsp", "")

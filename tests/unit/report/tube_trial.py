@@ -158,7 +158,7 @@ def flow_tables(hostile: str = "") -> FlowTables:
         tube("T01", sample_id="P01|blood|d14", review="accepted", reviewer_remark=f"fine{hostile}"),
         tube("T02", sample_id=f"P02_d14{hostile}", verdict="flagged", flags="removed_percent;odd_rule", reason=f"Too much was left out{hostile}.", review="changed"),
         tube("T03", kind="fmo", marker=f"CAR{hostile}", controls=None, verdict="control", review="not_asked"),
-        tube("T04", panel="mappings/b_cells.yaml", kind="sample", sample_id="P03_d28", controls=None, duration_s=None, volume_ul=None, unstable_events=0, margin_events=0, gated_events=40_000, over_compensation=None, under_compensation=None, compensation="workspace", bead_events=5_000, verdict="rejected", flags="pre_infusion_car_percent", review="not_asked"),
+        tube("T04", panel="mappings/b_cells.yaml", kind="sample", sample_id="P03_d28", controls=None, duration_s=None, volume_ul=None, unstable_events=0, margin_events=0, gated_events=40_000, over_compensation=None, under_compensation=None, compensation="gates", bead_events=5_000, verdict="rejected", flags="pre_infusion_car_percent", review="not_asked"),
     ]  # fmt: skip
     unset = [
         gate("T02", "Cells", 1, 31_000, 38_800, kind="scatter"),
