@@ -214,6 +214,44 @@ def test_a_missing_marker_is_an_error_before_any_gating(
     assert not (folder / "out").exists()
 
 
+def test_a_control_without_the_stain_of_the_marker_that_it_leaves_out_sets_its_threshold(
+    folder: Path,
+) -> None:
+    tube = {"kind": "sample", "controls": [FMO]}
+    assert run(folder, "--controls", str(folder / "fmo.fcs"), tube=tube) == 0
+    named = table(folder, "thresholds").set_index("threshold").loc["CAR"]
+    for stain in ("", "IgG1 isotype"):
+        write_tube(folder / "fmo.fcs", 0, stains=[*STAINS[:4], stain, ""])
+        assert run(folder, "--controls", str(folder / "fmo.fcs"), tube=tube) == 0
+        threshold = table(folder, "thresholds").set_index("threshold").loc["CAR"]
+        assert threshold["method"] == "fmo"
+        assert threshold["value"] == named["value"]
+
+
+def test_a_control_itself_is_gated_without_the_marker_that_no_channel_names(folder: Path) -> None:
+    write_tube(folder / "tube.fcs", 0, stains=["", "", "", "CD3", "", ""])
+    assert run(folder, tube={"kind": "fmo", "marker": "CAR"}) == 0
+    gates = table(folder, "gates").set_index("name")
+    assert gates.loc["T", "events"] == pytest.approx(T, rel=0.03)
+    assert "this tube leaves it out" in gates.loc["CAR+", "reason"]
+    write_tube(folder / "tube.fcs", 0, stains=[""] * 6)
+    assert run(folder, tube={"kind": "unstained"}) == 0
+    gates = table(folder, "gates").set_index("name")
+    assert gates.loc["singlets", "events"] > 0
+    assert gates.loc[["T", "CAR+"], "events"].isna().all()
+
+
+def test_faults_of_tube_and_control_are_told_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tube(folder / "tube.fcs", CAR, stains=["", "", "", "CD3", "", ""])
+    write_tube(folder / "fmo.fcs", 0, stains=["", "", "", "", "CAR", ""])
+    assert run(folder, "--controls", str(folder / "fmo.fcs"), tube={"kind": "sample", "controls": [FMO]}) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert any("tube.fcs: found no channel for marker 'CAR'" in line for line in lines)
+    assert any("fmo.fcs: found no channel for marker 'CD3'" in line for line in lines)
+
+
 def test_every_unreadable_file_is_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "tube.fcs").write_bytes(b"FCS3.1")
     (folder / "fmo.fcs").write_bytes(b"no FCS")

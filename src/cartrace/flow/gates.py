@@ -342,16 +342,18 @@ class _Walk:
     def _set_threshold(self, name: str, threshold: Threshold) -> dict[str, object]:
         marker = threshold.marker or name
         population = self.panel.population_of(name)
-        axis = self._axis(marker)
         row: dict[str, object] = {
             "threshold": name,
             "marker": marker,
-            "channel": axis.channel.name,
+            "channel": None,
             "population": " / ".join(self.paths[population]) if population else None,
             "scaled": None,
         }
+        if marker in self.tube.markers:
+            row["channel"] = self.tube.data.names[self.tube.markers[marker]]
         if marker in self.unreadable:
             return row | {"reason": f"{marker} can't be read: {self.unreadable[marker]}"}
+        axis = self._axis(marker)
         if population in self.reasons:
             return row | {"reason": self._because(population)}
         if axis.linear and axis.compensated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cartrace.intake.sheets import quote
@@ -15,14 +16,25 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Channels that an error lists."""
+STAINED: Mapping[str, str] = MappingProxyType({})
+"""Of a tube that leaves nothing out."""
 
 
-def match_markers(panel: Panel, channels: Sequence[Channel], name: str) -> Mapping[str, int]:
+def match_markers(
+    panel: Panel, channels: Sequence[Channel], name: str, left_out: Mapping[str, str] = STAINED
+) -> Mapping[str, int]:
     """Return marker -> index of its channel; ``name`` is how errors call the file.
 
     A marker without a key is looked for under its own name, which has to be the whole stain ($PnS)
     or the whole channel name ($PnN); case does not count. 'CD19' is not 'CD19 PE-Cy7': a part of a
     name fits too much ('CD4' is in 'CD45'), so that takes a pattern.
+
+    Parameters
+    ----------
+    left_out
+        Marker that the tube leaves out -> its channel in the stained tubes, or empty. Its stain is
+        often blank or that of an isotype: then it is in the channel of that name, and not in the
+        result where there is none.
 
     Raises
     ------
@@ -34,6 +46,10 @@ def match_markers(panel: Panel, channels: Sequence[Channel], name: str) -> Mappi
     found: dict[str, int] = {}
     for marker, where in panel.markers.items():
         hits = [c for c in channels if _measures(marker, where, c)]
+        if not hits and marker in left_out:
+            hits = [c for c in channels if c.name == left_out[marker]]
+            if not hits and not where.channel:
+                continue
         if len(hits) == 1:
             found[marker] = hits[0].index
         else:

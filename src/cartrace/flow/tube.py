@@ -35,7 +35,7 @@ from cartrace.flow.tube_rows import (
     unset,
 )
 from cartrace.intake.sheets import quote
-from cartrace.problems import InputError, Problem
+from cartrace.problems import InputError, Problem, raise_if_any
 from cartrace.tables import QC, conform, empty, rows
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from cartrace.flow.panel import Panel
     from cartrace.flow.quality import Acquisition
     from cartrace.tables import Table
+
+_NAMELESS = "this tube leaves it out, and no channel bears its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,25 +196,36 @@ def _gate_tube(
     data, *controls = tubes
     _refuse_two_matrices(panel, source)
     stain = partial(_stained, panel=panel, source=source, settings=settings)
-    tube, acquisition = stain(data, names[0], Control(file_id, spec.kind, spec.marker, spec.data_set))
-    stained = [stain(d, name, c)[0] for c, d, name in zip(spec.controls, controls, names[1:], strict=True)]
+    own = Control(file_id, spec.kind, spec.marker, spec.data_set)
+    markers, *of_controls = _markers(panel, tubes, (own, *spec.controls), names)
+    tube, acquisition = stain(data, names[0], own, markers)
+    stained = [
+        stain(*control)[0] for control in zip(controls, names[1:], spec.controls, of_controls, strict=True)
+    ]
     thresholds = empty(THRESHOLDS).drop(columns="tube")
     not_set: Mapping[Path, str] = {}
-    unreadable = dict(spec.unreadable)
+    nameless = dict.fromkeys(set(panel.markers) - set(tube.markers), _NAMELESS)
+    unreadable = {**nameless, **spec.unreadable}
     if source.strategy is None:
-        own = own_gates(panel, tube, stained, settings, spec.unreadable)
-        strategy, order, thresholds, not_set = own.strategy, own.order, own.thresholds, own.not_set
+        made = own_gates(panel, tube, stained, settings, unreadable)
+        strategy, order, thresholds, not_set = made.strategy, made.order, made.thresholds, made.not_set
         memberships = apply_strategy(data, strategy, tube.values.keep)
-        unreadable = {**staining_faults(panel, tube, own, memberships, settings), **unreadable}
+        unreadable = {**staining_faults(panel, tube, made, memberships, settings), **unreadable}
     else:
         strategy = replace(source.strategy, spillover=tube.spillover)
         memberships = apply_strategy(data, strategy, tube.values.keep)
         order = tuple(memberships)
     gates = {path: gate_at(strategy, path) for path in memberships}
-    markers = {path: markers_of(gate, tube) for path, (gate, _) in gates.items()}
+    dimensions = {path: markers_of(gate, tube) for path, (gate, _) in gates.items()}
     total = int(tube.values.keep.sum())
     applied = AppliedGates(
-        strategy, order, memberships, gates, markers, unset(order, gates, markers, unreadable, not_set), total
+        strategy,
+        order,
+        memberships,
+        gates,
+        dimensions,
+        unset(order, gates, dimensions, unreadable, not_set),
+        total,
     )
     rules = rules_of(panel, settings)
     vendor = source.vendor_counts or {}
@@ -271,11 +284,37 @@ def _gate_tube(
     )
 
 
+def _markers(
+    panel: Panel, tubes: Sequence[FcsData], what: Sequence[Control], names: Sequence[str]
+) -> list[Mapping[str, int]]:
+    """Find the markers of the tube, then of its controls, with the faults of all of them."""
+    found: list[Mapping[str, int]] = []
+    problems: list[Problem] = []
+    own: Mapping[str, str] = {}
+    for data, control, name in zip(tubes, what, names, strict=True):
+        stains = [m for m, where in panel.markers.items() if not where.linear]
+        left_out = {control.marker} if control.marker else stains if control.kind == "unstained" else ()
+        try:
+            found.append(match_markers(panel, data.channels, name, {m: own.get(m, "") for m in left_out}))
+        except InputError as error:
+            problems += error.problems
+            found.append({})
+        own = own or {marker: data.names[index] for marker, index in found[0].items()}
+    raise_if_any(problems)
+    return found
+
+
 def _stained(
-    data: FcsData, name: str, what: Control, *, panel: Panel, source: GateSource, settings: Flow
+    data: FcsData,
+    name: str,
+    what: Control,
+    markers: Mapping[str, int],
+    *,
+    panel: Panel,
+    source: GateSource,
+    settings: Flow,
 ) -> tuple[StainedTube, Acquisition]:
-    """Find the markers, compensate, and leave out what was acquired badly."""
-    markers = match_markers(panel, data.channels, name)
+    """Compensate, and leave out what was acquired badly."""
     spillover = spillover_of(panel, data, name, source.csv, source.matrix(data))
     acquisition = assess_acquisition(data, sorted(set(markers.values())), settings.quality)
     keep = np.ones(data.n_events, dtype=bool)

@@ -100,3 +100,22 @@ def test_the_order_of_the_channels_does_not_matter(order: list[int]) -> None:
     markers = {"CD3": None, "CD4": None, "CD19": {"pattern": "CD19.*"}}
     shuffled = [CHANNELS[i] for i in order]
     assert match_markers(panel(markers), shuffled, "x.fcs") == {"CD3": 1, "CD4": 2, "CD19": 3}
+
+
+def test_a_marker_that_is_left_out_is_in_the_channel_of_the_stained_tubes() -> None:
+    markers = {"CD3": None, "CAR": None, "CD8": {"pattern": "CD8.*"}}
+    blank = match_markers(panel(markers), CHANNELS, "fmo.fcs", {"CAR": "PE-A", "CD8": "APC-A"})
+    assert blank == {"CD3": 1, "CAR": 2, "CD8": 3}
+    # Where it is named, its name counts; where nothing is known of it, it has no channel.
+    assert match_markers(panel({"CD3": None, "CD4": None}), CHANNELS, "x", {"CD4": "FSC-A", "CD3": ""}) == {
+        "CD3": 1,
+        "CD4": 2,
+    }
+    assert match_markers(panel({"CD3": None, "CAR": None}), CHANNELS, "x", {"CAR": ""}) == {"CD3": 1}
+
+
+def test_a_marker_that_is_left_out_does_not_take_the_channel_of_another_one() -> None:
+    with pytest.raises(InputError, match="channel 'PE-A' for the markers 'CD4', 'CAR'"):
+        match_markers(panel({"CD4": None, "CAR": None}), CHANNELS, "fmo.fcs", {"CAR": "PE-A"})
+    with pytest.raises(InputError, match=r"no channel for marker 'CAR' \(channel 'X-A'\)"):
+        match_markers(panel({"CAR": "X-A"}), CHANNELS, "fmo.fcs", {"CAR": "X-A"})
