@@ -226,7 +226,7 @@ def _reported() -> dict[str, dict[str, Any]]:
         "t_effector_memory": "t_effector_memory_fraction",
         "t_terminal": "t_terminal_fraction",
     }
-    counted = {"units": ["cells/uL"], "blood_count": "lymphocytes", "blood_count_gate": "live"}
+    counted = {"units": ["cells/uL"], "blood_count_gate": "live"}
     # After the infusion their parents are empty, and none of nothing is no share.
     of_live = {"b_cells", "naive_b", "memory_b", "double_negative_b", "plasmablasts", "plasma_cells"}
     return {
@@ -299,7 +299,24 @@ PANEL: dict[str, Any] = {
     },
     "populations": _reported(),
     "beads": {"gate": "beads"},
-    # A wrong matrix moves every gate: no number rather than a flagged one.
     "acceptance": {"over_compensation": {"consequence": "reject"}},
 }
 """mappings/flow_panel.yaml."""
+
+PANEL_COMMENTS = {
+    "assay": "Panel of the demo trial's flow core. How to write one: docs/flow.md; all keys: docs/flow_panel.md.",
+    "markers": "Marker: where it is measured. {}: the channel whose stain ($PnS) or name ($PnN) is the marker's name.",
+    "car_marker": "What stains the CAR: its populations are held to the tubes from before the infusion.",
+    "thresholds": (
+        "Where a marker turns from negative to positive: the first method that works counts. The fixed values\n"
+        "belong to this instrument and these dyes: look at your own tubes before you copy them."
+    ),
+    "gates": "Each gate lies in its parent; without a parent in all events.",
+    "populations": (
+        "What is reported: a gate, as which analyte. of: the gate that % is of (without it: the parent; B cells are gone\n"
+        "after the infusion, and none of nothing is no share). blood_count_gate: the lymphocytes of the blood count."
+    ),
+    "beads": "The counting beads' gate; their numbers and volumes stand in sheets/tubes.tsv.",
+    "acceptance": "A wrong matrix moves every gate: no number rather than a flagged one.",
+}
+"""Comment above each key of :data:`PANEL`."""

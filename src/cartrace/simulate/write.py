@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartrace.problems import InputError, Problem
+from cartrace.simulate.flow_core import MAPPING
+from cartrace.simulate.flow_panel import PANEL_COMMENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from cartrace.simulate.laboratory import LabTable
@@ -25,6 +29,10 @@ MARKER = "truth/simulation.json"
 
 PARTS = ("config.yaml", "sheets", "mappings", "plate_maps", "limits", "data", "faults", "truth")
 """What a simulated trial folder holds; anything else there is results of a run."""
+
+
+COMMENTS: dict[str, Mapping[str, str]] = {MAPPING: PANEL_COMMENTS}
+"""Mapping -> comment above each of its keys."""
 
 
 def files(trial: Trial) -> dict[str, bytes]:
@@ -41,7 +49,10 @@ def files(trial: Trial) -> dict[str, bytes]:
         MARKER: (json.dumps(marker, indent=2) + "\n").encode(),
         "config.yaml": _yaml(trial.config),
     }
-    out |= {f"mappings/{name}.yaml": _yaml(mapping) for name, mapping in trial.mappings.items()}
+    out |= {
+        f"mappings/{name}.yaml": _yaml(mapping, COMMENTS.get(name))
+        for name, mapping in trial.mappings.items()
+    }
     out |= {f"sheets/{name}.tsv": _tsv(frame) for name, frame in trial.sheets.items()}
     out |= {f"data/{table.path}": _table(table) for table in trial.tables}
     out |= trial.plates.contents | trial.tubes.contents
@@ -115,10 +126,30 @@ def _content(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _yaml(content: dict[str, Any]) -> bytes:
+def _yaml(content: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> bytes:
+    """Write YAML as a person would: what is short on one line, no anchors, a comment above a key."""
     import yaml
 
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).encode()
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+        def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> Any:
+            return super().represent_mapping(tag, mapping, mapping is not part and _short(mapping))
+
+        def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+            return super().represent_sequence(tag, sequence, _short(sequence))
+
+    out = []
+    for key, value in content.items():
+        part = {key: value}
+        out += [f"# {line}\n" for line in (comments or {}).get(key, "").splitlines()]
+        out.append(yaml.dump(part, Dumper=Plain, sort_keys=False, allow_unicode=True, width=120))
+    return "".join(out).encode()
+
+
+def _short(value: Any) -> bool:
+    return len(str(value)) < 125
 
 
 def _tsv(frame: pd.DataFrame) -> bytes:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cartrace.problems import InputError
 from cartrace.simulate import write
@@ -34,6 +36,20 @@ def test_a_workbook_carries_no_time_of_its_making() -> None:
         assert {i.date_time for i in book.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         core = book.read("docProps/core.xml")
     assert core.count(b"2000-01-01T00:00:00Z") == 2
+
+
+def test_a_panel_file_is_one_to_copy_commented_and_without_anchors() -> None:
+    trial = simulate_trial(7)
+    content = files(trial)
+    text = content["mappings/flow_panel.yaml"].decode()
+    assert "  CD3: {method: [valley, fixed], value: 1500}\n" in text
+    assert "  car_t: {parent: t_cells, where: {CAR: above}}\n" in text
+    assert all(re.search(rf"^# .+\n{key}:", text, re.MULTILINE) for key in trial.mappings["flow_panel"])
+    assert max(map(len, text.splitlines())) <= 120
+    for name, wanted in {"config": trial.config, **trial.mappings}.items():
+        path = "config.yaml" if name == "config" else f"mappings/{name}.yaml"
+        assert not re.search(rb"[&*]id\d", content[path])
+        assert yaml.safe_load(content[path]) == wanted
 
 
 def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None:
