@@ -241,6 +241,18 @@ def test_a_control_itself_is_gated_without_the_marker_that_no_channel_names(fold
     assert gates.loc[["T", "CAR+"], "events"].isna().all()
 
 
+@pytest.mark.parametrize("n", [0, 1, 50])
+def test_a_tube_in_which_no_gate_can_be_set_is_a_result_with_reasons(folder: Path, n: int) -> None:
+    write_fcs(folder / "tube.fcs", NAMES, events(CAR)[:n], stains=STAINS, spillover=(["B1-A", "B2-A"], SPILL))
+    tube = {"kind": "sample", "controls": [FMO]}
+    assert run(folder, "--controls", str(folder / "fmo.fcs"), tube=tube) == 0
+    gates = table(folder, "gates")
+    assert gates["events"].isna().all()
+    assert gates["reason"].str.contains(f"{n} events in all; at least 200 are needed").all()
+    assert "events" in table(folder, "tubes").iloc[0]["flags"].split(";")
+    assert "no gate could be set" in (folder / "out" / "gates.xml").read_text()
+
+
 def test_faults_of_tube_and_control_are_told_at_once(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

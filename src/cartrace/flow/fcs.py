@@ -28,6 +28,8 @@ MOST_TEXT = 8 * 2**20
 MOST_CHANNELS = 2000
 """Imaging and spectral cytometers write some hundreds."""
 MOST_DATA_SETS = 100
+MOST_PROBLEMS = 20
+"""Faults of keywords that an error lists; where $PAR is wrong each channel has some."""
 BLOCK = 16384
 """Events that are read at once: small enough for the cache, and little memory is ever held."""
 
@@ -416,7 +418,7 @@ def _open(found: _DataSet, path: Path, size: int, name: str) -> FcsData:
                 offset=1.0 if log and not lowest else lowest,
             )
         )
-    raise_if_any(problems)
+    raise_if_any(problems[:MOST_PROBLEMS])
 
     row = np.dtype([(str(i), *_field(c)) for i, c in enumerate(columns)])
     offset, n_events, remarks = _place(found, row.itemsize, n_events, size, name)

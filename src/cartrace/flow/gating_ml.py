@@ -222,12 +222,13 @@ def why_no_gating_ml(strategy: Strategy) -> str:
     """Say why Gating-ML 2.0 can't carry these gates; empty: it can.
 
     FlowJo's biexponential and logarithmic scales have no element there, nor has the outside of
-    a rectangle or polygon.
+    a rectangle or polygon; a file without any gate is none.
     """
     canonical = _canonical(strategy)
     kinds = sorted({s["kind"] for s in canonical.scales.values()} - set(_CARRIED))
     outside = [" / ".join(g["path"]) for g in canonical.gates if g.get("complement")]
-    reasons = [f"{kind} has no place in Gating-ML 2.0" for kind in kinds]
+    reasons = [] if canonical.gates else ["no gate could be set"]
+    reasons += [f"{kind} has no place in Gating-ML 2.0" for kind in kinds]
     reasons += [f"gate {quote(gate)} means the events outside of it" for gate in outside]
     return "; ".join(reasons)
 

@@ -171,7 +171,7 @@ def _scan(data: FcsData, signals: Sequence[int], settings: FlowQuality) -> tuple
             steps = np.diff(np.unique(moments))
             tick = min(tick, steps.min()) if len(steps) else tick
     for place, channel in enumerate(of):
-        if _is_scatter(channel) and piled[place] > PILE * data.n_events:
+        if _is_scatter(channel) and piled[place] > max(PILE * data.n_events, 1):
             _mark_lowest(data, channel.index, lowest[place], margin)
     ticking = float(tick) if np.isfinite(tick) else 0.0
     return _Bins(edges, quartiles, interval, None if data.time is None else clock, ticking, at_top), margin

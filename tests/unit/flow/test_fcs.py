@@ -288,6 +288,12 @@ def test_all_broken_keywords_of_the_channels_are_named_at_once(refused: Callable
     assert all(f"'${k}'" in found for k in ("P1B", "P2R", "P3E"))
 
 
+def test_a_wrong_number_of_channels_does_not_fill_the_screen(refused: Callable[..., str]) -> None:
+    found = refused(extra={"$PAR": "1999"})
+    assert "'$P4N'" in found
+    assert "20 problems" in found
+
+
 def test_a_word_in_the_place_of_a_number_is_not_shown(refused: Callable[..., str]) -> None:
     found = refused(extra={"$TOT": "Jane Doe"})
     assert "Jane" not in found

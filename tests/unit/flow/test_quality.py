@@ -139,6 +139,12 @@ def test_a_few_events_at_the_lowest_scatter_are_no_margin(tmp_path: Path) -> Non
     assert not assessed(tmp_path, raw, names=["FSC-H"], datatype="I", ranges=[1024]).margin.any()
 
 
+def test_the_lowest_event_of_a_small_tube_is_no_margin(tmp_path: Path) -> None:
+    # One of 50 is 2 %, and one of 1 is all of them: no pile.
+    for n in (1, 50):
+        assert not assessed(tmp_path, steady(1, n)).margin.any()
+
+
 def test_an_event_without_a_number_is_margin(tmp_path: Path) -> None:
     events = np.full((10, 1), 100.0)
     events[4], events[6] = np.nan, np.inf
