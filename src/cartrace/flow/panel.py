@@ -24,6 +24,7 @@ from cartrace.validation import validated
 ThresholdMethod = Literal["fmo", "isotype", "pre_infusion", "slope", "valley", "fixed"]
 Side = Literal["above", "below"]
 _LINEAR = re.compile(r"(?i)(fsc|ssc|time)\b")
+_LONGEST_NAME = 100
 ALL_EVENTS = ""
 """Parent of a gate that begins at all events."""
 
@@ -404,7 +405,9 @@ class Panel(Part):
     def _odd_names(self) -> Iterator[str]:
         """Names end in tables and in the report."""
         drawn = [n for p in self.populations.values() for n in (p.gate, p.of, p.blood_count_gate) if n]
-        for name in (*self.markers, *self.thresholds, *self.gates, *self.populations, *drawn):
+        own = (*self.markers, *self.thresholds, *self.gates, *self.populations)
+        yield from (f"a name of {len(n)} characters ('{n[:20]}...')" for n in own if len(n) > _LONGEST_NAME)
+        for name in (*own, *drawn):
             if not (name.strip() and name.isprintable()):
                 yield f"a name that is empty or holds a control character ({name!r})"
             if holds_date(name):
@@ -459,6 +462,8 @@ class Panel(Part):
                 yield f"gate '{name}': no / in a name"
             if name == "root":
                 yield "gate 'root': the name stands for all events in other programs"
+            if name in {".", ".."}:
+                yield f"gate '{name}': the name stands for a place in the tree of gates"
             rests_on = [gate.parent, *gate.gates]
             for threshold in gate.where:
                 if threshold in self.thresholds and threshold not in used:

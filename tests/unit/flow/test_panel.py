@@ -422,6 +422,13 @@ def test_each_fault_of_a_panel_with_drawn_gates_is_told(place: str, value: Any, 
     assert any(said in p for p in faults(changed(DRAWN, place, value)))
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_gate_is_not_named_like_a_place_in_a_folder(name: str) -> None:
+    gates = {**OWN["gates"], name: {"where": {"CD3": "above"}}}
+    (told,) = faults({**OWN, "gates": gates})
+    assert f"gate '{name}': the name stands for a place in the tree of gates" in told
+
+
 @pytest.mark.parametrize(
     "place",
     ["markers.CD9 {}", "gates.CD9 {}", "populations.CD9 {}", "thresholds.CD9 {}"],
@@ -432,6 +439,7 @@ def test_each_fault_of_a_panel_with_drawn_gates_is_told(place: str, value: Any, 
         ("2021-03-04", "a calendar date in the name"),
         ("\x1b[2J", "a name that is empty or holds a control character"),
         ("", "a name that is empty or holds a control character"),
+        ("x" * 101, "a name of 101 characters"),
     ],
 )
 def test_names_end_in_outputs_so_they_hold_no_date_and_no_control_character(
