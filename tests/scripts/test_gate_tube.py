@@ -190,12 +190,23 @@ def test_without_its_control_a_threshold_is_set_by_the_next_method_and_told(fold
     assert row["method"] == "fixed"
     assert row["value"] == pytest.approx(3000)
     assert "fmo" in row["reason"].lower()
-    assert "threshold_fallback" in set(table(folder, "qc")["check"])
+    told = table(folder, "qc").set_index("check").loc[["threshold_fallback"]]
+    assert told["message"].tolist() == ["thresholds: 'CAR' by fixed (fmo: no fmo tube of CAR)"]
+
+
+def test_the_gates_of_a_control_are_not_held_against_it(folder: Path) -> None:
+    panel = {**PANEL, "thresholds": {**PANEL["thresholds"], "CAR": {"method": "fmo"}}}
+    (folder / "panel.yaml").write_text(yaml.safe_dump(panel, sort_keys=False))
+    assert run(folder, tube={"kind": "fmo", "marker": "CAR"}) == 0
+    assert table(folder, "gates").set_index("name")["reason"].notna()["CAR+"]
+    assert {"gate_not_set", "threshold_fallback"}.isdisjoint(table(folder, "qc")["check"])
 
 
 def test_an_unreadable_marker_leaves_its_gates_without_a_count(folder: Path) -> None:
     tube = {"kind": "sample", "unreadable": [["CAR", "blocked by a drug"]]}
     assert run(folder, tube=tube) == 0
+    told = table(folder, "qc")
+    assert told[told["verdict"] == "warn"]["check"].tolist() == ["unreadable_staining"], "told once"
     gates = table(folder, "gates").set_index("name")
     assert pd.isna(gates.loc["CAR+", "events"])
     assert "blocked by a drug" in gates.loc["CAR+", "reason"]

@@ -54,7 +54,13 @@ class Rules:
         lower, upper = self[name].lower, self[name].upper
         if lower is not None and upper is not None:
             return f"{lower:g} to {upper:g}"
-        return f">= {lower:g}" if lower is not None else f"<= {upper:g}" if upper is not None else "any"
+        return (
+            f"at least {lower:g}"
+            if lower is not None
+            else f"at most {upper:g}"
+            if upper is not None
+            else "any"
+        )
 
     def source(self, name: str) -> str:
         """Say where the range of a rule comes from."""

@@ -105,6 +105,7 @@ class CountedTube:
         self.gates = {str(g["gate"]): g for g in records(tables.gates)}
         self.background = records(tables.background)
         self.findings: list[dict[str, object]] = []
+        self._told: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
         flags = set(str(self.acquired["flags"] or "").split(";")) - {""}
         # A rule that is ignored flags nothing.
         self.flags = {f for f in flags if f not in QUANTITIES or self.rules[f].consequence != "ignore"}
@@ -122,6 +123,27 @@ class CountedTube:
                 **more,
             }
         )
+
+    def _note(self, check: str, verdict: str, row: Row, text: str, unit: str = "") -> None:
+        """Remember what is odd in a population, so that one row of qc tells it of all populations of the tube."""
+        self._told.setdefault((check, verdict, unit), {}).setdefault(text, []).append(row)
+
+    def _of_populations(self) -> Iterator[dict[str, object]]:
+        for (check, verdict, unit), texts in self._told.items():
+            about = [row for mine in texts.values() for row in mine]
+            analytes = {row["analyte"] for row in about}
+            yield {
+                "check": check,
+                "verdict": verdict,
+                "source_file": self.tables.file_id,
+                "source_column": ", ".join(str(row["population"]) for row in about),
+                "analyte": analytes.pop() if len(analytes) == 1 else None,
+                "value": unit or None,
+                "message": "; ".join(
+                    f"{', '.join(quote(row['population']) for row in mine)}: {text}"
+                    for text, mine in texts.items()
+                ),
+            }
 
     # --- the tube ---------------------------------------------------------------------------
 
@@ -198,7 +220,7 @@ class CountedTube:
         return "; ".join(f"{FLAGS.get(f) or QUANTITIES.get(f) or f}{self._beyond(f)}" for f in grave)
 
     def _beyond(self, flag: str) -> str:
-        return f": not {self.rules.allowed(flag)}" if flag in QUANTITIES else ""
+        return f" (allowed: {self.rules.allowed(flag)})" if flag in QUANTITIES else ""
 
     # --- its populations --------------------------------------------------------------------
 
@@ -277,13 +299,8 @@ class CountedTube:
         counted.flags.add(flag)
         counted.row["reason"] = plain(reason, 400)
         if self.is_sample:
-            self._say(
-                flag,
-                "fail" if counted.population.analyte else "note",
-                f"{quote(counted.row['population'])} has no count: {plain(reason, 400)}",
-                source_column=counted.row["population"],
-                analyte=counted.row["analyte"],
-            )
+            verdict = "fail" if counted.population.analyte else "note"
+            self._note(flag, verdict, counted.row, f"no count: {plain(reason, 400)}")
         return counted
 
     def _share(self, counted: Counted) -> None:
@@ -370,12 +387,7 @@ class CountedTube:
                 "lob_events": limits.lob,
             }
             if background.disagree:
-                self._say(
-                    "controls_disagree",
-                    "warn",
-                    f"{quote(row['population'])}: {background.disagree}",
-                    source_column=row["population"],
-                )
+                self._note("controls_disagree", "warn", row, background.disagree)
             if settings.limits.min_events_lod <= row["events"] <= limits.lob:
                 counted.flags.add("below_background")
             if settings.subtract_background:
@@ -453,30 +465,17 @@ class CountedTube:
             row = counted.row
             if not self.is_sample or row["events"] is None:
                 continue
-            about = base | {"source_column": row["population"], "analyte": row["analyte"]}
             if "missing_events" in counted.flags:
-                yield about | {
-                    "check": "missing_events",
-                    "verdict": "warn",
-                    "message": f"{quote(row['population'])}: {FLAGS['missing_events']}, so no share of it is known",
-                }
+                share = ", and no percentage" if "%" in counted.reasons else ""
+                self._note("missing_events", "warn", row, f"{FLAGS['missing_events']}: not detected{share}")
             if "below_background" in counted.flags:
-                yield about | {
-                    "check": "below_background",
-                    "verdict": "warn",
-                    "value": f"{row['events']} events",
-                    "limit": f"more than {row['lob_events']:g}",
-                    "limit_source": row["background_source"],
-                    "message": f"{quote(row['population'])}: {FLAGS['below_background']}",
-                }
-            wanted = counted.population.reported_units
-            for unit in (u for u in wanted if u in counted.reasons):
-                yield about | {
-                    "check": "unit_not_estimable",
-                    "verdict": "note" if counted.units else "warn",
-                    "value": unit,
-                    "message": f"{quote(row['population'])} has no result in {unit}: {plain(counted.reasons[unit], 400)}",
-                }
+                text = f"{row['events']} events, and the limit of blank is {row['lob_events']:g}"
+                self._note("below_background", "warn", row, text)
+            for unit in (u for u in counted.population.reported_units if u in counted.reasons):
+                verdict = "note" if counted.units else "warn"
+                text = f"no result in {unit}: {plain(counted.reasons[unit], 400)}"
+                self._note("unit_not_estimable", verdict, row, text, unit)
+        yield from self._of_populations()
 
     def results(self) -> Iterator[dict[str, object]]:
         """Make one row for each population and unit that has a number."""

@@ -239,7 +239,9 @@ def _gate_tube(
         findings.of_file(data, compensation_remark(panel, data), unreadable)
         | findings.of_acquisition(acquisition, data.n_events, total, bool(panel.removals))
         | findings.of_compensation(check)
-        | findings.of_gates(applied, thresholds, vendor)
+        | findings.of_gates(
+            applied, thresholds, vendor, is_sample=spec.kind == "sample", unreadable=unreadable
+        )
     )
     unstable = "unstable_time" in panel.removals
     tube_row = {

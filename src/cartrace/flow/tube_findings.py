@@ -89,16 +89,25 @@ class Findings:
         return flags
 
     def of_gates(
-        self, applied: AppliedGates, thresholds: pd.DataFrame, vendor: Mapping[Path, int]
+        self,
+        applied: AppliedGates,
+        thresholds: pd.DataFrame,
+        vendor: Mapping[Path, int],
+        *,
+        is_sample: bool,
+        unreadable: Mapping[str, str],
     ) -> set[str]:
-        """Tell gates without a count and thresholds by second choice; compare with FlowJo's own counts."""
-        for path in applied.order:
-            if path in applied.not_set and path[:-1] not in applied.not_set:
-                self._say("gate_not_set", "warn", f"{quote(path_text(path))}: {applied.not_set[path]}")
-        second = thresholds[thresholds["reason"].notna() & thresholds["method"].notna()]
-        for row in second.to_dict("records"):
-            what = f"threshold {quote(row['threshold'])} by {row['method']}: {row['reason']}"
-            self._say("threshold_fallback", "note", what)
+        """Tell gates without a count and thresholds by second choice; compare with FlowJo's own counts.
+
+        A control's own gates count nothing, and a gate of a marker that can't be read is told with the marker.
+        """
+        if is_sample:
+            told = tuple(f"{marker} can't be read" for marker in unreadable)
+            for path in applied.order:
+                reason = applied.not_set.get(path, "")
+                if reason and path[:-1] not in applied.not_set and not reason.startswith(told):
+                    self._say("gate_not_set", "warn", f"{quote(path_text(path))}: {reason}")
+            self._of_thresholds(thresholds)
         flags: set[str] = set()
         events = applied.events
         for path, count in vendor.items():
@@ -107,6 +116,16 @@ class Findings:
                 percent = _apart(events[path], count)
                 flags |= self._judge("flowjo_difference_percent", percent, what)
         return flags
+
+    def _of_thresholds(self, thresholds: pd.DataFrame) -> None:
+        """Tell in one row which thresholds were set by second choice, or with a remark."""
+        second = thresholds[thresholds["reason"].notna() & thresholds["method"].notna()]
+        what = [
+            f"{quote(row['threshold'])} by {row['method']} ({row['reason'].removeprefix(row['method'] + ': ')})"
+            for row in second.to_dict("records")
+        ]
+        if what:
+            self._say("threshold_fallback", "note", f"thresholds: {'; '.join(what)}")
 
 
 def _apart(events: int, vendor: int) -> float:

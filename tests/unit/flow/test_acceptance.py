@@ -33,7 +33,7 @@ def test_a_rule_that_is_ignored_is_never_broken() -> None:
 def test_a_finding_tells_value_limit_and_consequence() -> None:
     row = RULES.finding("pre_infusion_car_percent", 2.0, "t1", "2 % of T cells before infusion")
     assert row["verdict"] == "fail"
-    assert row["limit"] == "<= 0.5"
+    assert row["limit"] == "at most 0.5"
     assert row["limit_source"] == "flow.acceptance.pre_infusion_car_percent"
     assert RULES.finding("events", 20_000, "t1", "enough")["verdict"] == "pass"
     assert RULES.finding("events", 20, "t1", "few")["verdict"] == "warn"

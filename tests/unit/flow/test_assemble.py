@@ -123,7 +123,7 @@ def test_too_few_parents_tell_no_share_but_cells_all_the_same() -> None:
     assert made.results[made.results["source_column"] == "naive B"]["unit"].tolist() == ["cells/uL"]
     told = findings(made, "unit_not_estimable")
     assert told["message"].tolist() == [
-        "'naive B' has no result in %: 12 events of the gate that % is of, fewer than the LOD of 27.9"
+        "'naive B': no result in %: 12 events of the gate that % is of, fewer than the LOD of 27.9"
     ]
 
 
@@ -134,7 +134,10 @@ def test_no_event_of_the_parent_is_a_bound_in_cells_and_no_share() -> None:
     assert (row["detection"], row["status"], row["flags"]) == ("BLD", "flagged", "missing_events")
     assert row["upper"] == pytest.approx(27.879 / 2, rel=1e-4)
     assert "naive B" not in made.results.loc[made.results["unit"] == "%", "source_column"].tolist()
-    assert findings(made, "missing_events")["verdict"].tolist() == ["warn"]
+    told = findings(made, "missing_events")
+    assert told[["verdict", "message"]].to_numpy().tolist() == [
+        ["warn", "'naive B': no event of the parent population: not detected, and no percentage"]
+    ]
 
 
 def test_a_tube_without_lymphocytes_gives_reasons_and_no_zeros() -> None:
@@ -143,7 +146,12 @@ def test_a_tube_without_lymphocytes_gives_reasons_and_no_zeros() -> None:
     assert set(made.populations["verdict"]) == {"rejected"}
     assert set(made.populations["flags"]) == {"missing_events"}
     assert made.populations["events"].isna().all()
-    assert findings(made, "missing_events")["verdict"].tolist() == ["fail"] * 5
+    # One fault, told once for all five.
+    told = findings(made, "missing_events")
+    assert told[["verdict", "source_column"]].to_numpy().tolist() == [
+        ["fail", "CAR T, CAR share, CAR CD4, B, naive B"]
+    ]
+    assert told["analyte"].isna().all()
 
 
 def test_no_t_cells_say_nothing_of_car_cells_where_t_cells_are_not_reported() -> None:
@@ -182,9 +190,13 @@ def test_a_gate_that_is_not_set_gives_a_reason_and_not_a_zero() -> None:
     assert row["reason"] == reasons["naive"]
     assert pd.isna(row["events"])
     told = findings(made, "gate_not_estimable")
-    assert told["verdict"].tolist() == ["fail", "fail"]
-    assert told["message"][0] == "'B' has no count: too few events in 'lymph'"
-    assert told["sample_id"].tolist() == ["S-t1", "S-t1"]
+    assert told[["verdict", "message", "sample_id"]].to_numpy().tolist() == [
+        [
+            "fail",
+            "'B': no count: too few events in 'lymph'; 'naive B': no count: rests on 'B': too few events in 'lymph'",
+            "S-t1",
+        ]
+    ]
 
 
 def test_an_unreadable_staining_is_told_as_what_it_is() -> None:
@@ -194,7 +206,7 @@ def test_an_unreadable_staining_is_told_as_what_it_is() -> None:
         [tube(events=EVENTS | {"B": None, "naive": None}, reasons={"B": reason, "naive": reason}, qc=qc)]
     )
     assert population(made, "B")["flags"] == "unreadable_staining"
-    assert findings(made, "unreadable_staining")["source_column"].tolist() == ["CD19", "B", "naive B"]
+    assert findings(made, "unreadable_staining")["source_column"].tolist() == ["CD19", "B, naive B"]
     assert "CAR T" in made.results["source_column"].tolist()
 
 
@@ -242,7 +254,7 @@ def test_a_rule_of_the_tube_counts_for_all_its_populations(rule: dict[str, str],
     assert set(made.populations["verdict"]) == {status}
     assert made.tubes["verdict"].tolist() == [status]
     if status == "rejected":
-        assert made.tubes["reason"].tolist() == ["events that were gated: not >= 10000"]
+        assert made.tubes["reason"].tolist() == ["events that were gated (allowed: at least 10000)"]
 
 
 def test_too_few_beads_flag_what_is_counted_by_them() -> None:
@@ -250,7 +262,7 @@ def test_too_few_beads_flag_what_is_counted_by_them() -> None:
     assert (result(made, "CAR T")["status"], result(made, "CAR T")["flags"]) == ("flagged", "beads")
     assert result(made, "CAR share", "%")["status"] == "accepted"
     assert findings(made, "beads")[["verdict", "value", "limit"]].to_numpy().tolist() == [
-        ["warn", "400", ">= 1000"]
+        ["warn", "400", "at least 1000"]
     ]
     assert pd.isna(population(made, "CAR share")["flags"])
     assert population(made, "CAR T")["flags"] == "beads"
@@ -273,8 +285,10 @@ def test_without_any_way_there_are_no_cells_and_every_reason_is_told() -> None:
     assert set(made.results["unit"]) == {"%"}
     told = findings(made, "unit_not_estimable")
     # The share of the same gate is a population of its own; here nothing is left.
-    assert told[told["source_column"] == "CAR T"]["verdict"].tolist() == ["warn"]
-    assert told[told["source_column"] == "B"]["verdict"].tolist() == ["note"]
+    assert told[["verdict", "value", "source_column"]].to_numpy().tolist() == [
+        ["warn", "cells/uL", "CAR T, CAR CD4"],
+        ["note", "cells/uL", "B, naive B"],
+    ]
     assert "no beads; neither the file ($VOL) nor" in told["message"][0]
     assert "no count of lymphocytes" in population(made, "CAR T")["reason"]
 
@@ -330,10 +344,9 @@ def test_events_that_the_background_explains_are_no_car_cells() -> None:
     made = assemble([tube(controls=high)])
     row = result(made, "CAR T")
     assert (row["detection"], row["status"], row["flags"]) == ("BLD", "flagged", "below_background")
-    assert (
-        "'CAR T': no more events than the limit of blank"
-        in findings(made, "below_background")["message"].tolist()
-    )
+    assert findings(made, "below_background")["message"].tolist() == [
+        "'CAR T', 'CAR share': 1000 events, and the limit of blank is 1024"
+    ]
 
 
 def test_the_background_is_taken_off_where_the_settings_ask_for_it() -> None:
@@ -354,7 +367,7 @@ def test_controls_that_disagree_are_told() -> None:
     assert population(made, "CAR T")["background_source"] == "g"
     assert population(made, "CAR CD4")["background_source"] == "f;g"
     told = findings(made, "controls_disagree")
-    assert told["source_column"].tolist() == ["CAR T", "CAR share"]
+    assert told["source_column"].tolist() == ["CAR T, CAR share"]
 
 
 # --- before the infusion --------------------------------------------------------------------
@@ -373,7 +386,7 @@ def test_a_car_gate_that_catches_much_before_the_infusion_fails_panel_and_batch(
     told = findings(made, "pre_infusion_car_percent")
     # The CAR gate once, however many populations lie in it.
     assert told[["verdict", "value", "limit", "sample_id", "source_column"]].to_numpy().tolist() == [
-        ["fail", "2", "<= 0.5", "S-pre", "lymph / T / CAR+"]
+        ["fail", "2", "at most 0.5", "S-pre", "lymph / T / CAR+"]
     ]
     status = made.results.set_index(["source_file", "source_column", "unit"])["status"]
     assert status["t1", "CAR T", "cells/uL"] == status["t1", "CAR CD4", "cells/uL"] == "rejected"
@@ -381,7 +394,7 @@ def test_a_car_gate_that_catches_much_before_the_infusion_fails_panel_and_batch(
     assert status["t1", "B", "%"] == "accepted"
     assert status["t2", "CAR T", "cells/uL"] == "accepted"
     reason = population(made, "CAR T")["reason"]
-    assert reason == "CAR+ events before the first infusion, % of their parent: not <= 0.5"
+    assert reason == "CAR+ events before the first infusion, % of their parent (allowed: at most 0.5)"
 
 
 def test_a_clean_tube_before_the_infusion_passes() -> None:
