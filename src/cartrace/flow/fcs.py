@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartrace.intake.sheets import quote
-from cartrace.problems import InputError, Problem, raise_if_any
+from cartrace.problems import InputError, Problem, plain, raise_if_any
 
 Floats = NDArray[np.float64]
 
@@ -285,9 +285,9 @@ def _head(file: BinaryIO, base: int, number: int, size: int, name: str) -> _Data
     words = _keywords(text)
     remarks: tuple[str, ...] = ()
     if not _has_channels(words):
-        plain = _keywords(text, escapes=False)
-        if _has_channels(plain):
-            words, remarks = plain, ("TEXT holds empty values",)
+        unescaped = _keywords(text, escapes=False)
+        if _has_channels(unescaped):
+            words, remarks = unescaped, ("TEXT holds empty values",)
     more = _whole(words.get("BEGINSTEXT", "0")) or 0, _whole(words.get("ENDSTEXT", "0")) or 0
     if 58 <= more[0] < more[1] < min(size - base, more[0] + MOST_TEXT) and more[0] != begin:
         supplement = _segment(file, base + more[0], more[1] - more[0] + 1)
@@ -383,7 +383,8 @@ def _open(found: _DataSet, path: Path, size: int, name: str) -> FcsData:
 
     channels: list[Channel] = []
     columns: list[_Column] = []
-    written = [words.get(f"P{i}N", "") for i in range(1, n_channels + 1)]
+    # Names end in tables, in the report, and in XML, which takes no control characters.
+    written = [plain(words.get(f"P{i}N", "")) for i in range(1, n_channels + 1)]
     names = _unique(written)
     for i in range(1, n_channels + 1):
         if not words.get(f"P{i}N"):
@@ -424,6 +425,10 @@ def _open(found: _DataSet, path: Path, size: int, name: str) -> FcsData:
     offset, n_events, remarks = _place(found, row.itemsize, n_events, size, name)
     if twice := sorted({n for n in written if written.count(n) > 1}):
         remarks.append(f"channel names that stand twice got a number: {', '.join(map(quote, twice))}")
+    if written != [words[f"P{i}N"] for i in range(1, n_channels + 1)]:
+        remarks.append(
+            "channel names with a calendar date, a control character, or very long ones were changed"
+        )
     timestep = _positive(words, "TIMESTEP", remarks)
     volume = _positive(words, "VOL", remarks)
     return FcsData(
@@ -540,7 +545,7 @@ def _spillover(words: Mapping[str, str], names: Sequence[str], name: str) -> Spi
         return None
     parts = [p.strip() for p in words[keyword].split(",")]
     n = _whole(parts[0]) or 0
-    of, numbers = parts[1 : n + 1], parts[n + 1 :]
+    of, numbers = [plain(p) for p in parts[1 : n + 1]], parts[n + 1 :]
     if keyword == "COMP" and n == len(names) and len(parts) == 1 + n * n:
         of, numbers = list(names), parts[1:]
     matrix = np.array([math.nan if (v := _number(p)) is None else v for p in numbers])

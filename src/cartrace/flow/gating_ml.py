@@ -15,7 +15,7 @@ import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,10 @@ NAMESPACES = {
 }
 _EXPECTED = "Gating-ML 2.0"
 _MOST_PROBLEMS = 20
+MOST_OF_A_NAME = 200
+_NAME_OF_A_GATE = (
+    f"a name without calendar date and control characters, of at most {MOST_OF_A_NAME} characters"
+)
 _PARAMETERS = {
     "LinearTransform": ("flin", {"T": "param_t", "A": "param_a"}),
     "LogTransform": ("flog", {"T": "param_t", "M": "param_m"}),
@@ -87,7 +91,21 @@ def read_gating_ml(content: bytes, name: str) -> Strategy:
         gating = _decoded(flowkit.parse_gating_xml(io.BytesIO(etree.tostring(whole))))
     except Exception as error:  # noqa: BLE001 - FlowKit raises its own, networkx's and anytree's errors
         raise refusal(name, f"gates that FlowKit can't read: {plain(str(error))}", _EXPECTED) from None
+    refuse_odd_names([gate for gate, _ in gating.get_gate_ids()], name)
     return _with_own_matrix(gating)
+
+
+def refuse_odd_names(names: Iterable[str], file: str) -> None:
+    """Refuse gates whose names must not end in tables and in the report.
+
+    Raises
+    ------
+    InputError
+        For names that hold a control character or a calendar date, or are very long.
+    """
+    odd = [n for n in names if plain(n, MOST_OF_A_NAME) != n]
+    problems = [Problem(file, f"a gate named {quote(n)}", _NAME_OF_A_GATE) for n in dict.fromkeys(odd)]
+    raise_if_any(problems[:_MOST_PROBLEMS])
 
 
 def _check_schema(root: Any, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from cartrace.flow.counts import share_interval
 from cartrace.flow.engine import Bools, Floats, Path, Strategy, apply_strategy, dimension_values
 from cartrace.flow.plots import MOST_EVENTS, Axis, outline_of, picture
+from cartrace.problems import plain
 
 if TYPE_CHECKING:
     from cartrace.flow.gates import StainedTube
@@ -71,7 +72,7 @@ def markers_of(gate: Any, tube: StainedTube) -> tuple[str, ...]:
         getattr(d, "dimension_ref", None) or getattr(d, "ratio_ref", None) or d.id
         for d in gate.dimensions or ()
     ]
-    return tuple(channels.get(i) or stains.get(i) or str(i) for i in ids)
+    return tuple(channels.get(i) or stains.get(i) or plain(str(i)) for i in ids)
 
 
 def unset(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cartrace.flow.gating_ml import NAMESPACES
+from cartrace.flow.gating_ml import NAMESPACES, refuse_odd_names
 from cartrace.flow.xml_safety import parse_xml, refusal
 from cartrace.intake.sheets import quote
 from cartrace.problems import plain
@@ -99,6 +99,7 @@ class _Workspace:
             raise refusal(self.name, "a sample without gates", "gates", one.sourceline)
         if twice := sorted({p for p in paths if paths.count(p) > 1}):
             raise refusal(self.name, f"the gate {quote(' / '.join(twice[0]))} twice", "each name once")
+        refuse_odd_names([name for path in paths for name in path], self.name)
         matrix = _Matrix.of(one, self.name)
         raw = matrix.settle(one, self.name) if matrix is not None else {}
         try:

@@ -141,6 +141,17 @@ def test_channel_names_that_stand_twice_get_a_number(opened: Callable[..., FcsDa
     assert "'A'" in data.remarks[0]
 
 
+def test_channel_names_that_no_table_can_show_are_changed(tmp_path: Path) -> None:
+    names = ["FSC-A", "A\x1b[31m", "run 2024-03-01", "run 2024-03-02"]
+    spillover = (names[1:3], np.array([[1, 0.2], [0.1, 1]]))
+    data = read_fcs(write_fcs(tmp_path / "t.fcs", names, np.ones((3, 4)), spillover=spillover), "t.fcs")
+    assert data.names == ("FSC-A", "A?[31m", "run <date>", "run <date>_2")
+    assert data.spillover is not None
+    assert data.spillover.channels == ("A?[31m", "run <date>")
+    assert any("were changed" in remark for remark in data.remarks)
+    assert "2024" not in " ".join(data.remarks)
+
+
 @pytest.mark.parametrize("version", ["FCS3.0", "FCS3.1"])
 def test_the_spillover_matrix_is_read_by_name(opened: Callable[..., FcsData], version: str) -> None:
     data = opened(["A", "B"], [[1, 2]], spillover=(["B", "A"], [[1, 0.25], [0, 1]]), version=version)

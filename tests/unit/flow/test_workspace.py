@@ -242,6 +242,13 @@ def test_one_name_twice_in_one_place_is_refused() -> None:
         read_workspace(workspace(sample("a.fcs", gates)), "x.wsp").strategy_of("a.fcs")
 
 
+@pytest.mark.parametrize("name", ["drawn 2024-03-01", "x\u202e", "x" * 201])
+def test_a_gate_whose_name_no_table_can_show_is_refused(name: str) -> None:
+    gates = rectangle("g", "FSC-A", below=rectangle(name, "PE-A"))
+    with pytest.raises(InputError, match=r"a gate named '(drawn <date>|x.+)'; allowed: a name without"):
+        read_workspace(workspace(sample("a.fcs", gates)), "x.wsp").strategy_of("a.fcs")
+
+
 def test_a_sample_without_gates_is_an_error() -> None:
     with pytest.raises(InputError, match="a sample without gates"):
         read_workspace(workspace(sample("a.fcs", "")), "x.wsp").strategy_of("a.fcs")
