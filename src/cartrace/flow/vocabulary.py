@@ -6,7 +6,6 @@ TUBE_KINDS = ("sample", "fmo", "isotype", "unstained")
 CONTROL_KINDS = ("fmo", "isotype", "pre_infusion")
 """Tubes that tell how many events a gate catches where nothing is there."""
 
-GATE_KINDS = ("threshold", "singlets", "scatter", "rectangle", "polygon", "ellipse", "quadrant", "boolean")
 THRESHOLD_METHODS = ("fmo", "isotype", "pre_infusion", "slope", "valley", "fixed")
 COUNT_METHODS = ("beads", "volume", "blood_count")
 REMOVALS = ("unstable_time", "margin")
@@ -22,6 +21,5 @@ FLAGS = {
     "review_rejected": "the reviewer rejected the gates",
     "gates_changed": "the gates are not those that the reviewer signed",
     "background_unknown": "no FMO, isotype or pre-infusion tube tells the background",
-    "below_background": "no more events than the limit of blank",
 }
 """Flags of a tube or population beside the acceptance rules (flow.acceptance in the configuration)."""

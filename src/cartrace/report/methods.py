@@ -199,7 +199,7 @@ def _flow(flow: Flow, panels: Sequence[PanelUse]) -> list[tuple[str, str]]:
         f"stretches of {quality.events_per_bin} events whose flow rate lies more than {quality.rate_mads:g} or whose median "
         f"signal more than {quality.signal_mads:g} median absolute deviations from that of the tube (and off by at least "
         f"{100 * quality.min_rate_change:g} % of the rate, or {quality.min_signal_shift:g} of the channel's interquartile "
-        "range), and events at the margin of a channel. Gates have the semantics of FlowKit (Gating-ML 2.0). A threshold "
+        "range), and events at the margin of a scatter channel. Gates have the semantics of FlowKit (Gating-ML 2.0). A threshold "
         f"from a control leaves {flow.control_tail_percent:g} % of the control above it unless the panel file says "
         f"otherwise, and no threshold was set from fewer than {flow.min_gate_events} events. "
         + " ".join(_panel(p) for p in panels)
@@ -260,8 +260,11 @@ def _flow(flow: Flow, panels: Sequence[PanelUse]) -> list[tuple[str, str]]:
 
 
 def _panel(panel: PanelUse) -> str:
+    by_ways: dict[tuple[str, ...], list[str]] = {}
+    for name, ways in panel.thresholds:
+        by_ways.setdefault(ways, []).append(name)
     thresholds = [
-        f"{name} by {_list(ways) if ways else 'no way (not set)'}" for name, ways in panel.thresholds
+        f"{_list(names)} by {_list(ways) if ways else 'no way (not set)'}" for ways, names in by_ways.items()
     ]
     return (
         f"Panel {panel.name} ({panel.tubes} {'tube' if panel.tubes == 1 else 'tubes'}), {_list(panel.compensation)}: gates "

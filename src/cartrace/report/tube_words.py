@@ -5,7 +5,7 @@ from __future__ import annotations
 from cartrace.flow.vocabulary import FLAGS as OTHER_FLAGS
 
 BROKEN: dict[str, str] = {
-    "removed_percent": "too many events left out (unstable acquisition, or at the margin of a channel)",
+    "removed_percent": "too many events left out (unstable acquisition, or at the margin of a scatter channel)",
     "events": "too few events were gated",
     "beads": "too few counting beads",
     "count_agreement": "two ways to count cells/µL disagree",
@@ -32,8 +32,11 @@ REVIEWS: dict[str, str] = {
     "rejected": "rejected by the reviewer",
     "changed": "the gates are not those that the reviewer signed",
     "missing": "not reviewed yet",
-    "not_asked": "no review asked for",
+    "not_asked": "not reviewed, and no review asked for",
 }
+
+GATE_KINDS: dict[str, str] = {"ellipsoid": "ellipse", "rectangle": "range"}
+"""Kinds of gates that read better in another word; a range has one threshold or several."""
 
 THRESHOLD_METHODS: dict[str, str] = {
     "fmo": "FMO",

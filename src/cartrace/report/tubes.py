@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
@@ -38,6 +38,7 @@ from cartrace.report.tube_words import (
     COMPENSATIONS,
     COUNT_METHODS,
     FLAGS,
+    GATE_KINDS,
     KINDS,
     REVIEWS,
     THRESHOLD_METHODS,
@@ -168,7 +169,7 @@ def payload(
 
 
 def _listed(flow: FlowTables, sample_of: pd.DataFrame, number_of: Mapping[str, int]) -> pd.DataFrame:
-    """One row for each tube: who it belongs to, what was left out, its verdict in words."""
+    """One row for each tube: who it belongs to, what was left out, its verdict and those of its populations."""
     wanted = ["subject_id", "day", "infusion", "visit"]
     known = flow.populations.dropna(subset=["subject_id"]).drop_duplicates("tube").set_index("tube")[wanted]
     named = sample_of.drop_duplicates("sample_id").set_index("sample_id")[wanted]
@@ -177,6 +178,9 @@ def _listed(flow: FlowTables, sample_of: pd.DataFrame, number_of: Mapping[str, i
     of_sample = named.reindex(tubes["sample_id"]).reset_index(drop=True)
     known_here = of_tube["subject_id"].notna()
     who = {c: of_tube[c].where(known_here, of_sample[c]) for c in wanted}
+    reported = flow.populations[flow.populations["analyte"].notna()]
+    judged = reported.groupby(["tube", "verdict"]).size().unstack(fill_value=0)
+    counts = judged.reindex(index=tubes["tube"], columns=["accepted", "flagged", "rejected"], fill_value=0)
     left_out = 100 * (tubes["events"] - tubes["gated_events"]) / tubes["events"].where(tubes["events"] > 0)
     return tubes.assign(
         s=who["subject_id"].map(number_of).fillna(-1).astype(int).to_numpy(),
@@ -188,6 +192,9 @@ def _listed(flow: FlowTables, sample_of: pd.DataFrame, number_of: Mapping[str, i
         what=[_what(k, m) for k, m in zip(tubes["kind"], tubes["marker"], strict=True)],
         compensated=tubes["compensation"].map(lambda c: COMPENSATIONS.get(c, c)),
         says=tubes["flags"].map(partial(in_words, words=FLAGS), na_action="ignore"),
+        reported=counts.sum(axis=1).to_numpy(),
+        reported_flagged=counts["flagged"].to_numpy(),
+        reported_rejected=counts["rejected"].to_numpy(),
     )
 
 
@@ -205,6 +212,7 @@ def _parts(flow: FlowTables, texts: Texts) -> list[dict[str, Any]]:
     """Give what the page of each tube is drawn from, in the order of the tubes."""
     gates = flow.gates.sort_values(["tube", "order"], kind="stable").assign(
         vendor_percent=_difference(flow.gates),
+        kind=flow.gates["kind"].replace(GATE_KINDS),
     )
     thresholds = flow.thresholds.assign(
         method=flow.thresholds["method"].map(THRESHOLD_METHODS, na_action="ignore")
@@ -279,8 +287,8 @@ def acquisition_picture(bins: pd.DataFrame, texts: Texts, most: int = MOST_STRET
     -------
     dict
         ``start``, ``end`` and ``rate`` of each point (rate None without a clock);
-        ``out``, columns start, end, events, reason of what was left out, neighbours of
-        one reason joined.
+        ``out``, columns start, end, events, reason of what was left out, neighbours
+        joined.
     """
     if bins.empty:
         return {
@@ -302,8 +310,7 @@ def acquisition_picture(bins: pd.DataFrame, texts: Texts, most: int = MOST_STRET
     known = np.isfinite(rates[first]) & (time > 0)
     rate = np.add.reduceat(events, first) / np.where(known, time, np.nan)
 
-    changes = (left_out[1:] != left_out[:-1]) | (reason[1:] != reason[:-1])
-    begin = np.flatnonzero(np.append(True, changes))
+    begin = np.flatnonzero(np.append(True, left_out[1:] != left_out[:-1]))
     stop = np.append(begin[1:], len(bins)) - 1
     total = np.add.reduceat(events, begin)
     out = left_out[begin]
@@ -315,9 +322,23 @@ def acquisition_picture(bins: pd.DataFrame, texts: Texts, most: int = MOST_STRET
             "start": numbers(start[begin[out]], 8),
             "end": numbers(end[stop[out]], 8),
             "events": numbers(total[out]),
-            "reason": [texts.place(r) if r else -1 for r in reason[begin[out]]],
+            "reason": [
+                texts.place(_why(reason[a : b + 1])) for a, b in zip(begin[out], stop[out], strict=True)
+            ],
         },
     }
+
+
+def _why(reasons: Iterable[str]) -> str:
+    """Say what was off in neighbouring stretches.
+
+    >>> _why(["rate; FSC-A", "rate", "CD3; FSC-A"])
+    'flow rate; signal of FSC-A, CD3'
+    """
+    parts = dict.fromkeys(part for reason in reasons for part in reason.split("; ") if part)
+    channels = [part for part in parts if part != "rate"]
+    said = ["flow rate"] if "rate" in parts else []
+    return "; ".join(said + ([f"signal of {', '.join(channels)}"] if channels else []))
 
 
 def pictures(plots: pd.DataFrame, texts: Texts) -> dict[str, Any]:

@@ -87,6 +87,10 @@ def test_the_list_says_what_each_tube_is_and_whose(packed: dict[str, Any]) -> No
     assert texts_of(packed, listed["panel_name"]) == ["tcell_panel"] * 3 + ["b_cells"]
     assert listed["s"] == [0, 1, -1, -1]
     assert listed["day"] == [14, 14, None, None]
+    # T01: the CAR count is flagged, plasmablasts have no analyte; T02: both rejected; controls report nothing.
+    assert listed["reported"][:2] == [2, 2]
+    assert listed["reported_flagged"] == [1, 0, 0, 0]
+    assert listed["reported_rejected"] == [0, 2, 0, 0]
     # (40,000 - 38,800) of 40,000 events.
     assert listed["left_out_percent"] == [3, 3, 3, 0]
 
@@ -197,7 +201,10 @@ def test_the_acquisition_keeps_each_stretch_and_joins_what_was_left_out() -> Non
     assert picture["rate"][9:13] == [500, 200, 200, 500]
     out = picture["out"]
     assert (out["start"], out["end"], out["events"]) == ([20, 78], [24, 80], [800, 1000])
-    assert [texts.listed[i] for i in out["reason"]] == ["rate", "CD3 moved"]
+    assert [texts.listed[i] for i in out["reason"]] == [
+        "flow rate; signal of CD3-A",
+        "signal of CD3-A, CD4-A",
+    ]
 
 
 def test_neighbours_are_joined_until_few_are_left_and_no_event_is_lost() -> None:
@@ -241,7 +248,7 @@ def test_every_code_has_words() -> None:
     assert set(tube_words.REVIEWS) == set(REVIEW_STATES)
     assert set(tube_words.THRESHOLD_METHODS) == set(THRESHOLD_METHODS)
     assert set(tube_words.COUNT_METHODS) == set(COUNT_METHODS)
-    sources = Compensation.model_json_schema()["properties"]["source"]["enum"]
+    sources = Compensation.model_json_schema()["properties"]["source"]["anyOf"][0]["enum"]
     assert set(tube_words.COMPENSATIONS) == set(sources)
 
 
@@ -291,7 +298,7 @@ def test_the_methods_name_each_panel_with_its_gates_and_thresholds() -> None:
     )
     assert "thresholds: CD3 by valley between the peaks; and CAR by FMO." in text
     assert (
-        "Panel b_cells (1 tube), compensated with the matrix of the FlowJo workspace: gates Lymphocytes and CD19+."
+        "Panel b_cells (1 tube), compensated with the matrix of the drawn gates: gates Lymphocytes and CD19+."
         in text
     )
 

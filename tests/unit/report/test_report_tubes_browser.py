@@ -100,7 +100,7 @@ def test_the_acquisition_marks_what_was_left_out_and_background_waits_for_its_op
     )
     assert said.split("|") == [
         "20,20,24,24,78,78,80,80",
-        "20 to 24 s,800,Rate;78 to 80 s,1,000,CD3 moved",
+        "20 to 24 s,800,Flow rate; signal of CD3-A;78 to 80 s,1,000,Signal of CD3-A, CD4-A",
         "0",
         "3,12,000,0.025",
     ]
@@ -174,12 +174,22 @@ def test_the_list_says_each_tube_s_state(scripted) -> None:
     said = scripted(
         "#/tubes",
         """const rows = [...document.querySelectorAll('[aria-label="Tubes"] tbody tr')];
-        done(rows.map((r) => [r.children[0].textContent, r.children[7].textContent, r.children[8].querySelector(".verdict").textContent, r.children[9].textContent].join()).join(";"));""",
+        done(rows.map((r) => [r.children[0].textContent, r.children[7].textContent, r.children[8].querySelector(".verdict").textContent, [...r.children[8].querySelectorAll(".say")].pop()?.textContent, r.children[9].textContent].join()).join(";"));""",
     )
     first, second, third, _ = said.split(";")
-    assert first == "T01,3,accepted,Accepted by the reviewerab202103"
-    assert second.startswith("T02,3,flagged,The gates are not those that the reviewer signed")
-    assert third == "T03,3,control,No review asked forab202103"
+    assert first == "T01,3,accepted,1 flagged of 2 populations,Accepted by the reviewerab202103"
+    assert second.startswith(
+        "T02,3,flagged,2 rejected of 2 populations,The gates are not those that the reviewer signed"
+    )
+    assert third == "T03,3,control,,ab202103"
+
+
+def test_an_accepted_tube_says_which_of_its_populations_are_not(scripted) -> None:
+    said = scripted("#/tube/T01", """done(document.querySelector(".notice").textContent);""")
+    assert (
+        said
+        == "accepted No rule of the tube is broken.1 flagged of 2 populations, each with its reason below."
+    )
 
 
 @pytest.mark.parametrize("route", ["#/tubes", "#/tube/T01", "#/tube/T02"])

@@ -128,11 +128,11 @@ def gates_of(name: str) -> list[dict[str, Any]]:
 
 
 def stretches(name: str, n: int = 40, *, clock: bool = True) -> list[dict[str, Any]]:
-    """Stretches of 2 s and 1,000 events; the 11th and 12th were left out (rate), the last for a channel."""
+    """Stretches of 2 s and 1,000 events; the 11th and 12th were left out (rate, then CD3 too), the last for two channels."""
     rows = []
     for k in range(n):
-        out = {10: "rate", 11: "rate", n - 1: "CD3 moved"}.get(k)
-        events = 400 if out == "rate" else 1_000 + 20 * (k % 3)
+        out = {10: "rate", 11: "rate; CD3-A", n - 1: "CD3-A; CD4-A"}.get(k)
+        events = 400 if k in {10, 11} else 1_000 + 20 * (k % 3)
         start, end = (2.0 * k, 2.0 * (k + 1)) if clock else (1000.0 * k, 1000.0 * (k + 1))
         rows.append({"tube": name, "bin": k + 1, "start_s": start, "end_s": end, "events": events, "rate": events / 2 if clock else None, "kept": out is None, "reason": out})  # fmt: skip
     return rows

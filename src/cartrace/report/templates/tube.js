@@ -9,17 +9,20 @@
     const facts = (list) => h("div", { class: "facts" }, list.filter((f) => f && f[1] !== "" && f[1] !== null).map(([label, value]) => h("span", {}, label ? label + " " : "", h("b", {}, value))));
     const subject = F.s[k] >= 0 ? subjectLink(F.s[k]) : "";
     view.append(facts([["", capital(T(F.what[k]))], ["Sample", T(F.sample_id[k])], ["Patient", subject], ["Day", F.day[k] === null ? "" : `${days(F.day[k])}${F.infusion[k] > 1 ? ` of infusion ${F.infusion[k]}` : ""}`], ["Visit", T(F.visit[k])], ["Panel", T(F.panel_name[k])], ["Batch", T(F.batch[k])]]));
-    view.append(h("div", { class: "notice" }, judged(verdict), " ", verdict === "control" ? "This tube is no sample: it sets thresholds and background of others, and gives no result." : T(F.says[k]) ? capital(T(F.says[k])) + "." : verdict === "accepted" ? "No rule of the tube is broken." : "",
-      T(F.reason[k]) ? h("div", {}, T(F.reason[k])) : null));
+    view.append(h("div", { class: "notice" }, judged(verdict), " ", verdict === "control" ? "This tube is no sample: it sets thresholds and background of others, and gives no result. Its own gates are shown to be looked at; one that needs a control is not set." : T(F.says[k]) ? capital(T(F.says[k])) + "." : verdict === "accepted" ? "No rule of the tube is broken." : "",
+      populationsOf(k) ? h("div", {}, h("b", {}, capital(populationsOf(k))), ", each with its reason below.") : null,
+      T(F.reason[k]) ? h("div", {}, capital(T(F.reason[k]))) : null));
 
     const used = controlsOf(k), serves = range(0, tubeIds.length).filter((j) => controlsOf(j).includes(id)).map((j) => tubeIds[j]);
-    const share = (n) => (F.events[k] ? ` (${num((100 * n) / F.events[k])} %)` : "");
+    const share = (n) => (F.events[k] ? ` (${num((100 * n) / F.events[k], 2)} %)` : "");
+    const gone = [[F.unstable_events[k], "while the acquisition was unstable"], [F.margin_events[k], "at the margin of a scatter channel"]].filter(([n]) => n).map(([n, where]) => `${num(n, 9)}${share(n)} ${where}`);
+    const slopes = [[F.over_compensation[k], "pulls another one down"], [F.under_compensation[k], "lifts another one"]].filter(([x]) => x !== null).map(([x, does]) => `${does} by ${num(x, 2)}`);
     const rows = [
-      ["Events", `${num(F.gated_events[k], 9)} gated of ${num(F.events[k], 9)}`, F.events[k] === F.gated_events[k] ? "Nothing was left out." : `Left out: ${num(F.unstable_events[k], 9)}${share(F.unstable_events[k])} while the acquisition was unstable, ${num(F.margin_events[k], 9)}${share(F.margin_events[k])} at the margin of a channel.`],
+      ["Events", `${num(F.gated_events[k], 9)} gated of ${num(F.events[k], 9)}`, gone.length ? `Left out: ${gone.join(", ")}.` : "Nothing was left out."],
       ["Acquisition", F.duration_s[k] === null ? "no clock in the file" : `${num(F.duration_s[k])} s`, [`${num(100 * F.kept_time_share[k])} % of the time was kept`, F.volume_ul[k] === null ? "" : `the instrument acquired ${num(F.volume_ul[k])} µL`].filter(Boolean).join("; ") + "."],
-      ["Compensation", capital(T(F.compensated[k])), F.over_compensation[k] === null && F.under_compensation[k] === null ? "" : `Steepest slope that is left: ${num(F.over_compensation[k])} below zero, ${num(F.under_compensation[k])} above.`],
+      ["Compensation", capital(T(F.compensated[k])), slopes.length ? `What is left: a bright channel ${slopes.join(", or ")} of its signal at most.` : "Too few bright events to check it."],
       F.bead_events[k] === null ? null : ["Counting beads", `${num(F.bead_events[k], 9)} events`, ""],
-      used.length ? ["Controls", tubeLinks(used), "They set thresholds, or tell the background."] : null,
+      used.length ? ["Controls", tubeLinks(used), "Where their markers end, and what the gates catch where nothing is."] : null,
       serves.length ? ["Control of", tubeLinks(serves.slice(0, 40)), serves.length > 40 ? `and ${serves.length - 40} more` : ""] : null,
       ["File", T(F.fcs_version[k]).replace("FCS", "FCS "), `${plural(F.n_channels[k], "channel")}${F.data_set[k] > 1 ? `, data set ${F.data_set[k]} of the file` : ""}.`],
     ].filter(Boolean);
@@ -60,7 +63,7 @@
       else old();
     };
     view.append(h("h2", {}, "Review"),
-      h("p", {}, h("b", {}, capital(FLOW.reviews[said])), T(F.reviewer_remark[k]) ? `: ${T(F.reviewer_remark[k])}` : ".", FLOW.review_required && waiting(k) ? " The CAR counts of this tube are flagged until these gates are accepted." : ""),
+      h("p", {}, h("b", {}, capital(FLOW.reviews[said])), T(F.reviewer_remark[k]) ? `: ${T(F.reviewer_remark[k])}` : ".", said === "not_asked" ? " You can still accept or reject them." : "", FLOW.review_required && waiting(k) ? " The CAR counts of this tube are flagged until these gates are accepted." : ""),
       h("p", { class: "hash" }, "Hash of the gates shown here: ", h("code", {}, hash)),
       h("div", { class: "controls review" }, segments("Verdict of the reviewer", [["accepted", "Accept"], ["rejected", "Reject"]], verdict, (v) => { verdict = v; fill(); }),
         h("label", {}, "Line for the gate review sheet (file_id, verdict, gates_sha256)", field), h("button", { type: "button", onclick: copy }, "Copy line"), told));
@@ -105,7 +108,7 @@
       { label: "Marker", cls: "text", cell: (r) => [T(t.marker[r]), noted(T(t.channel[r]) === T(t.marker[r]) ? "" : T(t.channel[r]))].filter(Boolean), sort: (r) => T(t.marker[r]) },
       { label: "Inside", cls: "text panel", cell: (r) => T(t.population[r]).split(" / ").pop() || "all gated events" },
       { label: "Set by", cls: "panel", cell: (r) => (T(t.method[r]) ? capital(T(t.method[r])) : h("span", { class: "ne" }, "not set")), sort: (r) => T(t.method[r]) },
-      { label: "From", cls: "text", cell: (r) => (T(t.control[r]) ? tubeLink(T(t.control[r])) : T(t.method[r]) ? "this tube" : "") },
+      { label: "From", cls: "line", cell: (r) => (T(t.control[r]) ? tubeLinks(T(t.control[r]).split(";")) : T(t.method[r]) ? (t.n_events[r] === null ? "panel file" : "this tube") : "") },
       { label: "Events", n: true, tip: "Events that it was set from", cell: (r) => num(t.n_events[r], 9), sort: (r) => t.n_events[r] },
       { label: "Value", n: true, cell: (r) => num(t.value[r], 4), sort: (r) => t.value[r] },
       { label: "Remark", cls: "wide text", cell: (r) => T(t.reason[r]) },
