@@ -254,12 +254,14 @@ class CountedTube:
             counted.reasons["%"] = of_problem
         else:
             row["of_events"] = self.acquired["gated_events"] if of is None else of["events"]
-        if gate["parent_events"] == 0:
-            if not self._bounded(population, gate):
-                row["events"] = None
-                return self._without(counted, "missing_events", FLAGS["missing_events"])
-            counted.flags.add("missing_events")
+        below_empty = gate["parent_events"] == 0
+        if below_empty and not self._bounded(population, gate):
+            row["events"] = None
+            return self._without(counted, "missing_events", FLAGS["missing_events"])
         self._share(counted)
+        # None of many events of another gate is an ordinary zero.
+        if below_empty and "%" in counted.reasons:
+            counted.flags.add("missing_events")
         self._absolute(counted)
         if self.is_sample:
             self._limits(counted)
@@ -268,11 +270,13 @@ class CountedTube:
     def _bounded(self, population: Population, gate: Row) -> bool:
         """Say whether a gate below an empty one is known to be empty too, so that cells/uL have a bound.
 
-        The first empty gate on the way asks many events for cells that have its markers, or is a reported
-        population: no B cells among many lymphocytes are no naive B cells either. But a tube without
-        lymphocytes says nothing of B cells, nor one without T cells of CAR-T cells.
+        The first gate on the way with too few events to be detected asks many events for cells that have
+        its markers, or is a reported population: where B cells are not detected among many lymphocytes,
+        naive B cells are not either. But a tube without lymphocytes says nothing of B cells, nor one
+        without T cells of CAR-T cells.
         """
-        first = next(g for g in way_to(self.gates, gate["gate"]) if g["events"] == 0)
+        few = self.settings.limits.min_events_lod
+        first = next(g for g in way_to(self.gates, gate["gate"]) if g["events"] < few)
         own = self.panel.gates.get(first["name"])
         positive = own is not None and set(own.where.values()) == {"above"}
         if population.is_car:
@@ -389,7 +393,8 @@ class CountedTube:
             if background.disagree:
                 self._note("controls_disagree", "warn", row, background.disagree)
             if settings.limits.min_events_lod <= row["events"] <= limits.lob:
-                counted.flags.add("below_background")
+                text = f"{row['events']} events, and the limit of blank is {limits.lob:g}"
+                self._note("below_background", "note", row, text)
             if settings.subtract_background:
                 self._subtract(counted, background)
         elif counted.population.is_car:
@@ -468,9 +473,6 @@ class CountedTube:
             if "missing_events" in counted.flags:
                 share = ", and no percentage" if "%" in counted.reasons else ""
                 self._note("missing_events", "warn", row, f"{FLAGS['missing_events']}: not detected{share}")
-            if "below_background" in counted.flags:
-                text = f"{row['events']} events, and the limit of blank is {row['lob_events']:g}"
-                self._note("below_background", "warn", row, text)
             for unit in (u for u in counted.population.reported_units if u in counted.reasons):
                 verdict = "note" if counted.units else "warn"
                 text = f"no result in {unit}: {plain(counted.reasons[unit], 400)}"

@@ -20,7 +20,7 @@ from tests.unit.flow.hand_tubes import (
 
 from cartrace.config import Config
 from cartrace.flow.assemble import Assembled
-from cartrace.flow.panel import load_panel
+from cartrace.flow.panel import Panel, load_panel
 from cartrace.intake import assemble as intake
 from cartrace.intake.sheet_tables import SheetTables
 from cartrace.intake.tubes import GateReview
@@ -178,6 +178,39 @@ def test_an_empty_gate_of_a_marker_bounds_what_lies_below_it_where_many_events_w
     gates = RAW["gates"] | {"B": {"parent": "lymph", "where": {"CD19": "below"}}}
     panel = load_panel(RAW | {"populations": naive, "gates": gates}, "panel.yaml")
     assert len(assemble([tube(events=empty, panel=panel)]).results) == 0
+
+
+def with_cd20(**naive_b: str) -> Panel:
+    """Return the panel with a gate of CD20+ cells between B and naive B cells."""
+    gates = {name: gate for name, gate in RAW["gates"].items() if name != "naive"} | {
+        "CD20+": {"parent": "B", "where": {"CD20": "above"}},
+        "naive": {"parent": "CD20+", "where": {"CD27": "below"}},
+    }
+    populations = RAW["populations"] | {"naive B": RAW["populations"]["naive B"] | naive_b}
+    return load_panel(
+        RAW
+        | {"gates": gates, "populations": populations}
+        | {key: RAW[key] | {"CD20": {}} for key in ("markers", "thresholds")},
+        "panel.yaml",
+    )
+
+
+def test_a_few_b_cells_bound_what_lies_below_them_as_none_do() -> None:
+    # 3 B cells among 40,000 lymphocytes, none with CD20: there can't be 20 naive ones.
+    few = EVENTS | {"B": 3, "CD20+": 0, "naive": 0}
+    made = assemble([tube(events=few, panel=with_cd20())])
+    assert result(made, "naive B")["detection"] == "BLD"
+    # 150 B cells without CD20 may be a staining that failed, and hold any number of naive ones.
+    made = assemble([tube(events=few | {"B": 150}, panel=with_cd20())])
+    assert population(made, "naive B")["verdict"] == "rejected"
+
+
+def test_no_cells_in_percent_of_a_gate_with_events_are_an_ordinary_zero() -> None:
+    made = assemble([tube(events=EVENTS | {"B": 3, "CD20+": 0, "naive": 0}, panel=with_cd20(of="lymph"))])
+    share = result(made, "naive B", "%")
+    assert (share["detection"], share["status"]) == ("BLD", "accepted")
+    assert share["upper"] == pytest.approx(27.879 / 400, rel=1e-4)
+    assert len(findings(made, "missing_events")) == 0
 
 
 def test_a_gate_that_is_not_set_gives_a_reason_and_not_a_zero() -> None:
@@ -343,9 +376,10 @@ def test_events_that_the_background_explains_are_no_car_cells() -> None:
     high = {"f": FMO | {"CAR+": 950}}
     made = assemble([tube(controls=high)])
     row = result(made, "CAR T")
-    assert (row["detection"], row["status"], row["flags"]) == ("BLD", "flagged", "below_background")
-    assert findings(made, "below_background")["message"].tolist() == [
-        "'CAR T', 'CAR share': 1000 events, and the limit of blank is 1024"
+    # A threshold from a control leaves a background by design: BLD says all, and every fifth good tube has it.
+    assert (row["detection"], row["status"]) == ("BLD", "accepted")
+    assert findings(made, "below_background")[["verdict", "message"]].to_numpy().tolist() == [
+        ["note", "'CAR T', 'CAR share': 1000 events, and the limit of blank is 1024"]
     ]
 
 
