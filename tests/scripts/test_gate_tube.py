@@ -184,6 +184,30 @@ def test_gates_with_a_matrix_of_their_own_are_not_compensated_with_another(
     assert table(folder, "tubes").iloc[0]["compensation"] == "gates"
 
 
+def test_a_drawn_gate_on_a_channel_that_a_control_lacks_is_an_error_that_names_the_control(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder) == 0
+    drawn = {
+        **{k: PANEL[k] for k in ("assay", "car_marker", "markers", "populations")},
+        "drawn": {"gating_ml": "gates.xml"},
+    }
+    gates = (folder / "out" / "gates.xml").read_text().replace('"FSC-H"', '"Time"')
+    (folder / "gates.xml").write_text(gates)
+    (folder / "panel.yaml").write_text(yaml.safe_dump(drawn, sort_keys=False))
+    write_fcs(
+        folder / "fmo.fcs",
+        NAMES[:5],
+        events(0)[:, :5],
+        stains=STAINS[:5],
+        spillover=(["B1-A", "B2-A"], SPILL),
+    )
+    more = ["--drawn", str(folder / "gates.xml"), "--controls", str(folder / "fmo.fcs")]
+    assert run(folder, *more, tube={"kind": "sample", "controls": [FMO]}) == 2
+    error = capsys.readouterr().err
+    assert "gates.xml: found in the control 'f1', gate 'singlets': no channel 'Time'" in error
+
+
 def test_without_its_control_a_threshold_is_set_by_the_next_method_and_told(folder: Path) -> None:
     assert run(folder) == 0
     row = table(folder, "thresholds").set_index("threshold").loc["CAR"]

@@ -92,7 +92,23 @@ def read_gating_ml(content: bytes, name: str) -> Strategy:
     except Exception as error:  # noqa: BLE001 - FlowKit raises its own, networkx's and anytree's errors
         raise refusal(name, f"gates that FlowKit can't read: {plain(str(error))}", _EXPECTED) from None
     refuse_odd_names([gate for gate, _ in gating.get_gate_ids()], name)
-    return _with_own_matrix(gating)
+    strategy = _with_own_matrix(gating)
+    refuse_odd_numbers(strategy, name)
+    return strategy
+
+
+def refuse_odd_numbers(strategy: Strategy, file: str) -> None:
+    """Refuse numbers that no event can be compared with, or that are below every event.
+
+    Raises
+    ------
+    InputError
+        For NaN, and for an infinite number that does not leave a bound open.
+    """
+    try:
+        _canonical(strategy)
+    except ValueError as error:
+        raise refusal(file, str(error), "finite numbers") from None
 
 
 def refuse_odd_names(names: Iterable[str], file: str) -> None:
@@ -355,7 +371,7 @@ def _geometry(gate: Any, dimension: Any) -> Record:
     dimensions = [dimension(d) for d in gate.dimensions or ()]
     if kind == "RectangleGate":
         bounds = [
-            {**r, "min": _bound(d.min), "max": _bound(d.max)}
+            {**r, "min": _bound(d.min, -math.inf), "max": _bound(d.max, math.inf)}
             for r, d in zip(dimensions, gate.dimensions, strict=True)
         ]
         return {
@@ -395,7 +411,8 @@ def _geometry(gate: Any, dimension: Any) -> Record:
     place_of = {gate.dimensions[i].id: rank for rank, i in enumerate(places)}
     quadrants = {
         name: sorted(
-            [place_of[d], *(_bound(b) for b in quadrant.get_divider_range(d))] for d in quadrant.divider_refs
+            [place_of[d], *map(_bound, quadrant.get_divider_range(d), (-math.inf, math.inf))]
+            for d in quadrant.divider_refs
         )
         for name, quadrant in gate.quadrants.items()
     }
@@ -414,8 +431,9 @@ def _number(value: Any) -> float:
     return number
 
 
-def _bound(value: Any) -> float | None:
-    return None if value is None or math.isinf(value) else _number(value)
+def _bound(value: Any, everything: float) -> float | None:
+    """Return a bound; None where it is open, be it that it is said as infinity."""
+    return None if value is None or value == everything else _number(value)
 
 
 def _of_spillover(spillover: Spillover) -> Record:

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cartrace.flow.counts import share_interval
-from cartrace.flow.engine import Bools, Floats, Path, Strategy, apply_strategy, dimension_values
+from cartrace.flow.engine import (
+    Bools,
+    Floats,
+    GateError,
+    Path,
+    Strategy,
+    apply_strategy,
+    dimension_values,
+)
 from cartrace.flow.plots import MOST_EVENTS, Axis, outline_of, picture
+from cartrace.intake.sheets import quote
 from cartrace.problems import plain
 
 if TYPE_CHECKING:
@@ -142,7 +151,11 @@ def background_rows(applied: AppliedGates, controls: Sequence[StainedTube]) -> I
     counted = applied.events
     for control in controls:
         own = replace(applied.strategy, spillover=control.spillover)
-        inside = {p: int(m.sum()) for p, m in apply_strategy(control.data, own, control.values.keep).items()}
+        try:
+            members = apply_strategy(control.data, own, control.values.keep)
+        except GateError as error:
+            raise GateError([f"in the control {quote(control.file_id)}, {f}" for f in error.faults]) from None
+        inside = {p: int(m.sum()) for p, m in members.items()}
         total = int(control.values.keep.sum())
         for path in counted:
             parent = applied.parent(path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cartrace.flow.gating_ml import NAMESPACES, refuse_odd_names
+from cartrace.flow.gating_ml import NAMESPACES, refuse_odd_names, refuse_odd_numbers
 from cartrace.flow.xml_safety import parse_xml, refusal
 from cartrace.intake.sheets import quote
 from cartrace.problems import plain
@@ -114,7 +114,9 @@ class _Workspace:
             for dimension in gating.get_gate(path[-1], ("root", *path[:-1])).dimensions:
                 if dimension.id in channels:
                     dimension.compensation_ref = "uncompensated"
-        return Strategy(gating, None if matrix is None else matrix.spillover)
+        strategy = Strategy(gating, None if matrix is None else matrix.spillover)
+        refuse_odd_numbers(strategy, self.name)
+        return strategy
 
     def _sample(self, name: str) -> Any:
         found = [

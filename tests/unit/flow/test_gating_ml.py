@@ -373,3 +373,18 @@ def test_a_gate_whose_name_no_table_can_show_is_refused() -> None:
     for odd in ("drawn_x0020_2024-03-01", "cells_x202E_"):
         with pytest.raises(InputError, match=r"a gate named '.+'; allowed: a name without"):
             read_gating_ml(content.replace('"cells"', f'"{odd}"').encode(), "x.xml")
+
+
+@pytest.mark.parametrize(
+    ("bound", "refused"), [("NaN", True), ("INF", True), ("-INF", False), ("1e400", True), ("-1e400", False)]
+)
+def test_numbers_that_no_event_can_be_compared_with_are_refused(bound: str, refused: bool) -> None:
+    gating = fk.GatingStrategy()
+    gating.add_gate(fk.gates.RectangleGate("g", [dimension("FSC-A", 0.125)]), ("root",))
+    content = write_gating_ml(Strategy(gating, None)).replace(b'"0.125"', f'"{bound}"'.encode())
+    assert bound.encode() in content
+    if refused:
+        with pytest.raises(InputError, match=r"(nan|inf) in a gate; allowed: finite numbers"):
+            read_gating_ml(content, "x.xml")
+    else:
+        assert memberships(read_gating_ml(content, "x.xml"))["g",].all()
