@@ -179,7 +179,7 @@ def _listed(flow: FlowTables, sample_of: pd.DataFrame, number_of: Mapping[str, i
     known_here = of_tube["subject_id"].notna()
     who = {c: of_tube[c].where(known_here, of_sample[c]) for c in wanted}
     reported = flow.populations[flow.populations["analyte"].notna()]
-    judged = reported.groupby(["tube", "verdict"]).size().unstack(fill_value=0)
+    judged = pd.crosstab(reported["tube"], reported["verdict"])
     counts = judged.reindex(index=tubes["tube"], columns=["accepted", "flagged", "rejected"], fill_value=0)
     left_out = 100 * (tubes["events"] - tubes["gated_events"]) / tubes["events"].where(tubes["events"] > 0)
     return tubes.assign(
