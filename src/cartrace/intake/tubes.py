@@ -32,6 +32,8 @@ RANGES = {
 that only a wrong unit breaks them."""
 
 _BEADS = ("beads_per_ul", "bead_volume_ul", "sample_volume_ul")
+_MOST_BEADS = 500_000.0
+"""Beads in one tube. Makers give some 10,000 to 100,000; a dry pellet's beads times a volume are more. House value."""
 _BLOOD_COUNTS = ("lymphocytes_per_ul", "white_cells_per_ul")
 _WHOLE_BELOW = 100.0
 """A blood count below this with decimals is one in 10^9/L: analysers print whole cells per uL."""
@@ -231,6 +233,13 @@ def _tube(row: _Row) -> Tube:
     if row.text("acquired_volume_ul"):
         needed("dilution", "the dilution of the acquired volume; 1 when there is none")
     numbers = {column: row.number(column, *limits) for column, limits in RANGES.items()}
+    beads = (numbers["beads_per_ul"] or 0) * (numbers["bead_volume_ul"] or 0)
+    if beads > _MOST_BEADS:
+        row.problem(
+            "beads_per_ul",
+            f"{beads:.0f} beads in the tube (x bead_volume_ul)",
+            f"at most {_MOST_BEADS:.0f}; dry beads: the beads of the tube, with bead_volume_ul 1",
+        )
     for column in _BLOOD_COUNTS:
         count = numbers[column]
         if count is not None and count < _WHOLE_BELOW and not count.is_integer():

@@ -202,6 +202,16 @@ def test_beads_in_another_unit_are_refused(tmp_path: Path, column: str, text: st
     assert [(p.column, p.allowed) for p in problems] == [(column, said)]
 
 
+def test_the_beads_of_a_dry_tube_are_no_concentration(tmp_path: Path) -> None:
+    dry = {"beads_per_ul": "49500", "bead_volume_ul": "50", "sample_volume_ul": "50"}
+    _, (problem,) = tubes_of(tmp_path, line(**dry))
+    assert "2475000 beads in the tube" in problem.found
+    assert "with bead_volume_ul 1" in problem.allowed
+    tubes, problems = tubes_of(tmp_path, line(**dry | {"bead_volume_ul": "1"}))
+    assert not problems
+    assert tubes[0].beads_per_ul == 49_500
+
+
 @pytest.mark.parametrize(
     ("text", "fits"), [("0.85", False), ("12.5", False), ("12", True), ("850.5", True), ("0", True)]
 )
