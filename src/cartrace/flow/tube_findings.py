@@ -106,7 +106,8 @@ class Findings:
             for path in applied.order:
                 reason = applied.not_set.get(path, "")
                 if reason and path[:-1] not in applied.not_set and not reason.startswith(told):
-                    self._say("gate_not_set", "warn", f"{quote(path_text(path))}: {reason}")
+                    # No more than a note: populations that rest on it are told when they are counted.
+                    self._say("gate_not_set", "note", f"{quote(path_text(path))}: {reason}")
             self._of_thresholds(thresholds)
         flags: set[str] = set()
         events = applied.events
