@@ -932,7 +932,7 @@ class FlowAcceptance(Acceptance):
         1_000,
         None,
         "flag",
-        "Counting beads acquired; 1,000 give a CV of 3.2 % from counting alone. Source: [recalled, bead makers].",
+        "Counting beads acquired; 1,000 give a CV of 3.2 % from counting alone. Bead makers ask for as many [recalled].",
     )
     count_agreement: AcceptanceRule = _rule(
         0.75,
@@ -953,7 +953,8 @@ class FlowAcceptance(Acceptance):
         0.05,
         "flag",
         "Slope by which a bright channel pulls another one below zero after compensation; a matrix that was applied twice "
-        "gives about the spillover itself. House value.",
+        "gives about the spillover itself. It tells that a matrix is wrong, not how wrong the counts are, so it flags; a "
+        "panel with a good matrix can ask for reject (docs/validation.md). House value.",
     )
     under_compensation: AcceptanceRule = _rule(
         None,
@@ -1007,7 +1008,8 @@ class FlowLimits(Section):
     min_events_lod: int = Field(
         20,
         ge=1,
-        description="Fewest events of a detected population. Source: [recalled, ICCS/EuroFlow: 20-30].",
+        description="Fewest events of a detected population. Mayo Clinic Laboratories, myeloma MRD by flow: a cluster of 20 "
+        "cells or more; 20 to 30 in ICCS and EuroFlow guidance [recalled].",
     )
     min_events_lloq: int = Field(
         50,
