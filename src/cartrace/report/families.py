@@ -34,6 +34,7 @@ ASSAY_LABELS = {
     "ddpcr": "ddPCR",
     "elisa": "ELISA",
     "flow": "flow cytometry",
+    "flow_fcs": "flow cytometry (FCS files)",
     "cba": "cell-based assay",
 }
 

@@ -174,7 +174,7 @@ def test_the_list_says_each_tube_s_state(scripted) -> None:
     said = scripted(
         "#/tubes",
         """const rows = [...document.querySelectorAll('[aria-label="Tubes"] tbody tr')];
-        done(rows.map((r) => [r.children[0].textContent, r.children[7].textContent, r.children[8].querySelector(".verdict").textContent, [...r.children[8].querySelectorAll(".say")].pop()?.textContent, r.children[9].textContent].join()).join(";"));""",
+        done(rows.map((r) => [r.children[0].textContent, r.children[6].textContent, r.children[4].querySelector(".verdict").textContent, [...r.children[4].querySelectorAll(".say")].pop()?.textContent, r.children[7].textContent].join()).join(";"));""",
     )
     first, second, third, _ = said.split(";")
     assert first == "T01,3,accepted,1 flagged of 2 populations,Accepted by the reviewerab202103"

@@ -16,13 +16,14 @@
     const used = controlsOf(k), serves = range(0, tubeIds.length).filter((j) => controlsOf(j).includes(id)).map((j) => tubeIds[j]);
     const share = (n) => (F.events[k] ? ` (${num((100 * n) / F.events[k], 2)} %)` : "");
     const gone = [[F.unstable_events[k], "while the acquisition was unstable"], [F.margin_events[k], "at the margin of a scatter channel"]].filter(([n]) => n).map(([n, where]) => `${num(n, 9)}${share(n)} ${where}`);
-    const slopes = [[F.over_compensation[k], "pulls another one down"], [F.under_compensation[k], "lifts another one"]].filter(([x]) => x !== null).map(([x, does]) => `${does} by ${num(x, 2)}`);
+    const slopes = [[F.over_compensation[k], "pulls another one down"], [F.under_compensation[k], "lifts another one"]].filter(([x]) => x).map(([x, does]) => `${does} by ${num(x, 2)}`);
+    const checked = F.over_compensation[k] !== null || F.under_compensation[k] !== null;
     const rows = [
       ["Events", `${num(F.gated_events[k], 9)} gated of ${num(F.events[k], 9)}`, gone.length ? `Left out: ${gone.join(", ")}.` : "Nothing was left out."],
       ["Acquisition", F.duration_s[k] === null ? "no clock in the file" : `${num(F.duration_s[k])} s`, [`${num(100 * F.kept_time_share[k])} % of the time was kept`, F.volume_ul[k] === null ? "" : `the instrument acquired ${num(F.volume_ul[k])} µL`].filter(Boolean).join("; ") + "."],
-      ["Compensation", capital(T(F.compensated[k])), slopes.length ? `What is left: a bright channel ${slopes.join(", or ")} of its signal at most.` : "Too few bright events to check it."],
+      ["Compensation", capital(T(F.compensated[k])), slopes.length ? `A bright channel ${slopes.join(", and one ")} of its signal.` : checked ? "Checked: no channel pulls or lifts another one." : "Too few bright events to check it."],
       F.bead_events[k] === null ? null : ["Counting beads", `${num(F.bead_events[k], 9)} events`, ""],
-      used.length ? ["Controls", tubeLinks(used), "Where their markers end, and what the gates catch where nothing is."] : null,
+      used.length ? ["Controls", tubeLinks(used), "They set thresholds, and tell what the gates catch where nothing is."] : null,
       serves.length ? ["Control of", tubeLinks(serves.slice(0, 40)), serves.length > 40 ? `and ${serves.length - 40} more` : ""] : null,
       ["File", T(F.fcs_version[k]).replace("FCS", "FCS "), `${plural(F.n_channels[k], "channel")}${F.data_set[k] > 1 ? `, data set ${F.data_set[k]} of the file` : ""}.`],
     ].filter(Boolean);

@@ -27,21 +27,21 @@
     const open = all.filter(waiting);
     view.append(h("h1", { tabindex: "-1" }, "Tubes"),
       h("p", { class: "lead" }, "The flow cytometry tubes behind the results, from the instruments' own files. A tube's page shows every gate with the events that it was set on."),
-      h("ul", { class: "numbers" }, [[all.length, all.length === 1 ? "tube" : "tubes"], [count("accepted"), "accepted"], [count("flagged"), "flagged"], [count("rejected"), "rejected"], [all.filter((k) => T(F.verdict[k]) === "accepted" && F.reported_rejected[k]).length, "accepted, with rejected populations"], [count("control"), count("control") === 1 ? "control" : "controls"], ...(open.length || FLOW.review_required ? [[open.length, "gates to be reviewed"]] : [])]
-        .filter(([n, text]) => n || !text.startsWith("accepted,")).map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
+      h("ul", { class: "numbers" }, [[all.length, all.length === 1 ? "tube" : "tubes"], [count("accepted"), "accepted"], [all.filter((k) => T(F.verdict[k]) === "accepted" && F.reported_rejected[k]).length, "of them with rejected populations"], [count("flagged"), "flagged"], [count("rejected"), "rejected"], [count("control"), count("control") === 1 ? "control" : "controls"], ...(open.length || FLOW.review_required ? [[open.length, "gates to be reviewed"]] : [])]
+        .filter(([n, text]) => n || !text.startsWith("of them")).map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
     const who = (k) => [T(F.sample_id[k]), F.s[k] >= 0 && D.subjects[F.s[k]].id !== T(F.sample_id[k]) ? h("div", { class: "say line" }, subjectLink(F.s[k])) : null].filter(Boolean);
     const n = (label, key, more) => ({ label, n: true, cell: (k) => num(F[key][k], key === "events" ? 9 : 3), sort: (k) => F[key][k], ...more });
     const list = table([
       { label: "Tube", cls: "text", cell: (k) => tubeLink(tubeIds[k]), sort: (k) => tubeIds[k] },
-      { label: "Batch", cls: "text", cell: (k) => T(F.batch[k]), sort: (k) => T(F.batch[k]) },
-      { label: "Panel", cls: "text panel", cell: (k) => T(F.panel_name[k]), sort: (k) => T(F.panel_name[k]) },
       { label: "Kind", cls: "text panel", cell: (k) => capital(T(F.what[k])), sort: (k) => T(F.what[k]) },
       { label: "Sample", cls: "text name", cell: who, sort: (k) => T(F.sample_id[k]) },
       { label: "Day", n: true, tip: "Day from the infusion", cell: (k) => (F.day[k] === null ? "" : days(F.day[k])), sort: (k) => F.day[k] },
+      { label: "Verdict", cls: "wide text", cell: (k) => [judged(T(F.verdict[k])), noted(T(F.says[k])), noted(populationsOf(k))].filter(Boolean), sort: (k) => TUBE_RANK[T(F.verdict[k])] },
       n("Events", "events"),
       n("Left out", "left_out_percent", { unit: "%", tip: "Events left out before gating: unstable acquisition, or at the margin of a scatter channel", cell: (k) => num(F.left_out_percent[k], 2) }),
-      { label: "Verdict", cls: "wide text", cell: (k) => [judged(T(F.verdict[k])), noted(T(F.says[k])), noted(populationsOf(k))].filter(Boolean), sort: (k) => TUBE_RANK[T(F.verdict[k])] },
-      { label: "Gates", cls: "text", tip: "What the review sheet says, and the first characters of the hash of the gates", cell: (k) => [T(F.review[k]) === "not_asked" ? null : h("div", {}, capital(reviewed(k))), h("code", { class: "say" }, FLOW.sha256[k].slice(0, 8))].filter(Boolean), sort: (k) => [T(F.review[k]), FLOW.sha256[k]].join() },
+      { label: "Gates", tip: "What the review sheet says, and the first characters of the hash of the gates", cell: (k) => [T(F.review[k]) === "not_asked" ? null : h("div", {}, capital(reviewed(k))), h("code", { class: "line" }, FLOW.sha256[k].slice(0, 8))].filter(Boolean), sort: (k) => [T(F.review[k]), FLOW.sha256[k]].join() },
+      { label: "Batch", cls: "text", cell: (k) => T(F.batch[k]), sort: (k) => T(F.batch[k]) },
+      { label: "Panel", cls: "text panel", cell: (k) => T(F.panel_name[k]), sort: (k) => T(F.panel_name[k]) },
     ], all, { label: "Tubes", limit: 100 });
     view.append(h("h2", {}, "All tubes"));
     if (all.length > 6) {
