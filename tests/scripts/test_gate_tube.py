@@ -264,6 +264,20 @@ def test_a_control_without_the_stain_of_the_marker_that_it_leaves_out_sets_its_t
         assert threshold["value"] == named["value"]
 
 
+def test_a_control_with_a_marker_in_another_channel_tells_nothing(folder: Path) -> None:
+    swapped = [*NAMES[:3], "B2-A", "B1-A", "Time"]
+    other = [*NAMES[:4], "B3-A", "Time"]
+    for names in (swapped, other):
+        spillover = ([names[3], names[4]], SPILL)
+        write_fcs(folder / "fmo.fcs", names, events(0), stains=STAINS, spillover=spillover)
+        tube = {"kind": "sample", "controls": [FMO]}
+        assert run(folder, "--controls", str(folder / "fmo.fcs"), tube=tube) == 0
+        assert table(folder, "background").empty
+        assert table(folder, "thresholds").set_index("threshold").loc["CAR", "method"] == "fixed"
+        qc = table(folder, "qc").set_index("check")
+        assert "'f1' has 'C" in qc.loc["control", "message"]
+
+
 def test_a_control_itself_is_gated_without_the_marker_that_no_channel_names(folder: Path) -> None:
     write_tube(folder / "tube.fcs", 0, stains=["", "", "", "CD3", "", ""])
     assert run(folder, tube={"kind": "fmo", "marker": "CAR"}) == 0

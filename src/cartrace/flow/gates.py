@@ -119,6 +119,18 @@ def staining_faults(
     return faults
 
 
+def moved_marker(tube: StainedTube, control: StainedTube) -> str:
+    """Return a marker that a control measures in another channel than the tube, or not; empty: there is none.
+
+    The tube's gates would catch other cells in such a control.
+    """
+    for marker, index in tube.markers.items():
+        name = tube.data.channels[index].name
+        if name not in control.data.names or control.markers.get(marker) != control.data.names.index(name):
+            return marker
+    return ""
+
+
 def paths_of(panel: Panel) -> Mapping[str, Path]:
     """Return name -> path of each of the panel's own gates, in their order."""
     paths: dict[str, Path] = {}
@@ -396,7 +408,7 @@ class _Walk:
         names = ";".join(c.file_id for c in chosen)
         parts = []
         for control in chosen:
-            if moved := self._moved(control):
+            if moved := moved_marker(self.tube, control):
                 return Estimate(None, 0, f"tube '{control.file_id}' has {moved} in another channel"), names
             inside = self._events(control, population)
             parts.append(self._scaled(control, axis, inside))
@@ -445,16 +457,6 @@ class _Walk:
         if len(self._columns) > KEPT_COLUMNS:
             self._columns.pop(next(iter(self._columns)))
         return values if there is rows else values[rows[there]]
-
-    def _moved(self, control: StainedTube) -> str:
-        """Marker that a control measures in another channel than the tube, if there is one."""
-        for marker, index in self.tube.markers.items():
-            name = self.tube.data.channels[index].name
-            if name not in control.data.names or control.markers.get(marker) != control.data.names.index(
-                name
-            ):
-                return marker
-        return ""
 
     def _axis(self, marker: str) -> Axis:
         if marker not in self._axes:

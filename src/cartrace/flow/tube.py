@@ -18,7 +18,7 @@ from cartrace.flow.acceptance import rules_of, verdict_of
 from cartrace.flow.compensation import check_compensation, compensation_remark, spillover_of
 from cartrace.flow.engine import GateError, TubeValues, apply_strategy
 from cartrace.flow.fcs import Spillover
-from cartrace.flow.gates import StainedTube, own_gates, staining_faults
+from cartrace.flow.gates import StainedTube, moved_marker, own_gates, staining_faults
 from cartrace.flow.gating_ml import gates_sha256
 from cartrace.flow.markers import match_markers
 from cartrace.flow.quality import assess_acquisition
@@ -235,6 +235,8 @@ def _gate_tube(
         tube.values if bead_path is None else _without(tube, memberships[bead_path]), fluorescence
     )
     findings = Findings(file_id, rules)
+    moved = {c.file_id: moved_marker(tube, c) for c in stained}
+    findings.of_controls(moved)
     flags = (
         findings.of_file(data, compensation_remark(panel, data), unreadable)
         | findings.of_acquisition(acquisition, data.n_events, total, bool(panel.removals))
@@ -278,7 +280,7 @@ def _gate_tube(
         table([tube_row], TUBES),
         table(gate_rows(applied, vendor, settings.confidence), GATES),
         conform(thresholds.assign(tube=file_id), THRESHOLDS),
-        table(background_rows(applied, stained), BACKGROUND),
+        table(background_rows(applied, [c for c in stained if not moved[c.file_id]]), BACKGROUND),
         conform(_bins(acquisition, unstable).assign(tube=file_id), ACQUISITION),
         table(plot_rows(applied, tube), PLOTS),
         rows(findings.rows, QC),

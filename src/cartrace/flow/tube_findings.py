@@ -60,6 +60,13 @@ class Findings:
             )
         return set()
 
+    def of_controls(self, moved: Mapping[str, str]) -> None:
+        """Tell controls (file_id -> marker, or empty) that measure a marker in another channel than the tube."""
+        for control, marker in moved.items():
+            if marker:
+                what = f"{quote(control)} has {quote(marker)} in another channel: it sets no threshold and no background"
+                self._say("control", "warn", what, source_column=marker)
+
     def of_acquisition(self, acquisition: Acquisition, n_events: int, total: int, removes: bool) -> set[str]:
         """Judge what was left out, and what is left."""
         for remark in acquisition.remarks:
