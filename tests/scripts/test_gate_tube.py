@@ -289,6 +289,9 @@ def test_a_control_itself_is_gated_without_the_marker_that_no_channel_names(fold
     gates = table(folder, "gates").set_index("name")
     assert gates.loc["singlets", "events"] > 0
     assert gates.loc[["T", "CAR+"], "events"].isna().all()
+    qc = table(folder, "qc").set_index("check")
+    assert qc.loc["left_out", "message"] == "no channel for 'CD3', 'CAR', which this tube leaves out"
+    assert "unreadable_staining" not in qc.index
 
 
 @pytest.mark.parametrize("n", [0, 1, 50])

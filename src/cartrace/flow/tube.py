@@ -204,7 +204,7 @@ def _gate_tube(
     ]
     thresholds = empty(THRESHOLDS).drop(columns="tube")
     not_set: Mapping[Path, str] = {}
-    nameless = dict.fromkeys(set(panel.markers) - set(tube.markers), _NAMELESS)
+    nameless = {marker: _NAMELESS for marker in panel.markers if marker not in tube.markers}
     unreadable = {**nameless, **spec.unreadable}
     if source.strategy is None:
         made = own_gates(panel, tube, stained, settings, unreadable)
@@ -238,7 +238,7 @@ def _gate_tube(
     moved = {c.file_id: moved_marker(tube, c) for c in stained}
     findings.of_controls(moved)
     flags = (
-        findings.of_file(data, compensation_remark(panel, data), unreadable)
+        findings.of_file(data, compensation_remark(panel, data), unreadable, list(nameless))
         | findings.of_acquisition(acquisition, data.n_events, total, bool(panel.removals))
         | findings.of_compensation(check)
         | findings.of_gates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cartrace.flow.tube_rows import path_text
@@ -45,13 +45,26 @@ class Findings:
         self.rows.append(self._rules.finding(name, value, self._tube, message))
         return {name} if self._rules.broken(name, value) else set()
 
-    def of_file(self, data: FcsData, remark: str, unreadable: Mapping[str, str]) -> set[str]:
-        """Tell what was mended on reading, what is odd in the compensation, and what can't be read."""
+    def of_file(
+        self, data: FcsData, remark: str, unreadable: Mapping[str, str], left_out: Sequence[str] = ()
+    ) -> set[str]:
+        """Tell what was mended on reading, what is odd in the compensation, and what can't be read.
+
+        ``left_out`` are the markers that a control leaves out: they are not there to be read.
+        """
         for text in data.remarks:
             self._say("fcs_file", "note", text)
         if remark:
             self._say("compensation", "warn", remark)
+        if left_out:
+            self._say(
+                "left_out",
+                "note",
+                f"no channel for {', '.join(map(quote, left_out))}, which this tube leaves out",
+            )
         for marker, reason in unreadable.items():
+            if marker in left_out:
+                continue
             self._say(
                 "unreadable_staining",
                 "warn",
