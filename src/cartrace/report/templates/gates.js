@@ -104,7 +104,6 @@
     svg.append(svgNode("text", { class: "axis", x: (left + right) / 2, y: BOX.height - 6, "text-anchor": "middle" }, shorten(p.x, 30)),
       svgNode("text", { class: "axis", x: 10, y: middle, "text-anchor": "middle", transform: `rotate(-90 10 ${middle})` }, flat ? "events (√)" : shorten(p.y, 26)));
     if (flat && p.fullest) svg.append(svgNode("text", { x: left - 6, y: top + 0.06 * INNER.height + 3.5, "text-anchor": "end" }, p.fullest >= 1e4 ? `${num(p.fullest / 1000)}k` : num(p.fullest, 9)), svgNode("text", { x: left - 6, y: bottom + 3.5, "text-anchor": "end" }, "0"));
-    if (!p.fullest) svg.append(svgNode("text", { class: "axis", x: (left + right) / 2, y: middle, "text-anchor": "middle" }, "no event"));
     const edges = svgNode("g", { "clip-path": `url(#${clip})` });
     for (const corners of p.outline) {
       if (flat) {
@@ -115,5 +114,6 @@
       } else edges.append(svgNode("path", { class: "edge", d: `M${corners.map(([x, y]) => `${X(x).toFixed(2)} ${Y(y).toFixed(2)}`).join("L")}Z` }));
     }
     svg.append(edges);
+    if (!p.fullest) svg.append(svgNode("text", { class: "axis empty", x: (left + right) / 2, y: middle, "text-anchor": "middle" }, "no event"));
     return svg;
   }

@@ -64,7 +64,7 @@
       else old();
     };
     view.append(h("h2", {}, "Review"),
-      h("p", {}, h("b", {}, capital(FLOW.reviews[said])), T(F.reviewer_remark[k]) ? `: ${T(F.reviewer_remark[k])}` : ".", said === "not_asked" ? " You can still accept or reject them." : "", FLOW.review_required && waiting(k) ? " The CAR counts of this tube are flagged until these gates are accepted." : ""),
+      h("p", {}, h("b", {}, capital(FLOW.reviews[said])), T(F.reviewer_remark[k]) ? `: ${T(F.reviewer_remark[k]).replace(/\.$/, "")}.` : ".", said === "not_asked" ? " You can still accept or reject them." : "", said === "changed" ? " All counts of this tube are flagged until the sheet names the hash of these gates." : FLOW.review_required && waiting(k) ? " The CAR counts of this tube are flagged until these gates are accepted." : ""),
       h("p", { class: "hash" }, "Hash of the gates shown here: ", h("code", {}, hash)),
       h("div", { class: "controls review" }, segments("Verdict of the reviewer", [["accepted", "Accept"], ["rejected", "Reject"]], verdict, (v) => { verdict = v; fill(); }),
         h("label", {}, "Line for the gate review sheet (file_id, verdict, gates_sha256)", field), h("button", { type: "button", onclick: copy }, "Copy line"), told));
@@ -86,19 +86,18 @@
   function populationTable(t) {
     view.append(h("h2", {}, "Populations"));
     if (!t.rows.length) { view.append(h("p", { class: "notice" }, "No population of the panel was counted in this tube.")); return; }
-    const limits = (r) => [["LOB", t.lob_events], ["LOD", t.lod_events], ["LLOQ", t.lloq_events]].filter(([, c]) => c[r] !== null).map(([name, c]) => h("div", { class: "line" }, h("small", {}, `${name} `), num(c[r])));
-    const others = (r) => [["beads", t.cells_per_ul_beads], ["volume", t.cells_per_ul_volume], ["blood count", t.cells_per_ul_blood_count]].filter(([, c]) => c[r] !== null);
+    const limits = (r) => [["LOB", t.lob_events], ["LOD", t.lod_events], ["LLOQ", t.lloq_events]].filter(([, c]) => c[r] !== null).map(([name, c]) => h("div", {}, h("small", {}, `${name} ${num(c[r])}`)));
+    const ways = (r) => [["counting beads", t.cells_per_ul_beads], ["acquired volume", t.cells_per_ul_volume], ["blood count", t.cells_per_ul_blood_count]].filter(([name, c]) => c[r] !== null && name !== T(t.count_method[r]));
+    const by = (r) => (T(t.count_method[r]) ? [h("div", {}, h("small", {}, `by ${T(t.count_method[r])}`)), ...ways(r).map(([name, c]) => h("div", {}, h("small", {}, `${name}: ${num(c[r])}`)))] : []);
     const absolute = t.rows.some((r) => t.cells_per_ul[r] !== null);
     view.append(h("p", { class: "say" }, `Intervals are exact and at ${num(100 * FLOW.confidence)} %. Limits of blank (LOB), detection (LOD) and quantification (LLOQ) are in events of this tube; LOD and LLOQ are beyond the background. A dotted number tells the computed one on hover and on focus.`), table([
       { label: "Population", cls: "text panel", cell: (r) => [T(t.population[r]), T(t.analyte[r]).toLowerCase() === T(t.population[r]).toLowerCase() ? null : noted(T(t.analyte[r]))].filter(Boolean), sort: (r) => T(t.population[r]) },
       { label: "Events", n: true, cls: "fold", cell: (r) => (t.events[r] === null ? h("span", { class: "nothing" }, "–") : [num(t.events[r], 9), t.of_events[r] === null ? null : h("div", {}, h("small", {}, `of ${num(t.of_events[r], 9)}`))].filter(Boolean)), sort: (r) => t.events[r] },
       { label: "Share", unit: "%", n: true, cls: "fold", cell: (r) => [counted(t, r, "percent", "%", "lod_percent", "lloq_percent"), h("div", {}, h("small", {}, "of ", percentOf(t, r)))].flat(), sort: (r) => t.percent[r] },
-      ...(absolute ? [{ label: "Cells", unit: "per µL", n: true, cls: "fold", cell: (r) => counted(t, r, "cells_per_ul", "cells/µL", "lod_cells_per_ul", "lloq_cells_per_ul"), sort: (r) => t.cells_per_ul[r] },
-        { label: "Counted by", cls: "panel", cell: (r) => [T(t.count_method[r]), others(r).length > 1 ? h("div", { class: "say" }, others(r).map(([name, c]) => `${name} ${num(c[r])}`).join(", ")) : null].filter(Boolean) }] : []),
+      ...(absolute ? [{ label: "Cells", unit: "per µL", n: true, cls: "fold", cell: (r) => [counted(t, r, "cells_per_ul", "cells/µL", "lod_cells_per_ul", "lloq_cells_per_ul"), by(r)].flat(), sort: (r) => t.cells_per_ul[r] }] : []),
       { label: "Background", unit: "events expected", n: true, cls: "fold", cell: (r) => (t.background_events[r] === null ? h("span", { class: "nothing" }, "–") : explain(h("span", {}, num(t.background_events[r])), `${num(t.background_percent[r])} % of the parent in ${T(t.background_source[r]).split(";").join(", ")}`)), sort: (r) => t.background_events[r] },
-      { label: "Limits", unit: "events", n: true, cell: limits },
-      { label: "Detection", cls: "panel", cell: (r) => capital(DETECTION[T(t.detection[r])] || ""), sort: (r) => T(t.detection[r]) },
-      { label: "Verdict", cls: "wide text", cell: (r) => [judged(T(t.verdict[r])), noted(T(t.says[r])), noted(T(t.reason[r]))].filter(Boolean), sort: (r) => TUBE_RANK[T(t.verdict[r])] },
+      { label: "Detection", unit: "limits in events", cls: "panel", cell: (r) => [capital(DETECTION[T(t.detection[r])] || ""), ...limits(r)], sort: (r) => T(t.detection[r]) },
+      { label: "Verdict", cls: "wide text spoken", cell: (r) => [judged(T(t.verdict[r])), noted(t.events[r] === null && T(t.reason[r]) ? "" : capital(T(t.says[r]))), noted(capital(T(t.reason[r])))].filter(Boolean), sort: (r) => TUBE_RANK[T(t.verdict[r])] },
     ], t.rows, { label: "Populations of the tube", tight: true, sticky: true, limit: 100 }));
   }
 
