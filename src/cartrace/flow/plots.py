@@ -36,6 +36,15 @@ class Axis:
     top: float
     """Top of the linear scale ($PnR)."""
 
+    @property
+    def unit(self) -> float | None:
+        """Drawn length of 1 where the scale is a line through 0; None where it bends."""
+        if self.scale is None:
+            return 1.0
+        zero, half, top = (float(v) for v in self.scale(np.array([0.0, self.top / 2, self.top])))
+        straight = abs(zero) < 1e-9 * abs(top) and abs(half - top / 2) < 1e-9 * abs(top)
+        return top / self.top if straight else None
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -150,9 +159,11 @@ def _span(values: Floats, axis: Axis, outline: Outline, place: int) -> tuple[flo
     edges = [c[place] for corners in outline.corners for c in corners]
     edges += [b for b in (outline.bounds[place] if place < len(outline.bounds) else ()) if b is not None]
     low_seen, high_seen = np.quantile(values, [0.001, 0.999]) if len(values) else (math.inf, -math.inf)
-    if axis.scale is None:
+    unit = axis.unit
+    if axis.scale is None or unit is not None:
+        # Values may fill a small part of the range that the file states.
         low, high = min(0.0, float(low_seen)), max(float(high_seen), 0.0)
-        far = 1.5 * max(high, -low) or axis.top
+        far = 1.5 * max(high, -low) or axis.top * (unit or 1.0)
     else:
         zero, top = (float(v) for v in axis.scale(np.array([0.0, axis.top])))
         low, high = min(float(low_seen), zero - 0.05 * (top - zero)), top
@@ -165,10 +176,12 @@ def _span(values: Floats, axis: Axis, outline: Outline, place: int) -> tuple[flo
 
 
 def _ticks(axis: Axis, low: float, high: float) -> list[list[object]]:
-    if axis.scale is None:
-        step = _nice((high - low) / 4)
-        steps = range(math.ceil(low / step), math.floor(high / step) + 1)
-        return [[round(n * step, 6), _plain(n * step)] for n in steps]
+    unit = axis.unit
+    if axis.scale is None or unit is not None:
+        unit = unit or 1.0
+        step = _nice((high - low) / unit / 4)
+        steps = range(math.ceil(low / unit / step), math.floor(high / unit / step) + 1)
+        return [[round(n * step * unit, 6), _plain(n * step)] for n in steps]
     decades = [10.0**d for d in range(2, 8)]
     values: Floats = np.array([-1e4, -1e3, 0.0, *decades], dtype=np.float64)
     out: list[list[object]] = []

@@ -39,6 +39,14 @@ def test_one_column_is_a_histogram() -> None:
     assert json.loads(str(row["outline"])) == [[[1.5, 0.0], [None, 0.0]]]
 
 
+def test_values_on_a_straight_scale_fill_the_picture_whatever_range_the_file_states() -> None:
+    # Values from 0 to 4.5, as of a logicle scale that was applied before, in a channel with $PnR 262144.
+    straight = Axis("CD3", lambda v: np.asarray(v) / 4.5, 262_144)
+    row = picture([np.linspace(0, 4.5, 1000) / 4.5], [straight], Outline(bounds=((0.5, None),)))
+    assert np.count_nonzero(density(row)) > 0.9 * BINS
+    assert json.loads(str(row["x_ticks"])) == [[0, "0"], [0.444444, "2"], [0.888889, "4"]]
+
+
 def test_no_event_is_an_empty_picture() -> None:
     row = picture([np.array([]), np.array([])], [SCALED, SCALED], Outline())
     assert row["fullest"] == 0
