@@ -107,7 +107,13 @@ def _source(
             workspace = read_workspace(_read(file), str(file))
             # The workspace knows a tube by the name that its file had at the cytometer.
             names = {path.name.casefold(), tube.keywords.get("FIL", "").casefold()}
-            own = next((s for s in workspace.samples if s.casefold() in names), None)
+            named = {s for s in workspace.samples if s and s.casefold() in names}
+            if len(named) > 1:
+                found = f"two samples for the tube {path.name}: by the name of the file, and by its $FIL"
+                raise InputError(
+                    [Problem(str(file), found, "one; name the file as FlowJo knew it", column="sample")]
+                )
+            own = next(iter(named), None)
             sample = own or panel.drawn.sample
             if sample not in workspace.samples:
                 raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.unit.flow import test_workspace as flowjo
 from tests.unit.flow.hand_fcs import write_fcs
 
 from cartrace.flow.tables import TABLES
@@ -206,6 +207,30 @@ def test_a_drawn_gate_on_a_channel_that_a_control_lacks_is_an_error_that_names_t
     assert run(folder, *more, tube={"kind": "sample", "controls": [FMO]}) == 2
     error = capsys.readouterr().err
     assert "gates.xml: found in the control 'f1', gate 'singlets': no channel 'Time'" in error
+
+
+@pytest.mark.parametrize(("second", "fault"), [("other.fcs", False), ("at the cytometer.fcs", True)])
+def test_a_tube_that_a_workspace_holds_under_two_names_is_an_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], second: str, fault: bool
+) -> None:
+    write_tube(folder / "tube.fcs", CAR, extra={"$FIL": "at the cytometer.fcs"})
+    lows = (("TUBE.fcs", 0.0), (second, 1e9), ("", 1e9))
+    samples = [
+        flowjo.sample(name, flowjo.rectangle("T", "FSC-A", low=low), number=i)
+        for i, (name, low) in enumerate(lows)
+    ]
+    (folder / "panel.wsp").write_bytes(flowjo.workspace(*samples))
+    drawn = {
+        "markers": PANEL["markers"],
+        "drawn": {"flowjo": "panel.wsp"},
+        "populations": {"T": {"gate": "T"}},
+    }
+    (folder / "panel.yaml").write_text(yaml.safe_dump(drawn, sort_keys=False))
+    assert run(folder, "--drawn", str(folder / "panel.wsp")) == (2 if fault else 0)
+    if fault:
+        assert "two samples for the tube tube.fcs" in capsys.readouterr().err
+    else:
+        assert table(folder, "gates")["events"].tolist() == [N]
 
 
 def test_without_its_control_a_threshold_is_set_by_the_next_method_and_told(folder: Path) -> None:
