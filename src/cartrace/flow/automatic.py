@@ -177,6 +177,7 @@ def _core_of(counts: Floats, points: Floats, inside: NDArray[np.bool_], coverage
     cut = -2 * math.log(1 - CORE)
     # Covariance of a normal distribution cut at that distance, as a share of the whole one.
     shrunk = 1 - (cut / 2) * (1 - CORE) / CORE
+    step = points[1, 1] - points[0, 0]
     first_area = 0.0
     for _ in range(ROUNDS):
         weights = counts * inside
@@ -186,7 +187,8 @@ def _core_of(counts: Floats, points: Floats, inside: NDArray[np.bool_], coverage
         away = points - centre
         covariance = np.einsum("ij,ijk,ijl->kl", weights, away, away) / weights.sum() / shrunk
         area = math.sqrt(max(float(np.linalg.det(covariance)), 0.0))
-        if not area > 0:
+        # All in one row of squares have no variance but that of rounding: 1 / 12 is that inside a square.
+        if np.linalg.eigvalsh(covariance / np.outer(step, step))[0] < 1 / 12:
             return "the events about the peak lie on a line"
         first_area = first_area or area
         if area > MOST_GROWTH * first_area:

@@ -84,6 +84,16 @@ def test_events_on_a_line_or_all_alike_have_no_ellipse() -> None:
         assert isinstance(find_ellipse(x, y, 0.95, None), str)
 
 
+@pytest.mark.parametrize("seed", range(5, 10))
+def test_a_peak_that_is_narrower_than_the_grid_has_no_ellipse(seed: int) -> None:
+    # Events piled up, as on an empty well: all in one row of squares, without a width but that of rounding.
+    rng = np.random.default_rng(seed)
+    x = rng.normal(60_000, 20_000, 8000)
+    pile = rng.uniform(3000, 3020, 8000) + 37 * seed
+    y = np.where(rng.random(8000) < 0.7, pile, rng.uniform(0, 100_000, 8000))
+    assert find_ellipse(x, y, 0.95, None) == "the events about the peak lie on a line"
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_the_events_does_not_matter(seed: int) -> None:
