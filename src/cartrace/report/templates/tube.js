@@ -20,7 +20,7 @@
     const checked = F.over_compensation[k] !== null || F.under_compensation[k] !== null;
     const rows = [
       ["Events", `${num(F.gated_events[k], 9)} gated of ${num(F.events[k], 9)}`, gone.length ? `Left out: ${gone.join(", ")}.` : "Nothing was left out."],
-      ["Acquisition", F.duration_s[k] === null ? "no clock in the file" : `${num(F.duration_s[k])} s`, [`${num(100 * F.kept_time_share[k])} % of the time was kept`, F.volume_ul[k] === null ? "" : `the instrument acquired ${num(F.volume_ul[k])} µL`].filter(Boolean).join("; ") + "."],
+      ["Acquisition", F.duration_s[k] === null ? "no usable clock" : `${num(F.duration_s[k])} s`, [F.duration_s[k] === null && F.kept_time_share[k] === 1 ? "" : `${num(100 * F.kept_time_share[k])} % of the time was kept`, F.volume_ul[k] === null ? "" : `the instrument acquired ${num(F.volume_ul[k])} µL`].filter(Boolean).map((s) => capital(s) + ".").join(" ")],
       ["Compensation", capital(T(F.compensated[k])), slopes.length ? `A bright channel ${slopes.join(", and one ")} of its signal.` : checked ? "Checked: no channel pulls or lifts another one." : "Too few bright events to check it."],
       F.bead_events[k] === null ? null : ["Counting beads", `${num(F.bead_events[k], 9)} events`, ""],
       used.length ? ["Controls", tubeLinks(used), "They set thresholds, and tell what the gates catch where nothing is."] : null,
@@ -163,7 +163,7 @@
         ...(out.length ? [{ type: "scatter", mode: "lines", x: out.flatMap((j) => [a.out.start[j], a.out.start[j], a.out.end[j], a.out.end[j], null]), y: out.flatMap(() => [0, top, top, 0, null]), fill: "toself", fillcolor: wash("#d14900", 0.16), line: { width: 0 }, hoverinfo: "skip", name: "Left out", legendrank: 300 }] : []),
         { type: "scatter", mode: "lines", x: [...a.start, end], y: [...a.rate, a.rate[a.rate.length - 1]], line: { shape: "hv", color: COLOURS[0], width: 1.6 }, name: "Events per second", hovertemplate: "%{x:.4~g} s: %{y:.4~g} events/s<extra></extra>" },
       ], { height: 220, xaxis: axis("Time (s)", { range: [a.start[0], end] }), yaxis: axis("Events per second", { range: [0, top] }) });
-    } else view.append(h("p", { class: "say" }, "The file has no clock: places are numbers of events."));
+    } else view.append(h("p", { class: "say" }, "There is no usable clock: places are numbers of events."));
     if (!out.length) { view.append(h("p", { class: "say" }, "No stretch was left out.")); return; }
     view.append(table([
       { label: "Left out", cls: "line", cell: (j) => `${num(a.out.start[j], clock ? 4 : 9)} to ${num(a.out.end[j], clock ? 4 : 9)}${unit}`, sort: (j) => a.out.start[j] },
