@@ -84,8 +84,9 @@ class Findings:
         """Judge what was left out, and what is left."""
         for remark in acquisition.remarks:
             self._say("acquisition", "note", remark)
-        unstable, margin = int(acquisition.unstable.sum()), int(acquisition.margin.sum())
-        what = f"{unstable} events in unstable stretches, {margin} at the margin of a scatter channel"
+        unstable = int(acquisition.unstable.sum())
+        margin = int((acquisition.margin & ~acquisition.unstable).sum())
+        what = f"{unstable} events in unstable stretches, {margin} more at the margin of a scatter channel"
         if not removes:
             if unstable or margin:
                 self._say("acquisition", "note", f"{what}; the drawn gates count them all the same")
