@@ -46,8 +46,8 @@ def controls_of(
 ) -> dict[str, list[Control]]:
     """Return the controls of each tube: FMO, isotype, then pre-infusion tubes, each by file_id.
 
-    FMO and isotype tubes count in their own batch only. Pre-infusion tubes are those of the same
-    subject and batch; without one, those of the batch; without one, those of the subject. A tube
+    FMO and isotype tubes count in their own batch only. Pre-infusion tubes are of the same compartment: those
+    of the same subject and batch; without one, those of the batch; without one, those of the subject. A tube
     from before the infusion has no pre-infusion control, and a tube that is no sample has none at all.
 
     Parameters
@@ -59,6 +59,12 @@ def controls_of(
     early
         Samples from before the infusion (:func:`before_infusion`).
     """
+
+    def like(tube: Tube, sample: Sample) -> bool:
+        """Blood from before the infusion says nothing of what the gates catch in marrow; its PBMC do say it of blood."""
+        matrices = {samples[tube.sample_id or ""].matrix, sample.matrix}
+        return len(matrices) == 1 or matrices == {"blood", "pbmc"}
+
     batches: dict[str, list[Tube]] = {}
     early_of_subject: dict[str, list[Tube]] = {}
     ordered = sorted(tubes, key=lambda t: t.file_id)
@@ -75,8 +81,8 @@ def controls_of(
         found: list[Control] = [(kind, t) for kind in ("fmo", "isotype") for t in batch if t.kind == kind]
         sample = samples.get(tube.sample_id or "")
         if sample is not None and sample.sample_id not in early:
-            own = early_of_subject.get(sample.subject_id, [])
-            of_batch = [t for t in batch if t.kind == "sample" and t.sample_id in early]
+            own = [t for t in early_of_subject.get(sample.subject_id, []) if like(t, sample)]
+            of_batch = [t for t in batch if t.kind == "sample" and t.sample_id in early and like(t, sample)]
             both = [t for t in own if t.batch and t.batch == tube.batch]
             found += [("pre_infusion", t) for t in both or of_batch or own]
         controls[tube.file_id] = found

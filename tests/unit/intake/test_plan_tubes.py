@@ -208,6 +208,18 @@ def test_the_nearest_pre_infusion_tubes_count(
 
 
 @pytest.mark.parametrize(
+    ("early", "late", "is_control"),
+    [("blood", "blood", True), ("pbmc", "blood", True), ("blood", "csf", False), ("blood", "marrow", False)],
+)
+def test_a_pre_infusion_tube_is_a_control_in_its_own_compartment_only(
+    trial: Path, early: str, late: str, is_control: bool
+) -> None:
+    text = SHEETS["samples"].replace("A0\t1003\tblood", f"A0\t1003\t{early}")
+    put(trial, "sheets/samples.tsv", text.replace("A7\t1003\tblood", f"A7\t1003\t{late}"))
+    assert ("a0" in plans_of(trial)["a7"].controls) is is_control
+
+
+@pytest.mark.parametrize(
     ("visit", "day", "is_control"),
     [
         ("", "-1", True),
