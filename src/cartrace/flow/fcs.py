@@ -472,10 +472,14 @@ def _unique(names: Sequence[str]) -> list[str]:
     ['A', 'A_3', 'A_2']
     """
     taken, done = set(names), []
+    used: set[str] = set()
+    number: dict[str, int] = {}
     for name in names:
-        unique, k = name, 2
-        while unique in done or (unique != name and unique in taken):
-            unique, k = f"{name}_{k}", k + 1
+        unique = name
+        while unique in used or (unique != name and unique in taken):
+            number[name] = number.get(name, 1) + 1
+            unique = f"{name}_{number[name]}"
+        used.add(unique)
         done.append(unique)
     return done
 
