@@ -287,7 +287,7 @@ def apply_strategy(
                     continue
                 for path, inside in _inside(step, values, within, rows).items():
                     within[path][rows] = inside
-    return {path: members[path] for path in _order_of(strategy.gating) if path in members}
+    return {path: members[path] for path in gates_in(strategy.gating) if path in members}
 
 
 def dimension_values(data: FcsData, strategy: Strategy, path: Path, rows: Bools) -> Floats:
@@ -396,7 +396,7 @@ def _plan_of(data: FcsData, strategy: Strategy) -> _Plan:
     if strategy.spillover is not None:
         compensations["FCS"] = _own_compensation(data, strategy.spillover)
     placed = {}
-    for path in _order_of(gating):
+    for path in gates_in(gating):
         gate = _gate(gating, path)
         if gate is None:
             continue
@@ -517,8 +517,8 @@ def _compensation(detectors: tuple[int, ...], outputs: tuple[int, ...], spill: F
     return placed
 
 
-def _order_of(gating: Any) -> list[Path]:
-    """List all gates and quadrants, parents first, without the root."""
+def gates_in(gating: Any) -> list[Path]:
+    """List the paths of all gates and quadrants of a flowkit.GatingStrategy, parents first, without the root."""
     return [(*ancestors[1:], name) for name, ancestors in gating.get_gate_ids()]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cartrace.flow.acceptance import rules_of, verdict_of
 from cartrace.flow.compensation import check_compensation, compensation_remark, spillover_of
-from cartrace.flow.engine import GateError, TubeValues, apply_strategy
+from cartrace.flow.engine import GateError, TubeValues, apply_strategy, gates_in
 from cartrace.flow.fcs import Spillover
 from cartrace.flow.gates import StainedTube, moved_marker, own_gates, staining_faults
 from cartrace.flow.gating_ml import gates_sha256
@@ -30,7 +30,6 @@ from cartrace.flow.tube_rows import (
     gate_at,
     gate_rows,
     markers_of,
-    paths_of,
     plot_rows,
     unset,
 )
@@ -106,7 +105,7 @@ class GateSource:
             return None
         if used == {"FCS"}:
             return data.spillover
-        named = self.strategy.gating.comp_matrices[next(iter(used - {"FCS"}))]
+        named = self.strategy.gating.comp_matrices[min(used - {"FCS"})]
         return Spillover(tuple(named.detectors), np.asarray(named.matrix, dtype=np.float64))
 
 
@@ -332,7 +331,7 @@ def _stained(
 
 def _references(strategy: Strategy) -> set[str]:
     """Name the compensations that the gates ask for: 'FCS' for that of the file, else a matrix of their own."""
-    gates = (gate_at(strategy, path)[0] for path in paths_of(strategy))
+    gates = (gate_at(strategy, path)[0] for path in gates_in(strategy.gating))
     references = {d.compensation_ref for gate in gates for d in gate.dimensions or ()}
     return {str(r) for r in references - {None, "uncompensated"}}
 

@@ -58,11 +58,6 @@ def path_text(path: Path) -> str:
     return " / ".join(path)
 
 
-def paths_of(strategy: Strategy) -> list[Path]:
-    """List the gates and quadrants of a strategy."""
-    return [(*ancestors[1:], name) for name, ancestors in strategy.gating.get_gate_ids()]
-
-
 def gate_at(strategy: Strategy, path: Path) -> tuple[Any, str]:
     """Return FlowKit's gate at ``path``, and the name of the quadrant where the path is one (else empty)."""
     from flowkit.exceptions import QuadrantReferenceError

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cartrace import config as configuration
 from cartrace.files import write_whole
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RESULTS = "results"
 MANIFEST = f"{RESULTS}/intake/manifest.json"
 _LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_Read = TypeVar("_Read")
 _Tell = Callable[..., None]
 """Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""
 
@@ -302,6 +303,25 @@ def _mapping(
         return None
 
 
+def _read_with(
+    read: Callable[[Path, str], _Read],
+    item: LaboratoryFile,
+    folder: Path,
+    config: configuration.Config,
+    problems: list[Problem],
+) -> _Read | None:
+    """Read the mapping of a file, or tell why it can't be read and return None."""
+    tell = _teller(problems, config.sheets.files, "mapping", item.row)
+    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    if path is None:
+        return None
+    try:
+        return read(path, item.mapping)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _AssayPlan:
     assay: Assay
@@ -312,14 +332,8 @@ def _assay(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> _AssayPlan | None:
     """Read the assay file, and check what it names outside itself: curves, limits, samples."""
-    tell = _teller(problems, config.sheets.files, "mapping", item.row)
-    path = _path_in(folder, item.mapping, "the trial folder", tell)
-    if path is None:
-        return None
-    try:
-        assay = read_assay(path, item.mapping)
-    except InputError as error:
-        problems.extend(error.problems)
+    assay = _read_with(read_assay, item, folder, config, problems)
+    if assay is None:
         return None
     if assay.uses_samples and config.sheets.samples is None:
         in_samples = _teller(problems, item.mapping, "samples.pattern")
@@ -358,14 +372,8 @@ def _panel(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> _PanelPlan | None:
     """Read the panel file, and find the gates and the matrix that it names."""
-    tell = _teller(problems, config.sheets.files, "mapping", item.row)
-    path = _path_in(folder, item.mapping, "the trial folder", tell)
-    if path is None:
-        return None
-    try:
-        panel = read_panel(path, item.mapping)
-    except InputError as error:
-        problems.extend(error.problems)
+    panel = _read_with(read_panel, item, folder, config, problems)
+    if panel is None:
         return None
 
     def found(column: str, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,3 +43,23 @@ def opened(path: Path, route: str, profile: Path, width: int = 1200) -> tuple[st
 
 def figures_drawn(document: str) -> int:
     return document.count('class="plot js-plotly-plot"')
+
+
+def frame_width(report: Path, route: str, folder: Path) -> tuple[int, list[str]]:
+    """Return how wide a page is in a frame of 360 pixels, and what the console said.
+
+    Headless windows have a least width, so the page is opened in a frame.
+    """
+    html = re.sub(r"<meta http-equiv=.*?>", "", report.read_text(encoding="utf-8"), count=1)
+    say = "<script>setTimeout(() => parent.postMessage(document.documentElement.scrollWidth, '*'), 1500)</script>"
+    (folder / "inner.html").write_text(html.replace("</body>", say + "</body>"), encoding="utf-8")
+    outer = folder / "outer.html"
+    outer.write_text(
+        f"""<body><script>onmessage = (e) => {{ document.body.dataset.said = e.data; }}</script>
+        <iframe src="inner.html{route}" style="width:360px;height:900px;border:0"></iframe></body>""",
+        encoding="utf-8",
+    )
+    document, console = opened(outer, "", folder / "profile")
+    said = re.search(r'data-said="(\d+)"', document)
+    assert said is not None
+    return int(said[1]), console

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, opened
+from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, frame_width, opened
 from tests.unit.report.full_trial import full_trial
 from tests.unit.report.small_trial import trial
 
@@ -269,18 +269,6 @@ def test_a_formula_is_defused_in_the_downloaded_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("route", ["#/cohort", "#/patients", "#/patient/P05", "#/quality", "#/methods"])
 def test_nothing_is_wider_than_a_narrow_window(report: Path, tmp_path: Path, route: str) -> None:
-    # Headless windows have a least width, so the page is opened in a frame of 360 pixels.
-    html = re.sub(r"<meta http-equiv=.*?>", "", report.read_text(encoding="utf-8"), count=1)
-    say = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script>"
-    (tmp_path / "inner.html").write_text(html.replace("</body>", say + "</body>"), encoding="utf-8")
-    outer = tmp_path / "outer.html"
-    outer.write_text(
-        f"""<body><script>onmessage = (e) => {{ document.body.dataset.said = e.data; }}</script>
-        <iframe src="inner.html{route}" style="width:360px;height:900px;border:0"></iframe></body>""",
-        encoding="utf-8",
-    )
-    document, console = opened(outer, "", tmp_path / "profile")
+    width, console = frame_width(report, route, tmp_path)
     assert console == []
-    said = re.search(r'data-said="(\d+)"', document)
-    assert said is not None
-    assert int(said[1]) <= 360
+    assert width <= 360

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, opened
+from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, frame_width, opened
 from tests.unit.report.tube_trial import HASH, tube_trial
 
 from cartrace.config import load
@@ -194,17 +194,6 @@ def test_an_accepted_tube_says_which_of_its_populations_are_not(scripted) -> Non
 
 @pytest.mark.parametrize("route", ["#/tubes", "#/tube/T01", "#/tube/T02"])
 def test_no_tube_page_is_wider_than_a_narrow_window(report: Path, tmp_path: Path, route: str) -> None:
-    html = re.sub(r"<meta http-equiv=.*?>", "", report.read_text(encoding="utf-8"), count=1)
-    say = "<script>setTimeout(() => parent.postMessage(document.documentElement.scrollWidth, '*'), 1500)</script>"
-    (tmp_path / "inner.html").write_text(html.replace("</body>", say + "</body>"), encoding="utf-8")
-    outer = tmp_path / "outer.html"
-    outer.write_text(
-        f"""<body><script>onmessage = (e) => {{ document.body.dataset.said = e.data; }}</script>
-        <iframe src="inner.html{route}" style="width:360px;height:900px;border:0"></iframe></body>""",
-        encoding="utf-8",
-    )
-    document, console = opened(outer, "", tmp_path / "profile")
+    width, console = frame_width(report, route, tmp_path)
     assert console == []
-    said = re.search(r'data-said="(\d+)"', document)
-    assert said is not None
-    assert int(said[1]) <= 360
+    assert width <= 360
