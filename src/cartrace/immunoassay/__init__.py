@@ -1,0 +1,1 @@
+"""Immunoassays: plate readers, calibration curves, titres, acceptance, limits."""
