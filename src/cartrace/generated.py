@@ -23,6 +23,7 @@ from cartrace.pcr import assay
 from cartrace.pcr import tables as pcr_tables
 from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
 from cartrace.pcr.partitions import PARTITION_VOLUMES
+from cartrace.plates.assay_parts import Reading, SampleNames
 from cartrace.registry import load_all
 
 if TYPE_CHECKING:
@@ -166,13 +167,13 @@ def assay_page() -> str:
     ]
     for prefix, model in (
         ("", assay.Assay),
-        ("samples.", assay.SampleNames),
+        ("samples.", SampleNames),
         ("targets.NAME.", assay.Target),
         ("targets.NAME.curve.", assay.CurveChoice),
         ("targets.NAME.limits.", assay.Limits),
         ("reaction.", assay.Reaction),
         ("controls.NAME.", assay.Control),
-        ("read.", assay.Reading),
+        ("read.", Reading),
     ):
         lines += _keys(prefix, model)
     lines += [

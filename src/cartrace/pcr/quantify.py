@@ -38,7 +38,8 @@ from cartrace.pcr.plate import PLATE_WELLS
 from cartrace.pcr.replicates import add_reference, counted_limits, join_replicates, undetermined_upper
 from cartrace.pcr.samples import map_wells
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
-from cartrace.pcr.wells import fold, in_copies, match_targets, own_faults, pooled_wells, well_list
+from cartrace.pcr.wells import in_copies, match_targets, own_faults, pooled_wells, well_list
+from cartrace.plates.sample_names import fold
 from cartrace.tables import QC, Table, concat, conform, empty
 
 if TYPE_CHECKING:

@@ -8,15 +8,11 @@ import numpy as np
 import pandas as pd
 
 from cartrace.pcr.acceptance import OTHER_FLAGS, Finding
+from cartrace.plates.sample_names import fold
 from cartrace.problems import InputError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from cartrace.pcr.assay import Assay
-
-
-def fold(text: object) -> str:
-    """Return a name without case and spaces: ``RNase P`` and ``RNaseP`` are one target."""
-    return "" if pd.isna(text) else "".join(str(text).split()).casefold()  # type: ignore[call-overload]
 
 
 def match_target(target: object, reporter: object, assay: Assay) -> str | None:

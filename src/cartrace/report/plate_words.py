@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
-from cartrace.pcr.control_charts import MEANING
+from cartrace.plates.westgard import MEANING
 
 BROKEN: dict[str, str] = {
     "slope": "slope of the curve out of range",

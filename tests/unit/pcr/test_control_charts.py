@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.pcr.plate_samples import curve, sample, table
 
 from cartrace.config import Westgard
-from cartrace.pcr.control_charts import chart, control_charts, runs
+from cartrace.pcr.control_charts import control_charts
 from cartrace.pcr.tables import CURVES
+from cartrace.plates.westgard import chart, runs
 from cartrace.tables import empty, rows
 
 BASE = [-1.0, 1.0, -1.0, 1.0]

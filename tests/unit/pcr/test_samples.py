@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cartrace.pcr.assay import Assay, load_assay
 from cartrace.pcr.plate import PLATE_WELLS
 from cartrace.pcr.plate_map import read_plate_map
-from cartrace.pcr.sample_names import meaning_of
 from cartrace.pcr.samples import map_wells
+from cartrace.plates.sample_names import meaning_of
 from cartrace.problems import InputError
 from cartrace.tables import conform
 

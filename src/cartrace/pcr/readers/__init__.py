@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from cartrace.pcr.plate import Plate, ReadOptions
-from cartrace.pcr.readers.source import MAX_BYTES, Source
+from cartrace.plates.source import MAX_BYTES, Source
 
 MODULES = (
     "cartrace.pcr.readers.quantstudio_txt",

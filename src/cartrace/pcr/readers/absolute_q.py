@@ -28,16 +28,8 @@ from cartrace.pcr.readers.digital import (
     volume_remarks,
     well_of,
 )
-from cartrace.pcr.readers.source import (
-    NotANumber,
-    Row,
-    Source,
-    TableReader,
-    fold,
-    plate_wells,
-    read_number,
-    show,
-)
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import NotANumber, Row, Source, TableReader, fold, read_number, show
 from cartrace.tables import conform, empty
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from cartrace.pcr.plate import AMPLITUDES, Plate, ReadOptions, Remark, well_name
 from cartrace.pcr.readers.digital import Place, read_csv
-from cartrace.pcr.readers.source import Source, TableReader, as_text, fold, plate_wells, show
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import Source, TableReader, as_text, fold, show
 from cartrace.tables import conform
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from cartrace.pcr.plate import Plate, well_name
-from cartrace.pcr.readers.source import Row, Source, TableReader, find_header, plate_wells, show
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import Row, Source, TableReader, find_header, show
 from cartrace.problems import redact_dates
 
 NAME = "cfx_maestro"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cartrace.pcr.plate import Remark, well_name
-from cartrace.pcr.readers.source import Row, Source, TableReader, find_header, fold, show
+from cartrace.plates.source import Row, Source, TableReader, find_header, fold, show
 
 MISSING = ("no call", "n/a", "nan", "-")
 """What the programs write where there is no number."""

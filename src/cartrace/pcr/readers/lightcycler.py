@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from cartrace.pcr.plate import Plate, well_name
-from cartrace.pcr.readers.source import Row, Source, TableReader, fold, plate_wells
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import Row, Source, TableReader, fold
 
 NAME = "lightcycler"
 LOOKED_FOR = "a tab-separated table with the columns Include or Inc, Pos, Name, Cp and Standard"

@@ -22,7 +22,8 @@ from cartrace.pcr.readers.digital import (
     volume_remarks,
     well_of,
 )
-from cartrace.pcr.readers.source import Row, Source, TableReader, fold, plate_wells, show
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import Row, Source, TableReader, fold, show
 
 NAME = "qiacuity"
 LOOKED_FOR = (

@@ -23,7 +23,8 @@ from cartrace.pcr.readers.digital import (
     volume_remarks,
     well_of,
 )
-from cartrace.pcr.readers.source import Cell, Row, Source, TableReader, as_text, plate_wells
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import Cell, Row, Source, TableReader, as_text
 
 NAME = "quantasoft"
 LOOKED_FOR = "a csv table with Well, ExptType, TargetType or TypeAssay, Concentration and AcceptedDroplets"

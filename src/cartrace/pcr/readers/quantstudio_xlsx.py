@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 from cartrace.pcr.plate import Plate
+from cartrace.pcr.readers.plate_wells import plate_wells
 from cartrace.pcr.readers.quantstudio_txt import CQ, read_results, to_blank_row
-from cartrace.pcr.readers.source import Row, Source, TableReader, find_header, plate_wells
+from cartrace.plates.source import Row, Source, TableReader, find_header
 from cartrace.problems import did_you_mean, redact_dates
 
 NAME = "quantstudio_xlsx"

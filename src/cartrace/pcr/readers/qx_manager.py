@@ -23,16 +23,8 @@ from cartrace.pcr.readers.digital import (
     volume_remarks,
     well_of,
 )
-from cartrace.pcr.readers.source import (
-    Row,
-    Source,
-    TableReader,
-    as_text,
-    find_header,
-    fold,
-    plate_wells,
-    show,
-)
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import Row, Source, TableReader, as_text, find_header, fold, show
 
 NAME = "qx_manager"
 LOOKED_FOR = (

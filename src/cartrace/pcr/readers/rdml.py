@@ -17,7 +17,8 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from cartrace.pcr.plate import Plate, Remark, well_name
-from cartrace.pcr.readers.source import NotANumber, Source, plate_wells, read_number, show
+from cartrace.pcr.readers.plate_wells import plate_wells
+from cartrace.plates.source import NotANumber, Source, read_number, show
 from cartrace.problems import did_you_mean, holds_date, redact_dates
 
 if TYPE_CHECKING:

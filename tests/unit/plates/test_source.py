@@ -9,7 +9,7 @@ from tests.unit.pcr.readers import made_up_files as made
 
 from cartrace.pcr.plate import ReadOptions
 from cartrace.pcr.readers import read_plate
-from cartrace.pcr.readers.source import NotANumber, Row, Source, TableReader, find_header, read_number
+from cartrace.plates.source import NotANumber, Row, Source, TableReader, find_header, read_number
 from cartrace.problems import InputError
 
 

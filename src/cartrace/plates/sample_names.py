@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import pandas as pd
 
 from cartrace.intake.sheets import id_fault, quote, to_number
-from cartrace.pcr.wells import fold
 from cartrace.problems import holds_date
 from cartrace.vocabulary import MATRICES
 
 if TYPE_CHECKING:
-    from cartrace.pcr.assay import Assay, Control
+    from collections.abc import Mapping
+
+    from cartrace.plates.assay_parts import SampleNames
+
+
+def fold(text: object) -> str:
+    """Return a name without case and spaces: ``RNase P`` and ``RNaseP`` are one target."""
+    return "" if pd.isna(text) else "".join(str(text).split()).casefold()  # type: ignore[call-overload]
 
 
 class Identity(NamedTuple):
@@ -35,6 +41,20 @@ class Identity(NamedTuple):
 NOBODY = Identity()
 
 
+class NamedAssay(Protocol):
+    """What an assay file says of names."""
+
+    @property
+    def samples(self) -> SampleNames:
+        """How a name becomes a sample."""
+        ...
+
+    @property
+    def controls(self) -> Mapping[str, Any]:
+        """Name -> the control that is meant."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a name stands for."""
@@ -43,7 +63,8 @@ class Meaning:
     name: str = ""
     """The name that was meant (after ``samples.names``), or that of the control in the assay file."""
     identity: Identity = NOBODY
-    control: Control | None = None
+    control: Any = None
+    """The control of the assay file."""
     reason: str = "there is no name"
     """Why it stands for no sample."""
 
@@ -53,7 +74,7 @@ class Meaning:
         return (self.kind, self.identity if self.kind == "sample" else fold(self.name))
 
 
-def meaning_of(name: object, assay: Assay) -> Meaning:
+def meaning_of(name: object, assay: NamedAssay) -> Meaning:
     """Say what a name stands for.
 
     Parameters
@@ -88,7 +109,7 @@ def meaning_of(name: object, assay: Assay) -> Meaning:
     return Meaning("sample", identity.sample_id or meant, identity)
 
 
-def _identity(text: dict[str, str], assay: Assay) -> Identity | str:
+def _identity(text: dict[str, str], assay: NamedAssay) -> Identity | str:
     """Return the sample that the groups of the pattern give, or why they give none."""
     of_text = {fold(k): v for k, v in assay.samples.matrices.items()} | {m: m for m in MATRICES}
     matrix, day, infusion = (text.get(group, "") for group in ("matrix", "day", "infusion"))
