@@ -1075,6 +1075,82 @@ class Flow(Section):
     acceptance: FlowAcceptance = Field(default_factory=FlowAcceptance)
 
 
+class ImmunoassayAcceptance(Acceptance):
+    """Acceptance rules of immunoassay plates. A rule of the curve counts for all its samples."""
+
+    standard_recovery: AcceptanceRule = _rule(
+        80.0,
+        120.0,
+        "reject",
+        "Back-calculated mean of a level of standards, % of nominal; a level outside leaves the fit. Source: ICH M10, "
+        "4.2.3 (ligand-binding assays).",
+    )
+    standard_recovery_ends: AcceptanceRule = _rule(
+        75.0, 125.0, "reject", "The same for the lowest and the highest level. Source: ICH M10, 4.2.3."
+    )
+    standards_within: AcceptanceRule = _rule(
+        75.0, None, "reject", "Levels of standards within tolerance, %. Source: ICH M10, 4.2.3."
+    )
+    standard_levels: AcceptanceRule = _rule(
+        6, None, "reject", "Levels of standards within tolerance. Source: ICH M10, 4.2.3."
+    )
+    replicate_cv: AcceptanceRule = _rule(
+        None,
+        20.0,
+        "flag",
+        "CV of the concentrations of a sample's wells, %. Source: ICH M10, 4.2.3 (precision).",
+    )
+    control_recovery: AcceptanceRule = _rule(
+        80.0, 120.0, "reject", "Control with an expected concentration, % of it. Source: ICH M10, 4.2.3."
+    )
+    control_range: AcceptanceRule = _rule(
+        0.0, 0.0, "reject", "Distance of a control from its range in the assay file. House rule."
+    )
+    bead_count: AcceptanceRule = _rule(
+        50, None, "flag", "Beads behind a signal. Source: [recalled, Luminex: 50; 35 for MAGPIX]."
+    )
+    linearity: AcceptanceRule = _rule(
+        None,
+        25.0,
+        "flag",
+        "Largest deviation of one dilution's result from the median of a sample's dilutions, %. House value, after ICH M10 "
+        "(dilution linearity within 20 %).",
+    )
+    parallelism_p: AcceptanceRule = _rule(
+        0.01,
+        None,
+        "flag",
+        "p of the test that a sample's dilutions follow the standards' curve. House value.",
+    )
+    blank_signal: AcceptanceRule = _rule(
+        None, 100.0, "flag", "Mean blank, % of the mean signal of the lowest accepted standard. House value."
+    )
+    anchored_dilution: AcceptanceRule = _rule(
+        1.0, 1.0, "flag", "Starting dilution of a titre over that of the subject's other samples. House rule."
+    )
+
+
+class Immunoassay(Section):
+    """Immunoassay plates."""
+
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Level of all intervals of the immunoassay stage."
+    )
+    max_profile_cv_percent: float = Field(
+        20.0,
+        gt=0,
+        description="precision_profile: largest CV of the back-calculated concentration inside the limits. Source: ICH M10.",
+    )
+    lod_sd: float = Field(
+        3.0,
+        gt=0,
+        description="Limit of detection: concentration of the blanks' mean signal and so many of their SDs. [recalled: 2.5 to 3.3].",
+    )
+    starts: int = Field(8, ge=1, description="Starting points of a fit; the best counts.")
+    acceptance: ImmunoassayAcceptance = Field(default_factory=ImmunoassayAcceptance)
+    westgard: Westgard = Field(default_factory=Westgard)
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -1105,6 +1181,7 @@ class Config(Section):
     plausibility: Plausibility = Field(default_factory=Plausibility)
     pcr: Pcr = Field(default_factory=Pcr)
     flow: Flow = Field(default_factory=Flow)
+    immunoassay: Immunoassay = Field(default_factory=Immunoassay)
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)
