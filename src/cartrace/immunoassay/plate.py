@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cartrace.plates.plate import Remark
-
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cartrace.plates.plate import Remark
 
 
 @dataclass(frozen=True, slots=True)

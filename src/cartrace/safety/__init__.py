@@ -1,0 +1,1 @@
+"""Clinical observations: CRS, ICANS, ICAHT and CTCAE grades by day, recovery, scores of the disease."""

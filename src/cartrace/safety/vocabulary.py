@@ -1,0 +1,39 @@
+"""Words of the safety stage. No imports: the Snakefile reads them while it is parsed."""
+
+YES_NO = ("yes", "no")
+ITEMS: dict[str, tuple[str, ...] | tuple[float, float]] = {
+    "temperature_c": (30.0, 45.0),
+    "fever_masked": YES_NO,
+    "hypotension": YES_NO,
+    "vasopressors": (0.0, 9.0),
+    "vasopressin": YES_NO,
+    "oxygen": ("none", "low_flow", "high_flow", "positive_pressure"),
+    "ice": (0.0, 10.0),
+    "consciousness": ("spontaneous", "voice", "tactile", "unarousable"),
+    "seizure": ("none", "brief", "prolonged"),
+    "motor_weakness": YES_NO,
+    "cerebral_oedema": ("none", "focal", "diffuse"),
+    "crs_grade": (0.0, 5.0),
+    "icans_grade": (0.0, 5.0),
+}
+"""Item of the observations sheet -> the words, or lowest and highest number, that it allows.
+
+``fever_masked``: antipyretics, tocilizumab or steroids, after which fever is no longer asked for.
+``vasopressors`` counts all but vasopressin. ``seizure`` brief: rapidly resolving, or only in the EEG;
+prolonged: over 5 minutes or repetitive. ``crs_grade`` and ``icans_grade`` are the clinician's own."""
+
+TERMS = (
+    "crs",
+    "icans",
+    "icaht_early",
+    "icaht_late",
+    "icaht_platelets_early",
+    "icaht_platelets_late",
+    "neutropenia",
+    "thrombocytopenia",
+    "anaemia",
+    "lymphopenia",
+    "infection",
+)
+"""What is graded."""
+GRADE_SOURCES = ("computed", "clinician")
