@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cartrace import config as configuration
 from cartrace.files import write_whole
 from cartrace.flow.panel import Panel, read_panel
+from cartrace.immunoassay.assay import Assay as Immunoassay
+from cartrace.immunoassay.assay import read_assay as read_immunoassay
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
-from cartrace.intake.sheets import LaboratoryFile, Sheets, quote, read_sheets
+from cartrace.intake.sheets import PLATE_COLUMNS, LaboratoryFile, Sheets, quote, read_sheets
 from cartrace.intake.tube_controls import before_infusion, controls_of, tube_faults, tube_json
 from cartrace.pcr.assay import Assay, read_assay
 from cartrace.pcr.vocabulary import AMPLITUDE_FILE
@@ -119,6 +121,11 @@ class Plan:
         return {i: f for i, f in self.files.items() if f.reader == "fcs_tube"}
 
     @property
+    def immunoassays(self) -> dict[str, FilePlan]:
+        """The immunoassay plates, in the order of the files sheet."""
+        return {i: f for i, f in self.files.items() if f.reader == "immunoassay_plate"}
+
+    @property
     def subjects_from_tables(self) -> bool:
         """Whether the subjects are those found in the tables (no subjects or infusions sheet)."""
         return "subjects" not in self.sheet_paths or "infusions" not in self.sheet_paths
@@ -157,6 +164,27 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     config_file
         How errors name the configuration.
 
+def _immunoassay(
+    item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
+) -> Immunoassay | None:
+    """Read the assay file of an immunoassay."""
+    tell = _teller(problems, config.sheets.files, "mapping", item.row)
+    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    if path is None:
+        return None
+    try:
+        assay = read_immunoassay(path, item.mapping)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+    if assay.uses_samples and config.sheets.samples is None:
+        _teller(problems, item.mapping, "samples.pattern")(
+            "names that stand for a sample_id, and no samples sheet",
+            "sheets.samples in the configuration, or a pattern with the group subject",
+        )
+    return assay
+
+
     Raises
     ------
     InputError
@@ -167,7 +195,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     problems += more
     hashes = _Hashes(folder)
     files: dict[str, FilePlan] = {}
-    mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | None] = {}
+    mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None] = {}
     data_sets = {tube.file_id: tube.data_set or 1 for tube in sheets.tubes}
     paths: dict[tuple[Path, str, int], LaboratoryFile] = {}
     contents: dict[tuple[str, str, int], LaboratoryFile] = {}
@@ -391,10 +419,11 @@ def _panel(
     return _PanelPlan(panel, gates, found("compensation.file", panel.compensation.file))
 
 
-_MAPPINGS: dict[str, Callable[..., TableMapping | _AssayPlan | _PanelPlan | None]] = {
+_MAPPINGS: dict[str, Callable[..., TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None]] = {
     "laboratory_table": _mapping,
     "pcr_plate": _assay,
     "fcs_tube": _panel,
+    "immunoassay_plate": _immunoassay,
 }
 
 
@@ -482,7 +511,7 @@ def _plate_map(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> str:
     """Return the plate map of a plate, or an empty string."""
-    if item.reader != "pcr_plate" or not item.plate_map or not item.plate_map.isprintable():
+    if item.reader not in PLATE_COLUMNS["plate_map"] or not item.plate_map or not item.plate_map.isprintable():
         return ""
     tell = _teller(problems, config.sheets.files, "plate_map", item.row)
     _undated(item.plate_map, config, tell)

@@ -34,8 +34,11 @@ READERS = {
     "laboratory_table": "mapping file of this table",
     "pcr_plate": "assay file of this plate",
     "fcs_tube": "panel file of this tube",
+    "immunoassay_plate": "assay file of this plate",
 }
 """Reader -> what its mapping is."""
+PLATE_COLUMNS = {"plate_map": ("pcr_plate", "immunoassay_plate"), "amplitudes": ("pcr_plate",)}
+"""Columns of the files sheet that belong to some readers only."""
 MAX_SHEET_BYTES = 50_000_000
 MAX_AGE = 120.0
 MAX_WEIGHT_KG = 400.0
@@ -785,8 +788,13 @@ def _files(rows: list[_Row], known_subjects: set[str] | None) -> tuple[Laborator
         if reader in READERS and not mapping:
             row.problem("mapping", "nothing", f"the {READERS[reader]}")
         for column in ("plate_map", "amplitudes"):
-            if reader in READERS and reader != "pcr_plate" and row.text(column):
-                row.problem(column, quote(row.text(column)), "nothing; it belongs to the reader pcr_plate")
+            owners = PLATE_COLUMNS[column]
+            if reader in READERS and reader not in owners and row.text(column):
+                row.problem(
+                    column,
+                    quote(row.text(column)),
+                    f"nothing; it belongs to the reader {' or '.join(owners)}",
+                )
         named = tuple(s.strip() for s in row.text("subjects").split(",") if s.strip())
         if known_subjects is not None:
             for subject in named:
