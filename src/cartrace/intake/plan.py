@@ -164,27 +164,6 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     config_file
         How errors name the configuration.
 
-def _immunoassay(
-    item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
-) -> Immunoassay | None:
-    """Read the assay file of an immunoassay."""
-    tell = _teller(problems, config.sheets.files, "mapping", item.row)
-    path = _path_in(folder, item.mapping, "the trial folder", tell)
-    if path is None:
-        return None
-    try:
-        assay = read_immunoassay(path, item.mapping)
-    except InputError as error:
-        problems.extend(error.problems)
-        return None
-    if assay.uses_samples and config.sheets.samples is None:
-        _teller(problems, item.mapping, "samples.pattern")(
-            "names that stand for a sample_id, and no samples sheet",
-            "sheets.samples in the configuration, or a pattern with the group subject",
-        )
-    return assay
-
-
     Raises
     ------
     InputError
@@ -419,6 +398,27 @@ def _panel(
     return _PanelPlan(panel, gates, found("compensation.file", panel.compensation.file))
 
 
+def _immunoassay(
+    item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
+) -> Immunoassay | None:
+    """Read the assay file of an immunoassay."""
+    tell = _teller(problems, config.sheets.files, "mapping", item.row)
+    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    if path is None:
+        return None
+    try:
+        assay = read_immunoassay(path, item.mapping)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+    if assay.uses_samples and config.sheets.samples is None:
+        _teller(problems, item.mapping, "samples.pattern")(
+            "names that stand for a sample_id, and no samples sheet",
+            "sheets.samples in the configuration, or a pattern with the group subject",
+        )
+    return assay
+
+
 _MAPPINGS: dict[str, Callable[..., TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None]] = {
     "laboratory_table": _mapping,
     "pcr_plate": _assay,
@@ -511,7 +511,11 @@ def _plate_map(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> str:
     """Return the plate map of a plate, or an empty string."""
-    if item.reader not in PLATE_COLUMNS["plate_map"] or not item.plate_map or not item.plate_map.isprintable():
+    if (
+        item.reader not in PLATE_COLUMNS["plate_map"]
+        or not item.plate_map
+        or not item.plate_map.isprintable()
+    ):
         return ""
     tell = _teller(problems, config.sheets.files, "plate_map", item.row)
     _undated(item.plate_map, config, tell)
