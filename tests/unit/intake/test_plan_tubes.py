@@ -649,7 +649,7 @@ def test_a_plate_map_belongs_to_no_tube(trial: Path) -> None:
     put(trial, "sheets/files.tsv", "\n".join([lines[0] + "plate_map", lines[1] + "gates/b.csv", *lines[2:]]))
     assert problems_of(trial) == [
         "sheets/files.tsv, row 2, column 'plate_map': found 'gates/b.csv'; allowed: nothing; it belongs to the reader "
-        "pcr_plate"
+        "pcr_plate or immunoassay_plate"
     ]
 
 
