@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,13 +12,15 @@ from typing import Literal
 class ReadOptions:
     """What a file does not say about itself; from the assay file.
 
-    ``thresholds`` are by channel, for files of bare amplitudes.
+    ``thresholds`` are by channel, for files of bare amplitudes. ``wavelength`` is the read
+    that counts, where a plate was read several times: ``450``, ``450-650``, a name.
     """
 
     decimal: Literal[".", ","] = "."
     encoding: str = ""
     sheet: str = ""
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    wavelength: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +47,14 @@ def well_name(text: str) -> str:
     """
     match = _WELL.fullmatch(text.strip())
     return f"{match[1].upper()}{int(match[2]):02d}" if match else text.strip()
+
+
+def well_list(names: Iterable[str], most: int = 12) -> str:
+    """Write names of wells, and how many more there are.
+
+    >>> well_list(["A01", "A02", "A03"], most=2)
+    'A01, A02 and 1 more'
+    """
+    listed = list(dict.fromkeys(names))
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
