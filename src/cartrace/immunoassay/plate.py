@@ -36,6 +36,8 @@ class Plate:
     wells: pd.DataFrame
     curves: Mapping[str, VendorCurve] = field(default_factory=dict)
     """Target -> the vendor's curve; '' on a plate of one analyte."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Target -> unit of nominal and vendor_concentration, where the file says one: it may not be the assay's."""
     instrument: str = ""
     software: str = ""
     software_version: str = ""
