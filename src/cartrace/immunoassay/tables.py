@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cartrace.immunoassay.vocabulary import MODELS, RANGES, READOUTS, SIGNALS, TASKS, VERDICTS, WEIGHTINGS
+from cartrace.plates.tables import controls_table
 from cartrace.tables import Column, Table
 from cartrace.vocabulary import DETECTIONS
 
@@ -163,5 +164,10 @@ SAMPLES = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {t.name: t for t in (WELLS, STANDARDS, CURVES, SAMPLES)}
-"""The tables that the stage writes; controls over plates use cartrace.pcr.tables.CONTROLS (to be moved to a shared room)."""
+CONTROLS = controls_table(
+    "immunoassay_controls",
+    "log10 concentration, log2 titre, log10 index, log10 signal, log10 ec50, log10 top",
+)
+
+TABLES: dict[str, Table] = {t.name: t for t in (WELLS, STANDARDS, CURVES, SAMPLES, CONTROLS)}
+"""The tables that the stage writes."""

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cartrace.pcr.acceptance import ROUNDING, Acceptance, Finding, FindingVerdict, number, rule_finding
 from cartrace.pcr.digital import beyond_counting
-from cartrace.pcr.wells import well_list
+from cartrace.plates.acceptance import (
+    ROUNDING,
+    Acceptance,
+    Finding,
+    FindingVerdict,
+    number,
+    rule_finding,
+)
+from cartrace.plates.plate import well_list
 
 if TYPE_CHECKING:
     from cartrace.pcr.assay import Assay, Target

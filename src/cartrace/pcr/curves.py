@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cartrace.pcr.acceptance import Acceptance, Finding, number, rule_finding
 from cartrace.pcr.standard_curve import Curve, CurveError, fit_curve
+from cartrace.plates.acceptance import Acceptance, Finding, number, rule_finding
 
 if TYPE_CHECKING:
     import pandas as pd

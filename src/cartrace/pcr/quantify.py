@@ -15,15 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cartrace.pcr import digital
-from cartrace.pcr.acceptance import (
-    RULES,
-    Acceptance,
-    Finding,
-    acceptance_of,
-    number,
-    qc_table,
-    rule_finding,
-)
+from cartrace.pcr.acceptance import RULES, acceptance_of
 from cartrace.pcr.checks import (
     check_blanks,
     check_controls,
@@ -38,7 +30,10 @@ from cartrace.pcr.plate import PLATE_WELLS
 from cartrace.pcr.replicates import add_reference, counted_limits, join_replicates, undetermined_upper
 from cartrace.pcr.samples import map_wells
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
-from cartrace.pcr.wells import in_copies, match_targets, own_faults, pooled_wells, well_list
+from cartrace.pcr.wells import in_copies, match_targets, own_faults, pooled_wells
+from cartrace.plates.acceptance import Acceptance, Finding, number, qc_table, rule_finding
+from cartrace.plates.marks import Marks, add, collect, with_verdict
+from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import fold
 from cartrace.tables import QC, Table, concat, conform, empty
 
@@ -47,9 +42,6 @@ if TYPE_CHECKING:
     from cartrace.pcr.assay import Assay
     from cartrace.pcr.plate import Plate
     from cartrace.pcr.standard_curve import Curve
-
-Marks = dict[str, str]
-"""Flag -> verdict of the finding that set it: fail or warn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +114,17 @@ def quantify_plate(
     findings += _stored_unchecked(curves, samples)
     findings += _foreign_amplitudes(plate.amplitudes, wells)
 
-    of_wells, of_samples, of_targets = _marks(findings, len(wells), len(samples))
+    of_wells, of_samples, of_targets = collect(findings, len(wells), len(samples))
     omitted = wells["exclusion"].eq("omitted").fillna(value=False).astype(bool)
     kept_out = wells["mapping_flag"].mask(omitted, "omitted")
     for marks, flag in zip(of_wells, kept_out, strict=True):
         if not pd.isna(flag):
-            _add(marks, {flag: "fail"})
+            add(marks, {flag: "fail"})
     of_samples = _spread_to_samples(samples, of_samples, of_wells, of_targets)
-    samples = _with_verdict(samples, of_samples)
+    samples = with_verdict(samples, of_samples)
     if plate.method == "dpcr":
         samples = add_reference(samples, wells, assay, settings)
-    wells = _with_verdict(wells, _spread_to_wells(wells, samples, of_wells, of_samples, of_targets))
+    wells = with_verdict(wells, _spread_to_wells(wells, samples, of_wells, of_samples, of_targets))
     idle = wells["exclusion"].notna() | wells["role"].isna() | wells["task"].isin(["empty", "other"])
     wells.loc[idle, "verdict"] = "not_used"
 
@@ -357,33 +349,6 @@ def _stored_unchecked(curves: Mapping[str, PlateCurve], samples: pd.DataFrame) -
     ]
 
 
-def _marks(
-    findings: Iterable[Finding], n_wells: int, n_samples: int
-) -> tuple[list[Marks], list[Marks], dict[str, Marks]]:
-    """Collect the flags that findings set on wells, samples and whole targets."""
-    of_wells: list[Marks] = [{} for _ in range(n_wells)]
-    of_samples: list[Marks] = [{} for _ in range(n_samples)]
-    of_targets: dict[str, Marks] = {}
-    for f in findings:
-        if f.verdict not in {"fail", "warn"}:
-            continue
-        marked: list[Marks] = []
-        if "wells" in f.marks:
-            marked += [of_wells[i] for i in f.wells]
-        if "sample" in f.marks and f.sample is not None:
-            marked.append(of_samples[f.sample])
-        if "target" in f.marks:
-            marked.append(of_targets.setdefault(f.target, {}))
-        for marks in marked:
-            _add(marks, {f.check: f.verdict})
-    return of_wells, of_samples, of_targets
-
-
-def _add(marks: Marks, more: Marks) -> None:
-    for flag, verdict in more.items():
-        marks[flag] = "fail" if "fail" in {marks.get(flag), verdict} else verdict
-
-
 def _spread_to_samples(
     samples: pd.DataFrame, of_samples: list[Marks], of_wells: list[Marks], of_targets: Mapping[str, Marks]
 ) -> list[Marks]:
@@ -396,9 +361,9 @@ def _spread_to_samples(
         of_samples, samples["target"], samples["members"], samples["all_wells"], strict=True
     ):
         marks = dict(own)
-        _add(marks, of_targets.get(target, {}))
+        add(marks, of_targets.get(target, {}))
         for i in members or every:
-            _add(marks, of_wells[i])
+            add(marks, of_wells[i])
         out.append(marks)
     return out
 
@@ -414,22 +379,12 @@ def _spread_to_wells(
     out = [dict(marks) for marks in of_wells]
     for members, marks in zip(samples["members"], of_samples, strict=True):
         for i in members:
-            _add(out[i], marks)
+            add(out[i], marks)
     standard = wells["usable"] & (wells["task"] == "standard")
     for i, target in enumerate(wells["target"]):
         if standard[i]:
-            _add(out[i], of_targets.get(target, {}))
+            add(out[i], of_targets.get(target, {}))
     return out
-
-
-def _with_verdict(frame: pd.DataFrame, marks: list[Marks]) -> pd.DataFrame:
-    def verdict(m: Marks) -> str:
-        return "rejected" if "fail" in m.values() else "flagged" if m else "accepted"
-
-    return frame.assign(
-        verdict=pd.array([verdict(m) for m in marks], dtype="string"),
-        flags=pd.array([";".join(sorted(m)) or None for m in marks], dtype="string"),
-    )
 
 
 def _keep(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -450,7 +405,7 @@ def _curve_table(
         return empty(CURVES)
     marks = [{flag: v for flag, v in of_targets.get(c.target, {}).items() if flag in of_curve} for c in shown]
     rows = pd.DataFrame([curve_row(wells, c, file_id=file_id) for c in shown])
-    return conform(_with_verdict(rows, marks), CURVES)
+    return conform(with_verdict(rows, marks), CURVES)
 
 
 def _remarks(plate: Plate) -> list[Finding]:

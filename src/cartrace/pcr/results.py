@@ -11,12 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cartrace.intake.results import RESULTS
-from cartrace.pcr.acceptance import acceptance_of, number
+from cartrace.pcr.acceptance import acceptance_of
 from cartrace.pcr.control_charts import control_charts
 from cartrace.pcr.detection import Detected, ReactionLimits, detect, limits_per_reaction, with_standards
 from cartrace.pcr.normalise import COLUMNS, Normalised, floats, normalise
 from cartrace.pcr.repeats import repeat_reasons
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
+from cartrace.plates.acceptance import number
 from cartrace.tables import QC, concat, conform, empty, rows
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cartrace.intake.sheets import quote
-from cartrace.pcr.wells import match_target, well_list
+from cartrace.pcr.wells import match_target
+from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import NOBODY, Identity, Meaning, fold, meaning_of
 from cartrace.problems import InputError, Problem, did_you_mean, plain, redact_dates
 from cartrace.tables import QC, rows

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cartrace.pcr.acceptance import OTHER_FLAGS, Finding
+from cartrace.pcr.acceptance import OTHER_FLAGS
+from cartrace.plates.acceptance import Finding
+from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import fold
 from cartrace.problems import InputError, Problem, did_you_mean
 
@@ -178,14 +180,3 @@ def own_faults(wells: pd.DataFrame) -> list[Finding]:
         for check, (mask, text) in faults.items()
         for target, group in mine[np.asarray(mask, dtype=bool)].groupby("target", sort=True)
     ]
-
-
-def well_list(names: pd.Series[str] | list[str], most: int = 12) -> str:
-    """Write names of wells, and how many more there are.
-
-    >>> well_list(["A01", "A02", "A03"], most=2)
-    'A01, A02 and 1 more'
-    """
-    listed = list(dict.fromkeys(names))
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more

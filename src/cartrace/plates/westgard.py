@@ -143,7 +143,7 @@ def charts_of(
     westgard
         Baseline and rules.
     table
-        Contract of the charts: columns as :data:`cartrace.pcr.tables.CONTROLS`.
+        Contract of the charts: columns as :func:`cartrace.plates.tables.controls_table`.
     limit_source
         Where qc says that the limits come from.
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.flow.acceptance import QUANTITIES
-from cartrace.pcr.acceptance import RULES, Acceptance
+from cartrace.pcr.acceptance import RULES
+from cartrace.plates.acceptance import Acceptance
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _pcr(pcr: Pcr, *, plates: bool) -> list[tuple[str, str]]:
             or "Limits of detection and quantification are those of the assay file."
         )
     )
-    rules = Acceptance(pcr.acceptance)
+    rules = Acceptance(pcr.acceptance, RULES, "pcr.acceptance")
     named = {name: rules.limit(name).consequence for name in RULES}
     rejects, flags = (
         _list(

@@ -10,15 +10,8 @@ import pytest
 from tests.unit.pcr.hand_plates import assay
 
 from cartrace.config import PcrAcceptance
-from cartrace.pcr.acceptance import (
-    OTHER_FLAGS,
-    RULES,
-    Finding,
-    acceptance_of,
-    number,
-    qc_table,
-    rule_finding,
-)
+from cartrace.pcr.acceptance import OTHER_FLAGS, RULES, acceptance_of
+from cartrace.plates.acceptance import Finding, number, qc_table, rule_finding
 from cartrace.problems import InputError
 
 DEFAULT = acceptance_of(PcrAcceptance(), assay())

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from cartrace.pcr.plate import Plate, Remark, well_name
 from cartrace.pcr.readers.plate_wells import plate_wells
-from cartrace.pcr.wells import well_list
+from cartrace.plates.plate import well_list
 from cartrace.plates.source import Row, Source, TableReader, as_text, show
 from cartrace.problems import redact_dates
 
