@@ -11,7 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["expansion", "lymphocyte", "depletion", "immunoglobulin", "antibody", "biomarker", "tumour"]
+Family = Literal[
+    "expansion",
+    "lymphocyte",
+    "depletion",
+    "immunoglobulin",
+    "antibody",
+    "biomarker",
+    "tumour",
+    "haematology",
+    "score",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,19 @@ ANALYTES: dict[str, Analyte] = {
         ),
         Analyte("crp", "C-reactive protein", "biomarker", ("mg/L",)),
         Analyte("il6", "Interleukin 6", "biomarker", ("pg/mL",)),
+        Analyte("ferritin", "Ferritin", "biomarker", ("ng/mL", "ug/mL")),
+        Analyte("creatine_kinase", "Creatine kinase", "biomarker", ("U/L",)),
+        Analyte("neutrophils", "Neutrophils", "haematology", ("1e9/L", "cells/uL")),
+        Analyte("lymphocytes", "Lymphocytes", "haematology", ("1e9/L", "cells/uL")),
+        Analyte("platelets", "Platelets", "haematology", ("1e9/L", "cells/uL")),
+        # No blood holds 30 g/dL: it is g/L in a column of g/dL.
+        Analyte("haemoglobin", "Haemoglobin", "haematology", ("g/dL", "g/L"), {"g/dL": 30.0, "g/L": 300.0}),
+        Analyte("edss", "EDSS", "score", ("points",), {"points": 10.0}),
+        Analyte("mmt8", "MMT-8", "score", ("points",), {"points": 150.0}),
+        Analyte("qmg", "QMG", "score", ("points",), {"points": 39.0}),
+        Analyte("mg_adl", "MG-ADL", "score", ("points",), {"points": 24.0}),
+        Analyte("sledai", "SLEDAI", "score", ("points",), {"points": 105.0}),
+        Analyte("other_score", "Score", "score", ("points",)),
     )
 }
 

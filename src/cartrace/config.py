@@ -78,6 +78,11 @@ class Sheets(Section):
     events: str | None = Field(
         None, description="Events: immunoglobulin doses, drugs, relapses, responses, death; null when none."
     )
+    observations: str | None = Field(
+        None,
+        description="Bedside observations: temperature, pressors, oxygen, ICE score, seizures, the clinician's grades; null "
+        "when none.",
+    )
 
 
 class SingleInfusion(Section):

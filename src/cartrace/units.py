@@ -29,6 +29,7 @@ KNOWN: frozenset[str] = frozenset(
         "g/L",
         "mg/L",
         "mg/dL",
+        "g/dL",
         "ug/mL",
         "ng/mL",
         "pg/mL",
@@ -41,6 +42,7 @@ KNOWN: frozenset[str] = frozenset(
         "ratio",
         "index",
         "1e9/L",
+        "points",
         "arbitrary",
     }
 )
@@ -48,6 +50,7 @@ KNOWN: frozenset[str] = frozenset(
 FACTORS: dict[tuple[str, str], float] = {
     ("copies/cell", "copies/1000 cells"): 1e3,
     ("g/L", "mg/dL"): 100.0,
+    ("g/dL", "g/L"): 10.0,
     ("g/L", "mg/L"): 1e3,
     ("mg/L", "ug/mL"): 1.0,
     ("ug/mL", "ng/mL"): 1e3,

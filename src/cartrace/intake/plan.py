@@ -615,6 +615,7 @@ def _sheets_digest(sheets: Sheets) -> str:
             sorted((asdict(i) for i in sheets.infusions), key=lambda i: (i["subject_id"], i["infusion"])),
             sorted((asdict(s) for s in sheets.samples), key=lambda s: str(s["sample_id"])),
             sorted((asdict(e) for e in sheets.events), key=repr),
+            sorted((asdict(o) for o in sheets.observations), key=repr),
         ]
     )
 

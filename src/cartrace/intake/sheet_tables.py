@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cartrace.intake.observations import on_clock
 from cartrace.intake.sheets import look_alike, quote
 from cartrace.problems import Problem, did_you_mean
+from cartrace.safety.tables import OBSERVATIONS
 from cartrace.tables import EVENTS, INFUSIONS, SAMPLES, SUBJECTS, empty, rows
 
 if TYPE_CHECKING:
@@ -19,12 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SheetTables:
-    """The sheets as tables: SUBJECTS, INFUSIONS, SAMPLES, EVENTS."""
+    """The sheets as tables: SUBJECTS, INFUSIONS, SAMPLES, EVENTS, and OBSERVATIONS of the safety stage."""
 
     subjects: pd.DataFrame
     infusions: pd.DataFrame
     samples: pd.DataFrame
     events: pd.DataFrame = field(default_factory=lambda: empty(EVENTS))
+    observations: pd.DataFrame = field(default_factory=lambda: empty(OBSERVATIONS))
 
 
 def sheet_tables(sheets: Sheets, config: Config, subjects_in_tables: Iterable[str] = ()) -> SheetTables:
@@ -71,11 +74,16 @@ def sheet_tables(sheets: Sheets, config: Config, subjects_in_tables: Iterable[st
             for s in subjects
             if s["subject_id"] not in treated
         ]
+    plans: dict[str, list[tuple[int, float, float | None]]] = {}
+    for row in sorted(infusions, key=lambda r: (r["subject_id"], r["infusion"])):
+        plan = plans.setdefault(row["subject_id"], [])
+        plan.append((row["infusion"], row["study_day"], row.get("lymphodepletion_day")))
     return SheetTables(
         rows(subjects, SUBJECTS),
         rows(infusions, INFUSIONS),
         rows([asdict(s) for s in sheets.samples], SAMPLES),
         rows([asdict(e) for e in _in_order(sheets.events)], EVENTS),
+        rows(on_clock(sheets.observations, plans), OBSERVATIONS),
     )
 
 
@@ -85,17 +93,22 @@ def strangers(tables: SheetTables, events_sheet: str) -> list[Problem]:
     Without a subjects sheet they can be known only once the laboratory's tables
     are read; :func:`cartrace.intake.sheets.read_sheets` tells them otherwise.
     """
+    return unknown_subjects(set(tables.events["subject_id"]), tables, events_sheet)
+
+
+def unknown_subjects(subjects: Iterable[str], tables: SheetTables, sheet: str) -> list[Problem]:
+    """Name those ``subjects`` of a sheet that have no infusion, each once, in order."""
     known = sorted(tables.infusions["subject_id"])
     alike = {look_alike(s): s for s in known}
     return [
         Problem(
-            events_sheet,
+            sheet,
             f"subject {quote(s)}",
             "a subject of the laboratory's tables",
             column="subject_id",
             suggestion=alike.get(look_alike(s)) or did_you_mean(s, known),
         )
-        for s in sorted(set(tables.events["subject_id"]) - set(known))
+        for s in sorted(set(subjects) - set(known))
     ]
 
 

@@ -1,4 +1,4 @@
-"""The sheets of a trial folder: subjects, products, infusions, samples, files, extractions, events.
+"""The sheets of a trial folder: subjects, products, infusions, samples, files, extractions, events, observations.
 
 Sheets are read as text and checked cell by cell, row by row and across rows.
 Nothing stops at the first fault: :func:`read_sheets` returns what could be read
@@ -16,7 +16,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 if TYPE_CHECKING:
     from cartrace.config import Config
     from cartrace.intake.extractions import Extraction
+    from cartrace.intake.observations import Observation
     from cartrace.intake.tubes import GateReview, Tube
 
 READERS = {
@@ -169,6 +170,7 @@ class Sheets:
     extractions: tuple[Extraction, ...] = ()
     tubes: tuple[Tube, ...] = ()
     reviews: tuple[GateReview, ...] = ()
+    observations: tuple[Observation, ...] = ()
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
         """``(infusion, study_day)`` of each subject, in order."""
@@ -238,6 +240,10 @@ SPECS: dict[str, _Spec] = {
     "gate_review": _Spec(
         ("file_id", "verdict", "gates_sha256", "remark"),
         ("file_id", "verdict", "gates_sha256"),
+    ),
+    "observations": _Spec(
+        ("subject_id", "day", "date", "item", "value"),
+        ("subject_id", "item", "value"),
     ),
     "events": _Spec(
         (
@@ -514,6 +520,7 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     """
     # They read their sheets with the means of this module.
     from cartrace.intake.extractions import read_extractions
+    from cartrace.intake.observations import read_observations
     from cartrace.intake.tubes import check_tubes, read_gate_review, read_tubes
 
     problems: list[Problem] = []
@@ -556,6 +563,10 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     sheets = Sheets(
         subjects, products, infusions, samples, files, events, first_dates, extractions, tubes, reviews
     )
+    if names.observations:
+        known = known_subjects if names.subjects else None
+        observations = read_observations(folder, names.observations, sheets, known, problems)
+        sheets = replace(sheets, observations=observations)
     check_tubes(sheets, {r.text("sample_id") for r in sample_rows}, names, problems)
     return sheets, problems
 

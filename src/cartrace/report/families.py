@@ -12,6 +12,8 @@ FAMILIES = (
     ("bcma", "Soluble BCMA"),
     ("lymphocyte", "T cells"),
     ("tumour", "Tumour"),
+    ("haematology", "Blood counts"),
+    ("score", "Scores"),
     ("biomarker", "Other markers"),
 )
 """Name and label in the order of the panels of a patient."""

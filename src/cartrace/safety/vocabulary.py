@@ -9,7 +9,7 @@ ITEMS: dict[str, tuple[str, ...] | tuple[float, float]] = {
     "vasopressin": YES_NO,
     "oxygen": ("none", "low_flow", "high_flow", "positive_pressure"),
     "ice": (0.0, 10.0),
-    "consciousness": ("spontaneous", "voice", "tactile", "unarousable"),
+    "consciousness": ("alert", "spontaneous", "voice", "tactile", "unarousable"),
     "seizure": ("none", "brief", "prolonged"),
     "motor_weakness": YES_NO,
     "cerebral_oedema": ("none", "focal", "diffuse"),
@@ -20,7 +20,8 @@ ITEMS: dict[str, tuple[str, ...] | tuple[float, float]] = {
 
 ``fever_masked``: antipyretics, tocilizumab or steroids, after which fever is no longer asked for.
 ``vasopressors`` counts all but vasopressin. ``seizure`` brief: rapidly resolving, or only in the EEG;
-prolonged: over 5 minutes or repetitive. ``crs_grade`` and ``icans_grade`` are the clinician's own."""
+prolonged: over 5 minutes or repetitive. ``consciousness`` alert: not depressed; spontaneous: opens
+the eyes spontaneously, which is grade 1 only where the ICE score says so. ``crs_grade`` and ``icans_grade`` are the clinician's own."""
 
 TERMS = (
     "crs",
