@@ -16,7 +16,14 @@ from cartrace.plates.source import MAX_BYTES, Source
 if TYPE_CHECKING:
     from cartrace.immunoassay.plate import Plate
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "cartrace.immunoassay.readers.softmax_pro",
+    "cartrace.immunoassay.readers.gen5",
+    "cartrace.immunoassay.readers.magellan",
+    "cartrace.immunoassay.readers.msd_workbench",
+    "cartrace.immunoassay.readers.methodical",
+    "cartrace.immunoassay.readers.plain_grid",
+)
 """The families. Under this name cartrace.provenance sees them: an edited reader reruns the plates."""
 
 

@@ -14,7 +14,7 @@ from cartrace.tables import rows as frame_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_FROM_ZERO = ("nominal", "vendor_concentration", "bead_count")
+_FROM_ZERO = ("nominal", "bead_count")
 
 
 def plate_wells(source: Source, records: Sequence[Mapping[str, object]]) -> pd.DataFrame:
