@@ -23,6 +23,9 @@ MODULES: tuple[str, ...] = (
     "cartrace.immunoassay.readers.msd_workbench",
     "cartrace.immunoassay.readers.methodical",
     "cartrace.immunoassay.readers.plain_grid",
+    "cartrace.immunoassay.readers.xponent",
+    "cartrace.immunoassay.readers.intelliflex",
+    "cartrace.immunoassay.readers.bioplex",
 )
 """The families. Under this name cartrace.provenance sees them: an edited reader reruns the plates."""
 
