@@ -25,6 +25,7 @@ from cartrace.immunoassay.readers.grid import (
 from cartrace.immunoassay.readers.plate_wells import plate_wells
 from cartrace.plates.plate import Remark, well_name
 from cartrace.plates.source import Row, Source, TableReader, fold, show
+from cartrace.problems import plain
 
 NAME = "softmax_pro"
 LOOKED_FOR = "a text that begins with ##BLOCKS="
@@ -78,6 +79,7 @@ class _Member:
     omitted: bool
     signal_status: str
     nominal: float | None
+    unit: str
     dilution: float | None
     concentration: float | None
     status: str
@@ -112,10 +114,12 @@ def read(source: Source) -> Plate:
                 verdict="warn",
             )
         )
+    units = {m.unit for m in members if m.unit}
     return Plate(
         NAME,
         plate_wells(source, records),
         curves=_curve(source, blocks),
+        units={"": units.pop()} if len(units) == 1 else {},
         software="SoftMax Pro",
         remarks=(*told, *remarks),
     )
@@ -456,11 +460,22 @@ def _member(
         omitted=fold(printed) in _MASKED,
         signal_status=status,
         nominal=number if is_nominal else None,
+        unit=_unit(header) if is_nominal and task == "standard" else "",
         dilution=number if is_dilution else None,
         concentration=concentration,
         status="; ".join(t for t in (status, out, _cell(texts, roles, "status")) if t),
         row=row.number,
     )
+
+
+def _unit(header: str) -> str:
+    """Return the unit at the end of a header: SoftMax writes it behind the column's name.
+
+    >>> _unit("Standard Value ng/mL"), _unit("Concentration")
+    ('ng/mL', '')
+    """
+    match = re.search(r"\S+/\S+$", header)
+    return plain(match[0].strip("()[]")) if match else ""
 
 
 def _decimals(text: str, mark: str) -> int:
