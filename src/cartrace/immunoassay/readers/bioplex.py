@@ -205,8 +205,8 @@ class _Document:
 
     def judged(self, reading: Any) -> tuple[bool, str]:
         """Return whether a reading is left out, and what the software says of it."""
-        if reading is None:
-            return False, ""
+        if reading is None or not (reading.text or "").strip():
+            return False, "not reported"
         outlier = reading.get("OutlierType", "None")
         valid = reading.get("Valid", "true") == "true"
         code = reading.get("Code", "0")

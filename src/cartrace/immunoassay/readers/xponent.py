@@ -161,6 +161,29 @@ def _block(source: Source, name: str, body: Sequence[Row]) -> Block:
     return Block(name, TableReader(source, body[0], body[1:]), analytes)
 
 
+NOT_READ = re.compile(
+    r"(avg )?(net mfi|result|range)|(trimmed )?(mean|count|peak|std dev|standard deviation|%? ?cv.*)"
+    r"|% ?cv.*|comments|control range - (low|high)|per bead count|acquisition time|audit logs"
+)
+"""Blocks that are known and left alone; Comments and Audit Logs hold what people wrote."""
+READ = frozenset(
+    {
+        "median",
+        "count",
+        "result",
+        "% recovery",
+        "range",
+        "dilution factor",
+        "standard expected concentration",
+        "control expected concentration",
+        "units",
+        "analysis types",
+        "analysis coefficients",
+        "r^2",
+        "warnings/errors",
+    }
+)
+
 _Rows = Mapping[str, Mapping[str, Row]]
 """Name of a block -> well -> its row."""
 
@@ -241,6 +264,12 @@ class _Reader:
                     "whether they are multiplied already.",
                     verdict="warn",
                 )
+            )
+        if strange := [
+            b.name for key, b in self.blocks.items() if key not in READ and not NOT_READ.fullmatch(key)
+        ]:
+            self.remarks.append(
+                Remark("blocks_not_read", f"Blocks that are not known: {', '.join(map(show, strange[:9]))}.")
             )
         if unused:
             self.remarks.append(

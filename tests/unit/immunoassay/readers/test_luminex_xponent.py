@@ -219,6 +219,12 @@ def test_a_file_without_counts_is_read_with_a_remark() -> None:
     assert plate.wells["bead_count"].isna().all()
 
 
+def test_a_block_that_nobody_knows_is_told() -> None:
+    assert checks(read(xponent(blocks(Mean=located(COUNT), **{"%CV Replicates": located(COUNT)})))) == set()
+    plate = read(xponent(blocks(Gain=located(COUNT))))
+    assert [r.message for r in plate.remarks] == ["Blocks that are not known: 'Gain'."]
+
+
 def test_semicolons_and_decimal_commas_are_read_when_the_assay_file_says_so() -> None:
     content = xponent(
         blocks(Median=located([("20,5", "22"), *MEDIAN[2:3], *MEDIAN[2:3], *MEDIAN[2:3]])), delimiter=";"
@@ -379,15 +385,12 @@ def test_a_damaged_file_is_refused_or_keeps_its_other_wells(data: st.DataObject)
         after = read(damaged)
     except InputError:
         return
-    before = read(WHOLE).wells.set_index(["well", "target"])
-    changed = 0
-    for key, row in after.wells.set_index(["well", "target"]).iterrows():
-        if key in before.index:
-            old = before.loc[key]
-            same = [
-                (pd.isna(row[c]) and pd.isna(old[c])) or row[c] == old[c]
-                for c in ("signal", "bead_count", "nominal")
-            ]
-            changed += not all(same)
+    columns = ["signal", "bead_count", "nominal"]
+    old, new = (
+        w.set_index(["well", "target"])[columns].astype("string").fillna("")
+        for w in (read(WHOLE).wells, after.wells)
+    )
+    both = old.index.intersection(new.index)
+    changed = (old.loc[both] != new.loc[both]).any(axis=1).sum()
     # One damage reaches one well, or the nominal of one name, or a whole block that is told.
     assert changed <= 2 or after.remarks
