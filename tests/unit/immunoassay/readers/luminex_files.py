@@ -40,10 +40,10 @@ def blocks(**changed: Block | None) -> dict[str, Block]:
             ["Location", "Sample", "Dilution Factor"],
             *([f"{n}(1,{well})", sample, "1"] for n, (well, sample) in enumerate(WELLS, 1)),
         ],
-        "Audit Logs": [["UserId", "Date", "Message"], ["j.doe", "05/17/2023", "plate read"]],
+        "Audit Logs": [["UserId", "Date", "Message"], ["j.doe", "03/02/2021", "plate read"]],
         "Warnings/Errors": [
             ["Location", "Status", "Message"],
-            ["1,D1", "Warning", "Too few beads on 05/17/2023"],
+            ["1,D1", "Warning", "Too few beads on 03/02/2021"],
         ],
     }
     return {name: block for name, block in (found | changed).items() if block is not None}
@@ -60,11 +60,11 @@ def xponent(
     """The file of xPONENT; ``padded`` as a spreadsheet program saves it."""
     rows: Block = [
         ["Program", "xPONENT", "", instrument],
-        ["Build", "4.2.1705.0"],
-        ["Date", "05/17/2023", "6:42 PM"],
+        ["Build", "4.2.1"],
+        ["Date", "03/02/2021", "6:42 PM"],
         [],
         ["SN", "SERIAL77"],
-        ["Batch", "doe_20230517"],
+        ["Batch", "doe_20210302"],
         ["Operator", "j.doe"],
         ["ProtocolDescription", 'a "free" text'],
         ["Samples", "4", "Min Events", "50", "Per Bead"],
@@ -74,7 +74,7 @@ def xponent(
     for name, block in (blocks() if content is None else content).items():
         rows += [[], ["DataType:", name], *block]
     if end:
-        rows += [[], ["-- CRC --"], ["CRC32: 40B50595"]]
+        rows += [[], ["-- CRC --"], ["CRC32: 00000000"]]
     width = max(map(len, rows))
     stream = io.StringIO()
     writer = csv.writer(
@@ -147,7 +147,7 @@ def bioplex(
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>{before}\n'
         '<bpm:BioPlexManager xmlns:bpm="http://www.Bio-Rad.com/XMLschema/2010/Bio-Plex_5" '
-        'XmlExportDateTime="2023-05-17T13:20:40Z" XmlExportUser="j.doe" BioPlexManagerVersion="6.2.0.175">\n'
+        'XmlExportDateTime="2021-03-02T09:00:00Z" XmlExportUser="j.doe" BioPlexManagerVersion="6.2.0">\n'
         '<AuthorName>j.doe</AuthorName><PlateDimensions Columns="12" Rows="8" TotalWells="96" />\n'
         f"<Wells>{beads}</Wells>\n<StandardCurves><Interpolators>{curves}</Interpolators></StandardCurves>\n"
         f"<Samples>\n{groups}\n</Samples>\n</bpm:BioPlexManager>\n"

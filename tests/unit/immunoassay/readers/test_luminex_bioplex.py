@@ -41,7 +41,7 @@ def test_each_reading_has_its_well_task_and_name() -> None:
     assert (plate.family, plate.software, plate.software_version) == (
         "bioplex",
         "Bio-Plex Manager",
-        "6.2.0.175",
+        "6.2.0",
     )
     assert list(zip(plate.wells["well"], plate.wells["task"], strict=True))[::2] == [
         ("A01", "blank"),
@@ -154,7 +154,7 @@ def test_no_user_date_or_path_of_the_document_is_kept() -> None:
     plate = read(bioplex_plate())
     kept = repr(plate) + plate.wells.to_csv()
     assert "doe" not in kept
-    assert "2023" not in kept
+    assert "2021" not in kept
 
 
 EXAMPLES = int(os.environ.get("CARTRACE_FUZZ_EXAMPLES", "60"))
