@@ -94,6 +94,11 @@ CURVES = Table(
         Column("model", "text", "Model.", required=True, allowed=MODELS),
         Column("weighting", "text", "How the standards were weighted.", required=True, allowed=WEIGHTINGS),
         Column("power", "number", "p of y^-p."),
+        Column(
+            "intercept",
+            "number",
+            "linear: signal at concentration 0, or at concentration 1 where the line is against the logarithm.",
+        ),
         Column("bottom", "number", "Signal at concentration 0 (A)."),
         Column("top", "number", "Signal at infinite concentration (D)."),
         Column("ec50", "number", "Concentration at the inflection of a 4PL (C)."),
