@@ -51,7 +51,10 @@ def read(source: Source) -> Plate:
     if len(at) != 1 or at[0] + 1 == len(plate) or header_of_grid(plate[at[0] + 1]) is None:
         raise source.refusal("no grid below Data", "a row 1, 2, ... 12 or 24", plate[0].number)
     below = plate[at[0] + 2 :]
-    below = below[: next((i for i, r in enumerate(below) if r.is_blank), len(below))]
+    end = next((i for i, r in enumerate(below) if r.is_blank), None)
+    if end is None:
+        raise source.refusal("a grid that ends with the file", "a whole file: lines about the reading follow")
+    below = below[:end]
     grid = grid_rows(source, plate[at[0] + 1], below, exact=True)
     spots = int(n) if (n := settings.get("Spots Per Well", "")).isdecimal() else 0
     columns = header_of_grid(plate[at[0] + 1])

@@ -17,6 +17,7 @@ NAME = "msd_workbench"
 LOOKED_FOR = "a table (csv, text or xlsx) with the columns Sample, Assay, Well, Spot, Signal"
 
 _HEADER = (("Sample",), ("Assay",), ("Well",), ("Spot",), ("Signal",))
+_READ = ("Signal", "Concentration", "Dilution", "Calc. Concentration", "% Recovery", "Detection Range")
 _WELL = re.compile(r"[A-Pa-p]\d{1,2}")
 _NUMBERED = re.compile(r"([SUBC])\d{2,4}")
 _MISSING = frozenset({"nan", "n/a"})
@@ -77,6 +78,8 @@ def _table(source: Source) -> TableReader:
     rows = source.table(delimiter, first, last)
     table = TableReader(source, rows[0], rows[1:])
     table.same_width()
+    if max((i for name in _READ for i in table.columns(name)), default=0) == len(table.names) - 1:
+        table.whole_last_cell()
     return table
 
 

@@ -289,6 +289,11 @@ def _members(source: Source, block: _Block, plate: str, remarks: list[Remark]) -
     """Return the wells of a group; only those of ``plate`` when the document has several plates."""
     below = block.rows[1:]
     end = next((i for i, r in enumerate(below) if len(r.cells) < 2), len(below))
+    for row in below[end:]:
+        if row.texts()[0] in {"Group Column", "Group Summaries"}:
+            break
+        if len(row.cells) > 1:
+            source.problem("a row below a blank one", "the wells of a group without blank rows", row.number)
     if end == 0:
         return []
     table = TableReader(source, below[0], below[1:end])
