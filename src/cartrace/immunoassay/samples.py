@@ -43,12 +43,6 @@ ADDED: dict[str, Any] = {
 CHANGED: dict[str, Any] = {"task": "string", "nominal": "float64", "dilution": "float64"}
 PLAIN = ("unknown", "empty", None)
 """Tasks of a file that leave it open what is in the well."""
-MAPPING_FLAGS = {
-    "sample_unmapped": "the name on the plate stands for no sample",
-    "sample_mapped_twice": "the layout gives the well two samples",
-    "sample_mismatch": "layout and file name different things",
-}
-"""Flags of wells of which nobody knows what is in them."""
 
 
 def match_targets(
@@ -273,7 +267,7 @@ def map_wells(
         controls and layout say; a well of which nobody says anything is ``unknown`` where it has a
         name, else ``empty``. The dilution is that of the layout, the file, or the assay file;
         1 for standards and blanks of which nobody says one, NA for wells of a titre.
-        ``exclusion`` tells wells that are left out, ``mapping_flag`` (MAPPING_FLAGS) those that
+        ``exclusion`` tells wells that are left out, ``mapping_flag`` (sample_unmapped, sample_mapped_twice, sample_mismatch) those that
         must be rejected. ``sample_name`` has lost its calendar dates.
     findings
         Without marks: the wells carry their flags themselves.

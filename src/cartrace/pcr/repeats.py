@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from cartrace.plates.repeats import Remedy, dilution_for
+
 if TYPE_CHECKING:
     from cartrace.pcr.normalise import Texts
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What a broken rule asks for. ``alone``: a flag is enough, the result need not be rejected."""
-
-    why: str
-    action: str
-    alone: bool = False
 
 
 _PLATE = "repeat the plate"
@@ -71,23 +63,6 @@ REMEDIES: dict[str, Remedy] = {
     "no_well_left": Remedy("no well could be used", "repeat in all replicates"),
 }
 """Broken rule or flag -> what to do. In the order in which they are told: what holds for the whole plate first."""
-
-
-def dilution_for(copies: float, limit: float) -> int:
-    """Return the further dilution (1 in so many) that brings ``copies`` below half of ``limit``.
-
-    Of 5, 10, 20, 50, 100, ... ; 5 where either number is not known.
-
-    >>> dilution_for(3e6, 1e6), dilution_for(3e7, 1e6), dilution_for(float("nan"), 1e6)
-    (10, 100, 5)
-    """
-    if not (math.isfinite(copies) and math.isfinite(limit) and limit > 0):
-        return 5
-    needed = 2 * copies / limit
-    step = 5
-    while step < needed:
-        step = step * 5 // 2 if str(step)[0] == "2" else step * 2
-    return step
 
 
 def repeat_reasons(samples: pd.DataFrame, extra: Texts) -> Texts:

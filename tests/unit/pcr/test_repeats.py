@@ -10,7 +10,8 @@ from tests.unit.pcr.plate_samples import gene, sample, table
 
 from cartrace.config import PcrAcceptance
 from cartrace.pcr.acceptance import OTHER_FLAGS
-from cartrace.pcr.repeats import REMEDIES, dilution_for, repeat_reasons
+from cartrace.pcr.repeats import REMEDIES, repeat_reasons
+from cartrace.plates.repeats import dilution_for
 
 
 def reasons(*records: dict[str, Any], extra: list[str] | None = None) -> list[str]:
