@@ -24,6 +24,7 @@ from pydantic import (
 
 from cartrace.analytes import ANALYTES, DEPLETION
 from cartrace.problems import Problem, did_you_mean, raise_if_any
+from cartrace.safety.vocabulary import ITEMS
 from cartrace.validation import problem_of
 from cartrace.vocabulary import EVENT_KINDS
 
@@ -1156,6 +1157,120 @@ class Immunoassay(Section):
     westgard: Westgard = Field(default_factory=Westgard)
 
 
+class LowerLimit(Section):
+    """Lower limit of normal of one blood count."""
+
+    analyte: str = Field(description="Analyte (cartrace.analytes).")
+    unit: str = Field(description="Unit of value.")
+    value: float = Field(gt=0, description="The limit.")
+    source: str = Field("", description="Where it comes from.")
+
+    @model_validator(mode="after")
+    def _known(self) -> LowerLimit:
+        if self.analyte not in ANALYTES:
+            near = did_you_mean(self.analyte, ANALYTES)
+            raise ValueError(
+                f"'{self.analyte}' is no analyte" + (f" (did you mean '{near}'?)" if near else "")
+            )
+        if self.unit not in ANALYTES[self.analyte].units:
+            allowed = ", ".join(ANALYTES[self.analyte].units)
+            raise ValueError(f"'{self.unit}' is no unit of {self.analyte}; known: {allowed}")
+        return self
+
+
+class Icaht(Section):
+    """Days with low counts (ICAHT), from counts on some days."""
+
+    count: Literal["cumulative", "longest"] = Field(
+        "cumulative",
+        description="cumulative: all days at the threshold (T-ICAHT); longest: the longest stretch of them (Liang, "
+        "emilyliangmd/automatedicahtgrading).",
+    )
+    carry_days: int = Field(
+        7,
+        ge=0,
+        description="A day without a count takes the last count up to so many days before; later days are unknown. House "
+        "rule; 7 as in Liang's code, which interpolates up to 7 missing days for weekly visits.",
+    )
+    stable_days: int = Field(
+        3,
+        ge=1,
+        description="Fewer days above the threshold between two low stretches are no recovery and count as low. Source: "
+        "T-ICAHT table 1; CIBMTR.",
+    )
+    late_gap_days: int = Field(
+        45,
+        ge=0,
+        description="Late window: between two counts above the threshold at most so many days apart nothing is unknown. "
+        "House value: monthly visits.",
+    )
+    end_at: tuple[Literal["death", "progression", "relapse"], ...] = Field(
+        ("death", "progression"),
+        description="Kinds of events that end the counting of days. Source: T-ICAHT table 1 (it also ends at the next line "
+        "of therapy, which the events sheet does not know).",
+    )
+
+
+class Recovery(Section):
+    """Recovery of blood counts."""
+
+    after: Literal["nadir", "first_low"] = Field(
+        "nadir",
+        description="Counts count from the lowest one up to nadir_by_day (CIBMTR: not before the nadir), or from the first "
+        "low one.",
+    )
+    nadir_by_day: float = Field(
+        30, ge=0, description="Last day on which the nadir is looked for. House value."
+    )
+    transfusions: tuple[str, ...] = Field(
+        ("platelet transfusion", "platelets"),
+        description="Labels of drugs of the events sheet after which platelet counts are not the subject's own; case does "
+        "not count.",
+    )
+
+
+class Safety(Section):
+    """Grades of toxicity from observations, counts and events."""
+
+    acute_days: float = Field(
+        30,
+        ge=0,
+        description="Last day from the infusion on which observations are graded as CRS and ICANS. House value: both "
+        "begin within weeks.",
+    )
+    charted_by_exception: tuple[str, ...] = Field(
+        (),
+        description="Items that the trial writes down only when they are abnormal (seizure, motor_weakness, ...): on a day "
+        "with another item of the same grade, one that is missing counts as normal. Without this, a missing item leaves "
+        "the grade open.",
+    )
+    lower_limits: tuple[LowerLimit, ...] = Field(
+        (),
+        description="Lower limits of normal, for grade 1 of CTCAE; without one, a count above the grade 2 threshold is "
+        "grade 0 or 1.",
+    )
+    icaht: Icaht = Field(default_factory=Icaht)
+    recovery: Recovery = Field(default_factory=Recovery)
+
+    @field_validator("charted_by_exception")
+    @classmethod
+    def _items(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in ITEMS:
+                near = did_you_mean(name, ITEMS)
+                raise ValueError(
+                    f"one of {', '.join(ITEMS)}" + (f" (did you mean '{near}'?)" if near else "")
+                )
+        return names
+
+    @field_validator("lower_limits")
+    @classmethod
+    def _once(cls, limits: tuple[LowerLimit, ...]) -> tuple[LowerLimit, ...]:
+        if len({limit.analyte for limit in limits}) != len(limits):
+            raise ValueError("an analyte is listed twice")
+        return limits
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -1190,6 +1305,7 @@ class Config(Section):
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)
+    safety: Safety = Field(default_factory=Safety)
     cohort: Cohort = Field(default_factory=Cohort)
     report: Report = Field(default_factory=Report)
 

@@ -11,7 +11,7 @@ import importlib
 
 from cartrace.metrics import REGISTRY, Metric
 
-GROUPS = ("peak", "area", "terminal", "expansion", "persistence", "depletion", "antibody")
+GROUPS = ("peak", "area", "terminal", "expansion", "persistence", "depletion", "antibody", "safety")
 """Order of the groups in tables and pages. The metrics of a group are registered by one module,
 so that their order never depends on which module was imported first."""
 
@@ -21,6 +21,7 @@ MODULES = (
     "cartrace.kinetics.persistence",
     "cartrace.depletion.metrics",
     "cartrace.antibody.metrics",
+    "cartrace.safety.recovery",
 )
 """The modules whose import fills the registry."""
 

@@ -58,11 +58,13 @@ TOXICITY = Table(
         Column("peak_day", "number", "First day of the highest grade."),
         Column("end_day", "number", "Last day of any grade."),
         Column(
-            "duration_days", "number", "Days from onset to end, both counted; a lower bound while it lasts."
+            "duration_days",
+            "number",
+            "Days from onset to end, both counted; a lower bound while it lasts. ICAHT: the low days that count.",
         ),
         Column("ongoing", "flag", "Graded at the last observation."),
         Column("n_days", "integer", "Days with an observation."),
-        Column("reason", "text", "Why there is no grade."),
+        Column("reason", "text", "Why there is no grade, or no certain onset."),
         Column("standard", "text", "Table of thresholds and its source."),
     ),
     key=("subject_id", "infusion", "term", "source"),
