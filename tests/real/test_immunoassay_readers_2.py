@@ -133,6 +133,16 @@ def test_the_standards_of_the_layout_fall_with_their_dilution(name: str) -> None
     assert (ranks < -0.9).all()
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_wells_that_only_the_software_named_have_no_name_of_their_own(name: str) -> None:
+    rows = list(csv.reader(io.StringIO(content(name).decode("utf-8-sig"))))
+    at = next(i for i, r in enumerate(rows) if r[:2] == ["DataType:", "Median"])
+    by_hand = [r[1] for r in rows[at + 2 : at + 98]]
+    names = read(name).wells.drop_duplicates("well")["sample_name"]
+    assert names.isna().tolist() == [n.startswith("Unknown") for n in by_hand]
+    assert names.dropna().tolist() == [n for n in by_hand if not n.startswith("Unknown")]
+
+
 def of_bioplex() -> Iterator[tuple[str, str, str, etree._Element]]:
     root = etree.fromstring(content(BIOPLEX))
     for kind in ("Blank", "Control", "Standard", "Unknown"):

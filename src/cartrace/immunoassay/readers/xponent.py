@@ -35,7 +35,9 @@ _DEFAULT_NAMES = (
     (re.compile(r"control\s*\d+", re.IGNORECASE), "control"),
     (re.compile(r"background\s*\d*", re.IGNORECASE), "blank"),
 )
-"""Names that xPONENT gives to the wells of a protocol. Not Unknown: without a plate layout all wells are."""
+"""Names that xPONENT gives to the wells of a protocol."""
+_NOBODY = re.compile(r"unknown\s*\d+", re.IGNORECASE)
+"""A name that it gives to all other wells, in the order of reading: it says nothing of the sample."""
 NO_NUMBER = frozenset({"nan"})
 _NO_UNIT = frozenset({"", "bead", "none", "n/a"})
 
@@ -232,7 +234,7 @@ class _Reader:
                 records.append(
                     {
                         "well": well,
-                        "sample_name": sample or None,
+                        "sample_name": None if _NOBODY.fullmatch(sample) else sample or None,
                         "target": analyte,
                         "task": task,
                         "signal": signal,
@@ -250,6 +252,14 @@ class _Reader:
 
     def tell(self, rows: _Rows, dilutions: Mapping[str, float | None], unused: Sequence[str]) -> None:
         """Make remarks of what is missing or doubtful."""
+        median = self.blocks["median"].table
+        if nobody := sum(bool(_NOBODY.fullmatch(median.text(row, "Sample"))) for row in median.rows):
+            self.remarks.append(
+                Remark(
+                    "names_of_software",
+                    f"{nobody} wells have only the name that xPONENT gives (Unknown1, ...): the layout says what is in them.",
+                )
+            )
         if "count" not in rows:
             self.remarks.append(
                 Remark(
@@ -481,9 +491,14 @@ def _r2(text: str) -> float | None:
 def task_of(sample: str) -> str | None:
     """Return the task of a name that the software itself gives.
 
+    Unknown is whatever is in the well until a layout says it: without a plate layout
+    xPONENT calls every well so, standards too.
+
     >>> task_of("Standard3"), task_of("Background0"), task_of("Unknown7"), task_of("S")
-    ('standard', 'blank', None, None)
+    ('standard', 'blank', 'unknown', None)
     """
+    if _NOBODY.fullmatch(sample):
+        return "unknown"
     return next((task for name, task in _DEFAULT_NAMES if name.fullmatch(sample)), None)
 
 

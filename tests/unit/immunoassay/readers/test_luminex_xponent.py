@@ -71,10 +71,14 @@ def test_only_names_that_the_software_gives_have_a_task() -> None:
     tasks = [of(plate, w)["task"] for w in ("A01", "B01", "C01")]
     assert tasks == ["blank", "standard", "control"]
     assert pd.isna(of(plate, "D01")["task"])
-    names = [[*r[:1], "Unknown1", *r[2:]] if n else r for n, r in enumerate(located(MEDIAN))]
-    counts = [[*r[:1], "Unknown1", *r[2:]] if n else r for n, r in enumerate(located(COUNT))]
-    unnamed = read(xponent({"Median": names, "Count": counts}))
-    assert unnamed.wells["task"].isna().all()
+
+
+def test_the_name_unknown_that_the_software_gives_is_nobodys() -> None:
+    plate = read(xponent().replace(b"P-01", b"Unknown12"))
+    assert pd.isna(of(plate, "D01")["sample_name"])
+    assert of(plate, "D01")["task"] == "unknown"
+    assert [r.message[:8] for r in plate.remarks if r.check == "names_of_software"] == ["1 wells "]
+    assert of(read(xponent().replace(b"P-01", b"Unknown donor")), "D01")["sample_name"] == "Unknown donor"
 
 
 def test_a_median_that_is_no_number_is_missing_and_said_so() -> None:
