@@ -75,7 +75,7 @@ def match_targets(
         has none.
     """
     listed = {fold(n): key for key, t in assay.targets.items() for n in (t.names or (key,))}
-    by_layout = _targets_of_layout(layout, listed, assay)
+    by_layout = _targets_of_layout(layout, {fold(key): key for key in assay.targets} | listed, assay)
     sole = next(iter(assay.targets)) if len(assay.targets) == 1 else None
     found, without = [], []
     for well, name in zip(wells["well"], wells["target"], strict=True):
@@ -289,7 +289,8 @@ def map_wells(
 
 def _layout(layout: pd.DataFrame | None, assay: Assay) -> Callable[[str, str | None], _Said]:
     """Return what tells what the layout says of a well and target."""
-    listed = {fold(n): key for key, t in assay.targets.items() for n in (*t.names, key)}
+    listed = {fold(key): key for key in assay.targets}
+    listed |= {fold(n): key for key, t in assay.targets.items() for n in t.names or (key,)}
     by_well: dict[str, list[tuple[str | None, dict[str, Any]]]] = {}
     for line in [] if layout is None else layout.to_dict("records"):
         cells = {str(c): v for c, v in line.items() if not pd.isna(v)}

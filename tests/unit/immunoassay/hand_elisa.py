@@ -63,7 +63,7 @@ def assay(**changes: Any) -> Assay:
     return load_assay(raw | changes, "assay.yaml")
 
 
-def titre_assay(**titre: Any) -> Assay:
+def titre_assay(controls: dict[str, Any] | None = None, **titre: Any) -> Assay:
     """A cell-based assay of AQP4-IgG: 1 in 10, two-fold."""
     target = {
         "analyte": "aqp4_igg",
@@ -71,7 +71,7 @@ def titre_assay(**titre: Any) -> Assay:
         "readout": "titre",
         "titre": {"start": 10, "step": 2} | titre,
     }
-    return assay(assay="cba", signal="fluorescence", targets={"AQP4": target})
+    return assay(assay="cba", signal="fluorescence", targets={"AQP4": target}, controls=controls or {})
 
 
 def quantified(
