@@ -1271,6 +1271,100 @@ class Safety(Section):
         return limits
 
 
+class Score(Section):
+    """A clinical score of the disease."""
+
+    analyte: str = Field(
+        description="Analyte of the family score; other_score for one that has no name here."
+    )
+    label: str = Field(min_length=1, description="Name in the report.")
+    better: Literal["lower", "higher"] = Field(description="Which way improvement goes.")
+    minimum: float = Field(description="Lowest possible score.")
+    maximum: float = Field(description="Highest possible score.")
+    minimal_change: float = Field(gt=0, description="Smallest change that counts as improvement.")
+    source: str = Field("", description="Where range and minimal change come from.")
+
+    @model_validator(mode="after")
+    def _known(self) -> Score:
+        if self.analyte not in ANALYTES or ANALYTES[self.analyte].family != "score":
+            known = [a.name for a in ANALYTES.values() if a.family == "score"]
+            raise ValueError(f"'{self.analyte}' is no score; known: {', '.join(known)}")
+        if self.maximum - self.minimum < self.minimal_change:
+            raise ValueError("the range is smaller than the minimal change")
+        return self
+
+
+class Efficacy(Section):
+    """Courses of clinical scores."""
+
+    scores: tuple[Score, ...] = Field(
+        (
+            Score(
+                analyte="edss",
+                label="EDSS",
+                better="lower",
+                minimum=0,
+                maximum=10,
+                minimal_change=1,
+                source="[recalled; 0.5 is used from 6 on]",
+            ),
+            Score(
+                analyte="mmt8",
+                label="MMT-8",
+                better="higher",
+                minimum=0,
+                maximum=150,
+                minimal_change=15,
+                source="Range [recalled]; 10 % of it: house value.",
+            ),
+            Score(
+                analyte="qmg",
+                label="QMG",
+                better="lower",
+                minimum=0,
+                maximum=39,
+                minimal_change=3,
+                source="[recalled]",
+            ),
+            Score(
+                analyte="mg_adl",
+                label="MG-ADL",
+                better="lower",
+                minimum=0,
+                maximum=24,
+                minimal_change=2,
+                source="[recalled]",
+            ),
+            Score(
+                analyte="sledai",
+                label="SLEDAI-2K",
+                better="lower",
+                minimum=0,
+                maximum=105,
+                minimal_change=4,
+                source="[recalled]",
+            ),
+        ),
+        description="Scores that are followed. Every number of the defaults is recalled: set those of the protocol.",
+    )
+    landmarks: tuple[Landmark, ...] = Field(
+        (
+            Landmark(name="M1", day=28, window=7),
+            Landmark(name="M3", day=84, window=14),
+            Landmark(name="M6", day=180, window=30),
+            Landmark(name="M12", day=365, window=45),
+        ),
+        description="Days at which the change is asked for; as for persistence.",
+    )
+
+    @field_validator("scores")
+    @classmethod
+    def _once(cls, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+        if len({score.analyte for score in scores}) != len(scores):
+            raise ValueError("a score is listed twice")
+        return scores
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
@@ -1306,6 +1400,7 @@ class Config(Section):
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)
     safety: Safety = Field(default_factory=Safety)
+    efficacy: Efficacy = Field(default_factory=Efficacy)
     cohort: Cohort = Field(default_factory=Cohort)
     report: Report = Field(default_factory=Report)
 

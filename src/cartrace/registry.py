@@ -11,7 +11,17 @@ import importlib
 
 from cartrace.metrics import REGISTRY, Metric
 
-GROUPS = ("peak", "area", "terminal", "expansion", "persistence", "depletion", "antibody", "safety")
+GROUPS = (
+    "peak",
+    "area",
+    "terminal",
+    "expansion",
+    "persistence",
+    "depletion",
+    "antibody",
+    "safety",
+    "efficacy",
+)
 """Order of the groups in tables and pages. The metrics of a group are registered by one module,
 so that their order never depends on which module was imported first."""
 
@@ -22,6 +32,7 @@ MODULES = (
     "cartrace.depletion.metrics",
     "cartrace.antibody.metrics",
     "cartrace.safety.recovery",
+    "cartrace.efficacy.scores",
 )
 """The modules whose import fills the registry."""
 

@@ -1,0 +1,1 @@
+"""Efficacy: courses of clinical scores."""
