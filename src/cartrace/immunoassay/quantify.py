@@ -29,7 +29,7 @@ from cartrace.immunoassay.dilution import linearity, parallelism
 from cartrace.immunoassay.hook import find_hooks
 from cartrace.immunoassay.readers.grid import OVERFLOW
 from cartrace.immunoassay.replicates import Estimate, WellLimits, concentration_of, index_of
-from cartrace.immunoassay.samples import in_units, map_wells, match_targets
+from cartrace.immunoassay.samples import in_units, map_wells, match_targets, relative_standards
 from cartrace.immunoassay.tables import CURVES, PLATE_WELLS, SAMPLES, STANDARDS, WELLS
 from cartrace.immunoassay.titres import WORDS, Titre, titre_of
 from cartrace.plates.acceptance import Finding, qc_table
@@ -172,6 +172,8 @@ def _prepare(
     wells, more = in_units(wells, assay, plate.units)
     findings += more
     wells, more = map_wells(wells, assay, layout)
+    findings += more
+    wells, more = relative_standards(wells, assay)
     findings += more
     status = wells["vendor_status"].fillna("")
     wells["saturated"] = wells["signal"].isna() & np.array(

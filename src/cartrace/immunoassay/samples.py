@@ -215,6 +215,36 @@ def in_units(
     return out, findings
 
 
+RELATIVE = 1e6
+"""Relative antibody units of an undiluted standard, as SerolyzeR counts them (RAU = dilution x 1,000,000)."""
+
+
+def relative_standards(wells: pd.DataFrame, assay: Assay) -> tuple[pd.DataFrame, list[Finding]]:
+    """Give standards of a serum, of which only the dilution is known, relative units: 1,000,000 / dilution.
+
+    Only for targets in the unit ``arbitrary``. A standard of which a concentration is known keeps it.
+    """
+    relative = [k for k, t in assay.targets.items() if t.readout == "concentration" and t.unit == "arbitrary"]
+    mine = wells["task"].eq("standard") & wells["nominal"].isna() & wells["target"].isin(relative)
+    mine &= wells["dilution"].gt(1)
+    if not mine.any():
+        return wells, []
+    out = wells.copy()
+    out.loc[mine, "nominal"] = RELATIVE / out.loc[mine, "dilution"]
+    return out, [
+        Finding(
+            "relative_units",
+            "note",
+            f"{target}: the standards have dilutions and no concentrations, so results are in relative units "
+            "(1,000,000 / dilution)",
+            target=str(target),
+            wells=tuple(int(i) for i in group.index),
+            limit_source="SerolyzeR",
+        )
+        for target, group in out[mine].groupby("target", sort=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
     """What the layout says of one target in one well."""

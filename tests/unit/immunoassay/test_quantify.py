@@ -485,3 +485,23 @@ def test_the_order_of_wells_and_the_unit_of_the_signal_do_not_matter(random: Any
     random.shuffle(shuffled)
     found = quantified(shuffled).samples.set_index("sample")["result"]
     assert found[expected.index].tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_standards_of_a_serum_with_dilutions_only_give_relative_units() -> None:
+    target = {"analyte": "other_antibody", "unit": "arbitrary"}
+    of = assay(targets={"sBCMA": target}, result_times_dilution=False)
+    rows = [
+        {
+            "well": f"A{i:02d}",
+            "sample_name": f"1/{d}",
+            "task": "standard",
+            "dilution": d,
+            "signal": od(1e6 / d),
+        }
+        for i, d in enumerate((1e6 / level for level in LEVELS), 1)
+    ]
+    result = quantified([*rows, *sample("C01", "S1 d0", od(50), dilution=100)], of)
+    assert row(result, "S1 d0")["result"] == pytest.approx(50, rel=1e-3)
+    assert len(findings(result, "relative_units")) == 1
+    ng = quantified([*rows, *sample("C01", "S1 d0", od(50))])
+    assert row(ng, "S1 d0")["verdict"] == "rejected"
