@@ -52,7 +52,8 @@ def read(source: Source) -> Plate:
     place = next(i for i, t in enumerate(labels) if fold(t) == "well positions")
     columns = [i for i, t in enumerate(labels) if _READ.fullmatch(fold(t))]
     wells, below = _wells(source, rows[at + 1 :], place, columns)
-    wavelengths = [m[1] for r in below if (m := re.match(r"Measurement wavelength:\s*(\d+)", r.texts()[0]))]
+    said = (r.texts()[0] for r in below if r.cells)
+    wavelengths = [m[1] for t in said if (m := re.match(r"Measurement wavelength:\s*(\d+)", t))]
     reads = []
     for n, i in enumerate(columns):
         readings = {w: _reading(source, row, i, labels[i]) for w, row in wells.items()}

@@ -56,6 +56,9 @@ def read(source: Source) -> Plate:
         With every problem of the file.
     """
     table = _table(source)
+    wanted = [table.require(n) for n in ("Dilution", "Concentration", "Calc. Concentration")]
+    if not all(wanted):
+        source.check()
     records = [_record(table, row) for row in table.rows]
     return Plate(NAME, plate_wells(source, records), instrument="MSD", software="Discovery Workbench")
 

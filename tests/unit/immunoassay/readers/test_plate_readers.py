@@ -273,8 +273,15 @@ class TestMagellan:
         rows[5] = rows[4]
         assert "the well A04 again" in faults(made.workbook({"s": rows}))
 
+    def test_lines_below_the_wells_may_be_empty(self) -> None:
+        rows: list[list[object]] = [*made.magellan_rows()[:97], [], ["Unknown user"]]
+        assert by_well(read(made.workbook({"s": rows}))) == signals()
+
 
 class TestMsdWorkbench:
+    def test_a_lost_column_is_refused(self) -> None:
+        assert "column 'Concentration'" in faults(made.msd().replace(b",Concentration,", b",Conc,"))
+
     @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
     def test_each_analyte_of_each_well_is_read(self, delimiter: str) -> None:
         plate = read(made.msd(delimiter))
