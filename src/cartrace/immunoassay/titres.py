@@ -133,7 +133,7 @@ def end_point_of_text(text: str, start: float, step: float) -> EndPoint | None:
     steps = math.log(number / start) / math.log(step)
     off = ("off_series",) if abs(steps - round(steps)) > SAME or steps < -SAME else ()
     upper = math.inf if sign else number * step
-    return EndPoint(number, number, upper, start, off)
+    return EndPoint(number, number, upper, float(start), off)
 
 
 def join_readings(readings: Sequence[EndPoint], step: float) -> Titre:
