@@ -8,9 +8,11 @@ B, C and G are above 0 and fitted as logarithms, so a falling curve (competitive
 assay) has A above D, never a negative B. Software that allows B < 0 prints the
 same 4pl with A and D swapped; a 5pl with B < 0 is another curve.
 
-A and D enter linearly. So the search runs over C, B and G alone, and A and D
+A and D enter linearly. So the search runs over the others alone, and A and D
 follow by linear least squares at each step (variable projection; Golub and
-Pereyra, SIAM J Numer Anal 1973;10:413, with Kaufman's Jacobian).
+Pereyra, SIAM J Numer Anal 1973;10:413, with Kaufman's Jacobian). It runs over
+the concentration halfway between A and D, the steepness there, and G: standards
+often leave G open, and C and B would then run away with it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares, minimize_scalar
+from scipy.optimize import OptimizeResult, least_squares, minimize_scalar
 from scipy.special import expit, fdtrc, stdtrit
 
 Array = npt.NDArray[np.float64]
@@ -43,9 +45,11 @@ SAME_LEVEL = 1e-3
 MAX_CONDITION = 1e10
 """Condition of the scaled Jacobian beyond which double precision gives no covariance."""
 SEARCH_BELOW, SEARCH_ABOVE = math.log(1e3), math.log(1e6)
-"""C is sought so far below the lowest and above the highest standard (natural logarithm)."""
-SEARCH_SLOPE, SEARCH_ASYMMETRY = (0.1, 20.0), (0.05, 20.0)
-"""B and G are sought within these."""
+"""The midpoint is sought so far below the lowest and above the highest standard (natural logarithm)."""
+SEARCH_SLOPE, SEARCH_ASYMMETRY = (0.05, 40.0), (0.01, 100.0)
+"""The steepness at the midpoint (that of a 4pl with this B) and G are sought within these."""
+AGREEING = 3
+"""Starts that end at the best sum of squares, after which the search ends."""
 
 
 class CurveError(ValueError):
@@ -484,6 +488,25 @@ def _shape(theta: Array, lx: Array) -> tuple[Array, Array]:
     return np.column_stack([f, -np.expm1(-g * softplus)]), np.column_stack(gradient)
 
 
+def _natural(theta: Array) -> tuple[Array, Array]:
+    """Return ln C, ln B (, ln G) of ln midpoint, ln steepness (, ln G), and the Jacobian.
+
+    Midpoint: f = 1/2, so (midpoint / C)^B = 2^(1/G) - 1. Steepness: -4 df / d ln x there,
+    2 B G (1 - 2^(-1/G)), which is B where G is 1.
+    """
+    if len(theta) < 3:
+        return theta, np.eye(2)
+    a = math.log(2) * math.exp(-theta[2])
+    ratio = a / math.expm1(a)
+    tail = math.log(-math.expm1(-a))
+    log_b = theta[1] - math.log(2) - theta[2] - tail
+    m_over_b = (a + tail) * math.exp(-log_b)
+    db = ratio - 1
+    dc = (a + ratio) * math.exp(-log_b) + m_over_b * db
+    chain = np.array([[1.0, m_over_b, dc], [0.0, 1.0, db], [0.0, 0.0, 1.0]])
+    return np.array([theta[0] - m_over_b, log_b, theta[2]]), chain
+
+
 def _logistic(
     x: Array, y: Array, sw: Array, model: Model, starts: int
 ) -> tuple[tuple[float, ...], bool, str, frozenset[int]]:
@@ -500,7 +523,9 @@ def _logistic(
     wy = sw * y
 
     def solve(theta: Array) -> tuple[Array, Array, Array, Array]:
-        basis, gradient = _shape(theta, lx)
+        natural, chain = _natural(theta)
+        basis, gradient = _shape(natural, lx)
+        gradient = gradient @ chain
         weighted = sw[:, None] * basis
         q, r = np.linalg.qr(weighted)
         if abs(r[1, 1]) > 1e-13 * max(abs(r[0, 0]), 1e-300) and r[0, 0] != 0:
@@ -517,38 +542,42 @@ def _logistic(
         j = sw[:, None] * gradient * (ends[0] - ends[1])
         return np.asarray(j - q @ (q.T @ j))
 
-    best = None
-    for theta in _grid(finite, model, residual, starts):
-        found = least_squares(
+    def search(theta: Array, steps: int, method: Literal["trf", "dogbox"] = "trf") -> OptimizeResult:
+        return least_squares(
             residual,
             theta,
             jac=jacobian,
             bounds=(lower, upper),
+            method=method,
             xtol=1e-13,
             ftol=1e-13,
             gtol=1e-13,
-            max_nfev=400,
+            max_nfev=steps,
         )
+
+    best, costs = None, []
+    for theta in _grid(finite, model, residual, starts):
+        found = search(theta, 200)
+        costs.append(float(found.cost))
         # The first of equal results counts, whatever the last digits of the others.
         if best is None or found.cost < best.cost * (1 - 1e-9):
             best = found
+        if sum(cost <= best.cost * (1 + 1e-6) for cost in costs) >= AGREEING:
+            break
     assert best is not None
+    if best.status <= 0:  # on a ridge that ends at the edge of the search, which this method walks faster
+        best = search(best.x, 2000, "dogbox")
     theta = np.asarray(best.x, dtype=float)
     ends = solve(theta)[1]
-    names = ("the EC50", "the slope", "the asymmetry")
+    names = ("the midpoint", "the slope", "the asymmetry")
     at_edge = [i for i, side in enumerate(best.active_mask) if side]
     reason = "; ".join(f"{names[i]} runs to the edge of the search" for i in at_edge)
     converged = bool(best.status > 0)
     if not converged:
         reason = "the search did not converge" + (f"; {reason}" if reason else "")
-    g = math.exp(theta[2]) if model == "5pl" else 1.0
-    parameters = (
-        float(ends[0]),
-        math.exp(theta[1]),
-        math.exp(theta[0] + centre),
-        float(ends[1]),
-        g,
-    )
+    natural = np.exp(_natural(theta)[0] + np.array([centre, 0.0, 0.0])[: len(theta)])
+    c, b, *g = (float(v) for v in natural)
+    parameters = (float(ends[0]), b, c, float(ends[1]), g[0] if g else 1.0)
     if ends[0] == ends[1]:
         raise CurveError("the signals of the standards do not change with their concentration")
     return parameters, converged, reason, frozenset({0: 2, 1: 1, 2: 4}[i] for i in at_edge)
