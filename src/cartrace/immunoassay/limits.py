@@ -25,7 +25,7 @@ def accepted_range(table: pd.DataFrame) -> tuple[float, float]:
     table
         ``table`` of a :class:`~cartrace.immunoassay.standards.Calibration`.
     """
-    accepted = table.loc[table["within"], "nominal"]
+    accepted = table.loc[table["within"].eq(True).fillna(False).astype(bool), "nominal"]
     return (float(accepted.min()), float(accepted.max())) if len(accepted) else (math.nan, math.nan)
 
 

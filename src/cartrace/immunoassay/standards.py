@@ -50,7 +50,7 @@ class Calibration:
     curve: Curve | None
     table: pd.DataFrame
     """One row a level, low to high: nominal, anchor, n, n_used, signal_mean, signal_cv_percent,
-    back_mean, recovery_percent, back_cv_percent (as in STANDARDS), judged, within, left_out."""
+    back_mean, recovery_percent, back_cv_percent (as in STANDARDS), judged, within (NA where not judged), left_out."""
     used: npt.NDArray[np.bool_]
     """Wells in the fit."""
     broken: Mapping[str, str] = field(default_factory=dict)
@@ -200,19 +200,19 @@ def calibrate(
 def _empty() -> pd.DataFrame:
     numbers = ("nominal", "n", "n_used", "signal_mean", "signal_cv_percent")
     more = ("back_mean", "recovery_percent", "back_cv_percent")
-    flags = ("anchor", "judged", "within", "left_out")
-    return pd.DataFrame({c: [] for c in (*numbers, *more, *flags)}).astype(dict.fromkeys(flags, bool))
+    flags = {"anchor": "bool", "judged": "bool", "within": "boolean", "left_out": "bool"}
+    return pd.DataFrame({c: [] for c in (*numbers, *more, *flags)}).astype(flags)
 
 
 def _judge(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
-    """Add ``judged`` (in the fit and no anchor) and ``within`` (judged and within tolerance)."""
+    """Add ``judged`` (in the fit and no anchor) and ``within`` (its tolerance; NA where not judged)."""
     judged = ~table["anchor"] & (table["n_used"] > 0)
     places = np.flatnonzero(judged)
     within = np.zeros(len(table), dtype=bool)
     for i in places:
         tolerance = rules.recovery_ends if i in (places[0], places[-1]) else rules.recovery
         within[i] = _inside(float(table["recovery_percent"].iloc[i]), tolerance)
-    return table.assign(judged=judged, within=within)
+    return table.assign(judged=judged, within=pd.Series(within, dtype="boolean").mask(~judged))
 
 
 def _inside(recovery: float, tolerance: Tolerance) -> bool:
@@ -225,7 +225,7 @@ def _inside(recovery: float, tolerance: Tolerance) -> bool:
 
 
 def _failing(table: pd.DataFrame) -> list[int]:
-    return [int(i) for i in np.flatnonzero(table["judged"] & ~table["within"])]
+    return [int(i) for i in np.flatnonzero(table["within"].eq(False).fillna(False))]
 
 
 def _distance_to_end(table: pd.DataFrame, level: int) -> int:

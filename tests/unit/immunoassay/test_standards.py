@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cartrace.immunoassay.calibration import fit_curve, known_curve
@@ -115,6 +116,7 @@ def test_an_anchor_far_off_is_neither_judged_nor_left_out() -> None:
     row = with_anchor.table.iloc[0]
     assert bool(row["anchor"])
     assert not bool(row["judged"])
+    assert row["within"] is pd.NA
 
 
 def test_the_ends_have_the_wider_tolerance() -> None:
@@ -142,6 +144,7 @@ def test_excluded_wells_are_not_fitted_and_a_level_without_wells_is_not_counted(
     assert list(found.table["n_used"]) == [2, 2, 2, 2, 0, 1, 2, 2]
     assert list(found.table["n"]) == [2] * 8
     assert not bool(found.table["judged"].iloc[4])
+    assert found.table["within"].isna().sum() == 1
 
 
 def test_without_a_curve_the_reason_is_told_and_nothing_is_accepted() -> None:
