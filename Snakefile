@@ -33,9 +33,12 @@ rule all:
 # In the order in which they run.
 include: "workflow/rules/pcr.smk"
 include: "workflow/rules/flow.smk"
+include: "workflow/rules/immunoassay.smk"
 include: "workflow/rules/intake.smk"
 include: "workflow/rules/kinetics.smk"
 include: "workflow/rules/depletion.smk"
 include: "workflow/rules/antibody.smk"
+include: "workflow/rules/safety.smk"
+include: "workflow/rules/efficacy.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"

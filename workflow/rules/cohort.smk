@@ -24,8 +24,14 @@ rule assemble_metrics:
             "<results>/kinetics/metrics.parquet",
             "<results>/depletion/metrics.parquet",
             "<results>/antibody/metrics.parquet",
+            "<results>/safety/metrics.parquet",
+            "<results>/efficacy/metrics.parquet",
         ],
-        qc=["<results>/intake/qc.parquet", "<results>/antibody/qc.parquet"],
+        qc=[
+            "<results>/intake/qc.parquet",
+            "<results>/antibody/qc.parquet",
+            "<results>/safety/qc.parquet",
+        ],
     output:
         metrics="<results>/cohort/metrics.parquet",
         qc="<results>/cohort/qc.parquet",

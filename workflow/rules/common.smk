@@ -9,6 +9,7 @@ GIVES:
     script(name)      a program of scripts/, as an input of its rule
     sources(name)     the package files that this program rests on, as inputs, since
                       Snakemake does not see the package (docs/adr/0002)
+    resources(pattern) files of resources/, as inputs
     settings(section) a part of the configuration with its defaults, as a plain param
     existing(path)    a list of the one file, or of none where none is configured
     memory, minutes   resources that grow with the input and with each attempt
@@ -47,6 +48,11 @@ def sources(name):
     """Package files that a program in scripts/ rests on, relative to the trial folder."""
     files = provenance.sources_of_script(REPOSITORY / "scripts" / name)
     return [os.path.relpath(path) for path in files]
+
+
+def resources(pattern):
+    """Files below resources/ that fit a glob pattern, relative to the trial folder."""
+    return [os.path.relpath(path) for path in sorted((REPOSITORY / "resources").glob(pattern))]
 
 
 def settings(*keys):

@@ -27,6 +27,9 @@ if PLAN.plates:
 if PLAN.tubes:
     RESULTS.append("<results>/flow/results.parquet")
     FINDINGS.append("<results>/flow/qc.parquet")
+if PLAN.immunoassays:
+    RESULTS.append("<results>/immunoassay/results.parquet")
+    FINDINGS.append("<results>/immunoassay/qc.parquet")
 
 
 rule check_sheets:
@@ -42,6 +45,7 @@ rule check_sheets:
         infusions="<results>/intake/infusions.parquet",
         samples="<results>/intake/samples.parquet",
         events="<results>/intake/events.parquet",
+        observations="<results>/intake/observations.parquet",
     log:
         "<logs>/intake/check_sheets.log",
     benchmark:
@@ -61,7 +65,8 @@ rule check_sheets:
             --subjects {output.subjects:q} \
             --infusions {output.infusions:q} \
             --samples {output.samples:q} \
-            --events {output.events:q}
+            --events {output.events:q} \
+            --observations {output.observations:q}
         """
 
 
