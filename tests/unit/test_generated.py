@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from cartrace import config, generated, registry, tables
+from cartrace.immunoassay import acceptance as immunoassay_acceptance
+from cartrace.immunoassay import assay as elisa
+from cartrace.immunoassay import vocabulary as immunoassay_vocabulary
 from cartrace.pcr import assay
 from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
 from cartrace.pcr.vocabulary import PLATFORMS
@@ -43,6 +46,15 @@ def test_every_key_flag_and_partition_volume_of_an_assay_file_has_its_row() -> N
     for model in (assay.Assay, assay.SampleNames, assay.Target, assay.CurveChoice, assay.Limits):
         assert all(f.description is None or f"{name}` |" in page for name, f in model.model_fields.items())
     assert all(f"| `{name}` |" in page for name in (*RULES, *OTHER_FLAGS, *PLATFORMS))
+
+
+def test_every_key_and_flag_of_an_immunoassay_has_its_row() -> None:
+    page = generated.immunoassay_page()
+    for model in (elisa.Assay, elisa.Target, elisa.Calibration, elisa.Limits, elisa.Titre, elisa.Control):
+        assert all(f.description is None or f"{name}` |" in page for name, f in model.model_fields.items())
+    assert all(
+        f"| `{name}` |" in page for name in (*immunoassay_acceptance.RULES, *immunoassay_vocabulary.FLAGS)
+    )
 
 
 def test_every_metric_says_what_it_is_and_where_that_comes_from() -> None:

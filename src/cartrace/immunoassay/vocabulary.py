@@ -11,19 +11,20 @@ READOUTS = ("concentration", "titre", "index")
 VERDICTS = ("accepted", "flagged", "rejected", "not_used")
 RANGES = ("inside", "below_curve", "above_curve", "below_lloq", "above_uloq", "hook")
 """Where a signal lies: on the accepted part of the curve, or which side of what."""
+READINGS = ("positive", "negative", "equivocal")
+"""What one well of a titre says."""
 FLAGS = {
     "omitted": "left out by the operator in the instrument's software",
-    "few_beads": "fewer beads than the rule asks",
     "curve_missing": "no calibration curve quantifies the analyte",
     "blank_missing": "the assay subtracts a blank, and the plate has none",
     "hook": "dilutions of the sample rise where they should fall: the signal may be past the hook",
-    "not_linear": "dilutions of the sample disagree beyond the rule",
     "start_changed": "the starting dilution is not that of the subject's other samples",
     "not_monotone": "a positive dilution beyond a negative one",
     "vendor_out_of_range": "the instrument's software calls the result out of range",
     "sample_unmapped": "the name on the plate stands for no sample",
     "sample_mapped_twice": "the layout gives the well two samples",
     "sample_mismatch": "layout and file name different things",
+    "precision_profile": "nowhere on the curve is the precision profile within its limit",
     "unit_unknown": "the file's unit can't be turned into that of the assay file",
     "reading_missing": "the file has no reading of the well",
     "standard_without_quantity": "no concentration is known of a standard",

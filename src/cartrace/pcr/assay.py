@@ -17,7 +17,8 @@ from cartrace.analytes import ANALYTES
 from cartrace.config import PcrAcceptance
 from cartrace.intake.mapping import Part, Text, read_yaml
 from cartrace.pcr.vocabulary import PLATFORMS
-from cartrace.plates.assay_parts import Reading, SampleNames
+from cartrace.plates import assay_parts
+from cartrace.plates.assay_parts import SampleNames
 from cartrace.problems import did_you_mean
 from cartrace.validation import validated
 
@@ -153,6 +154,14 @@ class Control(Part):
         if self.task in {"accuracy_control", "standard"} and not self.copies:
             raise ValueError(f"a control of task {self.task} needs copies: {{target: number}}")
         return self
+
+
+class Reading(assay_parts.Reading):
+    """What the instrument's file does not say about itself."""
+
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Threshold by channel, for bare amplitudes."
+    )
 
 
 class Assay(Part):

@@ -49,7 +49,4 @@ class Reading(Part):
 
     decimal: Literal[".", ","] = Field(".", description="Decimal mark of the file.")
     encoding: str = Field("", description="Encoding, where it is neither UTF-8 nor UTF-16 nor Windows-1252.")
-    sheet: str = Field("", description="Sheet of a workbook, where the reader can't tell.")
-    thresholds: dict[str, float] = Field(
-        default_factory=dict, description="Threshold by channel, for bare amplitudes."
-    )
+    sheet: str = Field("", description="Sheet of a workbook or plate of a file, where the reader can't tell.")
