@@ -21,7 +21,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,11 @@ SEARCH_SLOPE, SEARCH_ASYMMETRY = (0.05, 40.0), (0.01, 100.0)
 """The steepness at the midpoint (that of a 4pl with this B) and G are sought within these."""
 AGREEING = 3
 """Starts that end at the best sum of squares, after which the search ends."""
+
+
+_LOGISTIC = ("bottom", "slope", "ec50", "top", "asymmetry")
+_PARAMETERS = {"linear": ("intercept", "slope"), "4pl": _LOGISTIC, "5pl": _LOGISTIC}
+"""Columns of CURVES that hold the parameters."""
 
 
 class CurveError(ValueError):
@@ -397,13 +402,32 @@ def curve_columns(curve: Curve) -> dict[str, object]:
         "power": curve.power,
         "r2": curve.r2,
         "residual_sd": curve.residual_sd,
+        "df": curve.df,
+        "variance_floor": curve.floor,
+        "log_concentration": curve.log_concentration if curve.model == "linear" else None,
         "n_levels": curve.n_levels,
     }
-    names = (
-        ("intercept", "slope") if curve.model == "linear" else ("bottom", "slope", "ec50", "top", "asymmetry")
-    )
-    row |= dict(zip(names, curve.parameters, strict=True))
+    row |= dict(zip(_PARAMETERS[curve.model], curve.parameters, strict=True))
     return row | {"covariance": json.dumps(curve.covariance) if curve.covariance else None}
+
+
+def curve_from_columns(row: Mapping[str, Any]) -> Curve | None:
+    """Return the curve of a row of CURVES, with its band; None for the instrument's own, whose parameters are not known."""
+    names = _PARAMETERS.get(row["model"], ())
+    if not names or not all(math.isfinite(row[name]) for name in names):
+        return None
+    told = row["covariance"]
+    return Curve(
+        model=row["model"],
+        parameters=tuple(float(row[name]) for name in names),
+        weighting=row["weighting"],
+        power=float(row["power"]),
+        floor=float(row["variance_floor"]),
+        log_concentration=row["log_concentration"] is True,
+        covariance=tuple(map(tuple, json.loads(told))) if isinstance(told, str) else (),
+        residual_sd=float(row["residual_sd"]),
+        df=int(row["df"]),
+    )
 
 
 def _log(x: Array) -> Array:

@@ -31,7 +31,7 @@ from cartrace.immunoassay.readers.grid import OVERFLOW
 from cartrace.immunoassay.replicates import Estimate, WellLimits, concentration_of, index_of
 from cartrace.immunoassay.samples import in_units, map_wells, match_targets, relative_standards
 from cartrace.immunoassay.tables import CURVES, PLATE_WELLS, SAMPLES, STANDARDS, WELLS
-from cartrace.immunoassay.titres import WORDS, Titre, titre_of
+from cartrace.immunoassay.titres import WORDS, Titre, reading_of, titre_of
 from cartrace.plates.acceptance import Finding, qc_table
 from cartrace.plates.marks import Marks, add, collect, with_verdict
 from cartrace.plates.sample_names import fold
@@ -135,6 +135,7 @@ def quantify_plate(
 
     samples, more = _samples(wells, assay, curves, past, settings)
     findings += more
+    wells["reading"] = _readings(wells, samples)
     findings += check_blanks(wells, assay, curves, acceptance)
     findings += check_controls(samples, assay, acceptance)
     findings += check_samples(samples, acceptance)
@@ -391,6 +392,23 @@ def _row_of(found: Estimate, used: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _readings(wells: pd.DataFrame, samples: pd.DataFrame) -> pd.Series[str]:
+    """Say what each well of a titre reads, by the cut-off of its target."""
+    titre = samples[samples["readout"].eq("titre")]
+    cutoffs = dict(zip(titre["target"], titre["cutoff"], strict=True))
+    mine = wells[wells["target"].isin(cutoffs) & wells["task"].isin(REPORTED)]
+    signal = mine["signal"].astype("float64").mask(mine["saturated"], math.inf)
+    words = [
+        _word(s) if math.isnan(x) else ""
+        for s, x in zip(mine["vendor_status"].fillna(""), signal, strict=True)
+    ]
+    said = [
+        reading_of(word, x, None if math.isnan(cutoffs[target]) else cutoffs[target])
+        for word, x, target in zip(words, signal, mine["target"], strict=True)
+    ]
+    return pd.Series(said, index=mine.index, dtype="string").reindex(wells.index)
+
+
 def _titre_row(used: pd.DataFrame, target: Target, cutoff: float | None) -> dict[str, Any]:
     assert target.titre is not None
     signal = used["signal"].to_numpy(np.float64)
@@ -414,6 +432,7 @@ def _titre_row(used: pd.DataFrame, target: Target, cutoff: float | None) -> dict
         "result": found.value,
         "lower": found.lower,
         "upper": found.upper if math.isfinite(found.upper) else math.nan,
+        "cutoff": math.nan if cutoff is None else cutoff,
         "lloq": found.start,
         "uloq": found.lower if above else math.nan,
         "detection": found.detection,

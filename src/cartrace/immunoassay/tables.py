@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from cartrace.immunoassay.vocabulary import MODELS, RANGES, READOUTS, SIGNALS, TASKS, VERDICTS, WEIGHTINGS
+from cartrace.immunoassay.vocabulary import (
+    MODELS,
+    RANGES,
+    READINGS,
+    READOUTS,
+    SIGNALS,
+    TASKS,
+    VERDICTS,
+    WEIGHTINGS,
+)
 from cartrace.plates.tables import controls_table
 from cartrace.tables import Column, Table
 from cartrace.vocabulary import DETECTIONS
@@ -56,6 +65,9 @@ WELLS = Table(
         Column("concentration", "number", "On the curve, in the well: before the dilution."),
         Column("result", "number", "Concentration of the sample: times the dilution."),
         Column("range", "text", "Where the signal lies.", allowed=RANGES),
+        Column(
+            "reading", "text", "What a well of a titre says; empty for a typed end point.", allowed=READINGS
+        ),
         Column("recovery_percent", "number", "100 x back-calculated / nominal."),
         Column("vendor_concentration", "number", "Concentration that the instrument's software computed."),
         Column("vendor_status", "text", "Its remark."),
@@ -106,6 +118,15 @@ CURVES = Table(
         Column("asymmetry", "number", "G; 1 for a 4PL."),
         Column("r2", "number", "Weighted coefficient of determination."),
         Column("residual_sd", "number", "Weighted residual standard deviation."),
+        Column("df", "integer", "Degrees of freedom of the fit: wells less parameters."),
+        Column(
+            "variance_floor",
+            "number",
+            "Signal below which the variance residual_sd^2 y^power falls no further.",
+        ),
+        Column(
+            "log_concentration", "flag", "linear: the line is against the logarithm of the concentration."
+        ),
         Column("n_levels", "integer", "Levels in the fit."),
         Column("n_accepted", "integer", "Levels within tolerance."),
         Column("lloq", "number", "Lower limit of quantification, in the well."),
@@ -154,6 +175,9 @@ SAMPLES = Table(
         ),
         Column(
             "parallelism_p", "number", "p of the test that the sample's curve is parallel to the standards'."
+        ),
+        Column(
+            "cutoff", "number", "Signal from which a well of a titre is positive; empty where words say it."
         ),
         Column("lod", "number", "Limit of detection of this sample."),
         Column("lloq", "number", "Lower limit of quantification of this sample."),

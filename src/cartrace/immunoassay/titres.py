@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SAME = 0.01
 """Relative difference of two dilutions that are one."""
-WORDS: dict[str, Literal["positive", "negative", "equivocal"]] = {
+Reading = Literal["positive", "negative", "equivocal"]
+WORDS: dict[str, Reading] = {
     **dict.fromkeys(("+", "++", "+++", "++++", "(+)", "1+", "2+", "3+", "4+", "pos", "positive"), "positive"),
     **dict.fromkeys(("-", "\u2212", "\u2013", "neg", "negative", "0"), "negative"),
     **dict.fromkeys(("+/-", "-/+", "\u00b1", "?", "borderline", "equivocal"), "equivocal"),
@@ -177,6 +178,19 @@ def join_readings(readings: Sequence[EndPoint], step: float) -> Titre:
     return Titre(value, lower, upper, start, "quantified", told)
 
 
+def reading_of(word: str, signal: float, cutoff: float | None) -> Reading | None:
+    """Say what one well reads, by its word or by its signal; None where neither tells.
+
+    >>> reading_of("+/-", math.nan, None), reading_of("", 0.4, 0.4), reading_of("1:40", math.nan, None)
+    ('equivocal', 'positive', None)
+    """
+    kind = WORDS.get("".join(word.split()).casefold())
+    if kind is None and not math.isnan(signal) and cutoff is not None:
+        # Signals are rounded as files print them; the cut-off itself is positive.
+        return "positive" if signal >= cutoff else "negative"
+    return kind
+
+
 def titre_of(
     dilution: Floats,
     signal: Floats,
@@ -212,14 +226,11 @@ def titre_of(
     readings: list[EndPoint] = []
     for d, s, word in zip(dilution, signal, words, strict=True):
         text = "".join(word.split()).casefold()
-        kind = WORDS.get(text) if text else None
-        typed = None if not text or kind else end_point_of_text(text, start, step)
+        typed = None if not text or text in WORDS else end_point_of_text(text, start, step)
         if typed is not None:
             readings.append(typed)
             continue
-        if kind is None and not math.isnan(s) and cutoff is not None:
-            # Signals are rounded as files print them; the cut-off itself is positive.
-            kind = "positive" if s >= cutoff else "negative"
+        kind = reading_of(word, s, cutoff)
         if kind is None:
             faults.add("reading_unknown" if text else "reading_missing")
         elif not d > 0:
