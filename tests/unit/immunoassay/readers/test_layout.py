@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.immunoassay.readers import made_plates as made
 
@@ -83,6 +83,7 @@ def test_a_workbook_is_read_as_grids() -> None:
     assert layout.loc["C05", "sample"] == "PC5"
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=60) | st.binary(max_size=60))
 def test_any_text_is_refused_or_read(content: str | bytes) -> None:
     raw = content.encode(errors="ignore") if isinstance(content, str) else content
