@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,6 +92,25 @@ def test_settings_are_used(tmp_path: Path) -> None:
     settings = json.dumps({"immunoassay": {"acceptance": {"standard_levels": {"lower": 8}}}})
     assert run(tmp_path, "--settings", settings) == 0
     assert tables(tmp_path)["samples"]["verdict"].tolist() == ["rejected"]
+
+
+def test_the_assay_file_says_how_the_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, layout = elisa()
+    # A second read of 0.04 everywhere, and decimal commas.
+    first = re.sub(r"\d+\.\d+", lambda m: f"{float(m[0]) + 0.04:.6f}", text)
+    second = re.sub(r"\d+\.\d+", "0.04", text)
+    both = f"450\n{first}650\n{second}".replace(",", ";").replace(".", ",")
+    reading = {"wavelength": "450-650", "read": {"decimal": ","}}
+    write(tmp_path, both, layout, **reading)
+    assert run(tmp_path) == 0
+    found = tables(tmp_path)
+    assert found["wells"]["signal"].tolist() == pytest.approx(
+        [float(c) for c in re.findall(r"\d+\.\d+", text)]
+    )
+    assert found["samples"]["result"].tolist() == pytest.approx([500], rel=1e-3)
+    write(tmp_path, both, layout, read={"decimal": ","})
+    assert run(tmp_path) == 2
+    assert "2 reads of the plate: '450', '650'" in capsys.readouterr().err
 
 
 def test_signs_on_a_plate_become_titres(tmp_path: Path) -> None:
