@@ -22,11 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from cartrace.analytes import ANALYTES, DEPLETION
+from cartrace.analytes import ANALYTES, DEPLETION, EXPANSION
 from cartrace.problems import Problem, did_you_mean, raise_if_any
 from cartrace.safety.vocabulary import ITEMS
 from cartrace.validation import problem_of
-from cartrace.vocabulary import EVENT_KINDS
+from cartrace.vocabulary import EVENT_KINDS, MATRICES
 
 
 def _compiles(value: str) -> str:
@@ -1229,6 +1229,17 @@ class Recovery(Section):
     )
 
 
+class Treatment(Section):
+    """A drug against toxicity, under one name."""
+
+    name: str = Field(min_length=1, description="Name in the tables.")
+    labels: tuple[str, ...] = Field(
+        min_length=1,
+        description="Words of the labels of drugs of the events sheet that mean it; case does not count, and the label "
+        "may hold more words ('tocilizumab 8 mg/kg').",
+    )
+
+
 class Safety(Section):
     """Grades of toxicity from observations, counts and events."""
 
@@ -1251,6 +1262,34 @@ class Safety(Section):
     )
     icaht: Icaht = Field(default_factory=Icaht)
     recovery: Recovery = Field(default_factory=Recovery)
+    treatments: tuple[Treatment, ...] = Field(
+        (
+            Treatment(name="Tocilizumab", labels=("tocilizumab", "actemra", "roactemra")),
+            Treatment(
+                name="Corticosteroids",
+                labels=(
+                    "dexamethasone",
+                    "methylprednisolone",
+                    "prednisolone",
+                    "prednisone",
+                    "hydrocortisone",
+                    "corticosteroid",
+                    "corticosteroids",
+                    "steroid",
+                    "steroids",
+                ),
+            ),
+            Treatment(name="Anakinra", labels=("anakinra",)),
+        ),
+        description="Drugs against toxicity whose subjects the safety table counts. House list: the drugs that the ASTCT "
+        "consensus names as masking fever (Lee 2019), and anakinra [recalled].",
+    )
+    treatment_days: float = Field(
+        30,
+        ge=0,
+        description="Last day from the infusion on which such a drug counts as given against toxicity; it has to begin on "
+        "or after the infusion. House value: as acute_days.",
+    )
 
     @field_validator("charted_by_exception")
     @classmethod
@@ -1365,12 +1404,94 @@ class Efficacy(Section):
         return scores
 
 
+class Outcomes(Section):
+    """Relapse-free survival, follow-up and relapse rates. The events are those of association.relapse.kinds."""
+
+    death: Literal["event", "censoring"] = Field(
+        "event",
+        description="Death without a relapse is an event of relapse-free survival, or ends the follow-up. Source: [recalled] "
+        "FDA guidance on endpoints 2018 (disease-free survival counts death of any cause); trials in NMOSD censor it "
+        "(time to first relapse).",
+    )
+    landmarks: tuple[float, ...] = Field(
+        (90.0, 180.0, 365.0),
+        description="Study days at which the relapse-free share is asked for. House values: months 3, 6, 12.",
+    )
+    all_recorded: bool = Field(
+        False,
+        description="true: the events sheet is known to hold every relapse, so that a sheet without any means none. Otherwise "
+        "it must hold at least one relapse, progression, response or death before anybody is called relapse-free.",
+    )
+    before_days: float | None = Field(
+        None,
+        gt=0,
+        description="The events sheet holds every relapse of so many days before the first infusion; then the annualised "
+        "relapse rate before it is given. null: nobody knows, so no rate.",
+    )
+
+    @field_validator("landmarks")
+    @classmethod
+    def _ascending(cls, days: tuple[float, ...]) -> tuple[float, ...]:
+        if any(day <= 0 for day in days) or list(days) != sorted(set(days)):
+            raise ValueError("days above 0, each once, in ascending order")
+        return days
+
+
+class KeyResults(Section):
+    """The table of key results: what the abstract of a report prints."""
+
+    expansion: tuple[str, ...] = Field(
+        ("transgene", "car_t_cells"),
+        description="Expansion analytes that are shown, in this order; of each assay the unit of most subjects.",
+    )
+    assays: tuple[str, ...] = Field(
+        (),
+        description="Assays of them that are shown, in this order; none: all, those of most subjects first.",
+    )
+    matrices: tuple[str, ...] = Field(("blood",), description="Compartments of them that are shown.")
+    depletion: tuple[str, ...] = Field(
+        ("b_cells", "igg"), description="Analytes whose depletion is shown, in this order."
+    )
+    most_frequent: int = Field(
+        3,
+        ge=0,
+        description="So many of the most frequent grade 3 or higher toxicities are named; those that tie with the last one "
+        "too.",
+    )
+
+    @field_validator("expansion")
+    @classmethod
+    def _expanding(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in EXPANSION:
+                raise ValueError(f"'{name}' is no expansion analyte; allowed: {', '.join(EXPANSION)}")
+        return names
+
+    @field_validator("depletion")
+    @classmethod
+    def _depleted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in DEPLETION:
+                raise ValueError(f"'{name}' gets no depletion metrics; allowed: {', '.join(DEPLETION)}")
+        return names
+
+    @field_validator("matrices")
+    @classmethod
+    def _compartments(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in MATRICES:
+                raise ValueError(f"'{name}' is no compartment; allowed: {', '.join(MATRICES)}")
+        return names
+
+
 class Cohort(Section):
     """Summaries over subjects."""
 
     min_n: int = Field(3, ge=1, description="Fewest estimates for a mean or a median.")
     by_cohort: bool = Field(True, description="Also summarise each cohort of the subjects sheet.")
     association: Association = Field(default_factory=Association)
+    outcomes: Outcomes = Field(default_factory=Outcomes)
+    key_results: KeyResults = Field(default_factory=KeyResults)
 
 
 class Report(Section):

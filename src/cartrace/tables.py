@@ -26,6 +26,8 @@ from cartrace.vocabulary import (
     MATRICES,
     MEASUREMENT_STATUSES,
     METRIC_STATUSES,
+    OUTCOME_NAMES,
+    OUTCOME_STATISTICS,
     VECTORS,
     VERDICTS,
 )
@@ -120,8 +122,18 @@ MEASUREMENTS = Table(
             allowed=DETECTIONS,
         ),
         Column("censoring", "text", "Side on which the value is unknown.", required=True, allowed=CENSORINGS),
-        Column("lower", "number", "Lower bound of a censored value; equal to value when it is known."),
-        Column("upper", "number", "Upper bound of a censored value; empty when no limit is known."),
+        Column(
+            "lower",
+            "number",
+            "Lower bound of a censored value; equal to value when it is known; of an end-point titre the highest "
+            "dilution up to which every one was positive.",
+        ),
+        Column(
+            "upper",
+            "number",
+            "Upper bound of a censored value, empty when no limit is known; equal to value when it is known; of an "
+            "end-point titre the first negative dilution, or its value where the source does not tell the step.",
+        ),
         Column("lod", "number", "Limit of detection that held for this result."),
         Column("lloq", "number", "Lower limit of quantification that held for this result."),
         Column("uloq", "number", "Upper limit of quantification that held for this result."),
@@ -406,6 +418,12 @@ ASSOCIATIONS = Table(
         Column("left_out", "text", "Subjects with one of the two only, by reason, with their counts."),
         Column("groups", "text", "Sizes of the groups, where y is a grouping."),
         Column("statistic", "number", "rho, or the statistic of the test."),
+        Column(
+            "effect",
+            "number",
+            "mann_whitney: share of the pairs in which one of the first group lies above one of the second, a tie "
+            "counted half (the area under the ROC curve); empty for the other tests.",
+        ),
         Column("lower", "number", "Lower 95 % confidence limit of rho."),
         Column("upper", "number", "Upper 95 % confidence limit of rho."),
         Column("p", "number", "Two-sided p value."),
@@ -441,6 +459,88 @@ CHARACTERISTICS = Table(
     key=("cohort", "variable", "level"),
 )
 
+_ANSWERED = (
+    Column(
+        "status",
+        "text",
+        "estimated or not_estimable.",
+        required=True,
+        allowed=("estimated", "not_estimable"),
+    ),
+    Column("reason", "text", "Why it is not estimable; a remark otherwise."),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    "Relapse-free survival, follow-up and relapse rates of all subjects and of each cohort.",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column("outcome", "text", "What is estimated.", required=True, allowed=OUTCOME_NAMES),
+        Column("statistic", "text", "Which number of it.", required=True, allowed=OUTCOME_STATISTICS),
+        Column("day", "number", "Study day that a share holds at; empty for the other numbers."),
+        Column("value", "number", "Estimate."),
+        Column("lower", "number", "Lower 95 % confidence limit."),
+        Column("upper", "number", "Upper 95 % confidence limit; empty when not reached."),
+        Column("unit", "text", "day, share (0 to 1) or 1/year."),
+        Column("n", "integer", "Subjects that entered.", required=True),
+        Column("n_events", "integer", "Events: subjects with one, or relapses of a rate.", required=True),
+        Column("n_at_risk", "integer", "Subjects without the event and still followed at that day."),
+        Column("n_left_out", "integer", "Treated subjects that could not enter.", required=True),
+        Column("left_out", "text", "Why, with their counts."),
+        *_ANSWERED,
+        Column("method", "text", "Rules that were applied.", required=True),
+    ),
+    key=("cohort", "outcome", "statistic", "day"),
+)
+
+OUTCOME_CURVES = Table(
+    "outcome_curves",
+    "Steps and censorings of the Kaplan-Meier curves of relapse-free survival and of follow-up.",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column(
+            "outcome",
+            "text",
+            "relapse_free_survival; or follow_up, where the end of follow-up is the event (reverse Kaplan-Meier).",
+            required=True,
+            allowed=("relapse_free_survival", "follow_up"),
+        ),
+        Column("day", "number", "Study day.", required=True),
+        Column("survival", "number", "Share without the event after this day.", required=True),
+        Column("lower", "number", "Lower 95 % limit (log-log); empty while there is no event."),
+        Column("upper", "number", "Upper 95 % limit; empty while there is no event, and at 0."),
+        Column("n_at_risk", "integer", "Subjects at risk just before this day.", required=True),
+        Column("n_events", "integer", "Subjects with the event on this day.", required=True),
+        Column("n_censored", "integer", "Subjects censored on this day.", required=True),
+    ),
+    key=("cohort", "outcome", "day"),
+)
+
+KEY_RESULTS = Table(
+    "key_results",
+    "What the abstract of a report prints, one number a row, with the table that it comes from.",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column("section", "text", "Part of the table.", required=True),
+        Column("result", "text", "What it says.", required=True),
+        Column("course", "text", "Course that it rests on, in words; an empty text for none.", required=True),
+        Column("text", "text", "As it is printed.", required=True),
+        Column("value", "number", "Median, percentage or estimate."),
+        Column("lower", "number", "Lower 95 % confidence limit."),
+        Column("upper", "number", "Upper 95 % confidence limit."),
+        Column("minimum", "number", "Smallest, beside a median."),
+        Column("maximum", "number", "Largest, beside a median."),
+        Column("unit", "text", "Unit of these numbers."),
+        Column("n", "integer", "Subjects with it, beside a percentage; else those that entered."),
+        Column("n_total", "integer", "Subjects that could be assessed, beside a percentage."),
+        Column("n_not_assessable", "integer", "Treated subjects for whom it can't be told."),
+        *_ANSWERED,
+        Column("source_table", "text", "Table that it was read from.", required=True),
+        Column("source_metric", "text", "Metric, term or variable of that table."),
+    ),
+    key=("cohort", "section", "result", "course"),
+)
+
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
@@ -453,6 +553,9 @@ TABLES: dict[str, Table] = {
         MODELS,
         ASSOCIATIONS,
         CHARACTERISTICS,
+        OUTCOMES,
+        OUTCOME_CURVES,
+        KEY_RESULTS,
         SUBJECTS,
         INFUSIONS,
         SAMPLES,

@@ -36,3 +36,12 @@ EVENT_KINDS = (
     "death",
     "other",
 )
+OUTCOME_NAMES = (
+    "relapse_free_survival",
+    "relapse_free",
+    "follow_up",
+    "relapse_rate_after",
+    "relapse_rate_before",
+)
+"""relapse_free is the plain share of subjects at their last contact, however long each was followed."""
+OUTCOME_STATISTICS = ("median", "share", "minimum", "maximum", "rate")

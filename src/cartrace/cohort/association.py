@@ -96,10 +96,10 @@ def associate(
     # The order of the subjects decides which rearrangements are drawn: it is always the same.
     people = subjects.sort_values("subject_id", ignore_index=True)
     first = metrics[metrics["infusion"] == 1]
-    expansion = list(_variables(_one_unit(first), people, EXPANSION, rules.expansion, rules))
+    expansion = list(variables(one_unit(first), people, EXPANSION, rules.expansion, rules))
     outcomes: list[tuple[str, Iterable[Variable | Grouping]]] = [
-        ("depletion", _variables(first, people, rules.depletion_analytes, rules.depletion, rules)),
-        ("antibodies", _variables(first, people, ANTIBODY, rules.antibody, rules)),
+        ("depletion", variables(first, people, rules.depletion_analytes, rules.depletion, rules)),
+        ("antibodies", variables(first, people, ANTIBODY, rules.antibody, rules)),
         ("response", [group_by_response(people, events, rules.response)]),
         ("relapse", [group_by_relapse(people, events, rules.relapse)]),
     ]
@@ -180,7 +180,7 @@ def group_by_relapse(subjects: pd.DataFrame, events: pd.DataFrame, rules: Relaps
     return Grouping(f"{kinds.capitalize()} by study day {rules.by_day:g}", (yes, no), *_columns(pairs))
 
 
-def _one_unit(metrics: pd.DataFrame) -> pd.DataFrame:
+def one_unit(metrics: pd.DataFrame) -> pd.DataFrame:
     """Keep the expansion courses of one unit for each matrix, analyte and assay.
 
     Copies/ug, copies/cell and copies/uL of one assay are one result seen three ways.
@@ -223,21 +223,39 @@ def _check(rules: Association) -> None:
     raise_if_any(problems)
 
 
-def _variables(
+def course_words(matrix: str, analyte: str, assay: str, unit: str) -> str:
+    """Name a course in words, as the variables of :func:`associate` do."""
+    label = ANALYTES[analyte].label if analyte in ANALYTES else analyte
+    return f"{label} ({matrix}, {assay}, {unit})"
+
+
+def variables(
     metrics: pd.DataFrame,
     subjects: pd.DataFrame,
     analytes: tuple[str, ...],
     names: tuple[str, ...],
     rules: Association,
 ) -> Iterator[Variable]:
-    """Give each named metric of each course type of ``analytes``, over all subjects."""
+    """Give each named metric of each course type of ``analytes``, over all subjects.
+
+    Parameters
+    ----------
+    metrics
+        The metrics table, one row for a subject, course type and metric.
+    subjects
+        The n subjects, in the order of the result.
+    analytes, names
+        What is wanted; names that no metric has give variables without a number.
+    rules
+        Section ``cohort.association``; ``censored`` is used.
+    """
     chosen = metrics[metrics["analyte"].isin(analytes)]
     types = {cast("tuple[str, ...]", k): own for k, own in chosen.groupby(list(COURSE_TYPE))}
     for key in sorted(types, key=lambda k: (analytes.index(k[1]), k)):
         matrix, analyte, assay, unit = key
         of_type = types[key]
         for name in names:
-            course = f"{ANALYTES[analyte].label} ({matrix}, {assay}, {unit})"
+            course = course_words(matrix, analyte, assay, unit)
             found = of_type[of_type["metric"] == name].set_index("subject_id").reindex(subjects["subject_id"])
             yield _variable(f"{label_of(name)}, {course}", found, rules)
 
@@ -303,12 +321,12 @@ def _compare(x: Variable, y: Grouping, rules: Association) -> Row:
         test = compare_groups([scores[inside] for inside in members.values()], _permutations(rules))
     except TiedError:
         return _refuse(row, method, "no order can be told: all values tie")
-    remark = ""
-    if test.method == "mann_whitney":
-        first, second = sizes
-        above = 100 * test.statistic / (sizes[first] * sizes[second])
-        remark = f"one of '{first}' lies above one of '{second}' in {above:.0f} % of the pairs"
-    return _finish(row, test, remark)
+    if test.method != "mann_whitney":
+        return _finish(row, test)
+    first, second = sizes
+    effect = test.statistic / (sizes[first] * sizes[second])
+    remark = f"one of '{first}' lies above one of '{second}' in {100 * effect:.0f} % of the pairs"
+    return _finish(row, test, remark) | {"effect": effect}
 
 
 def _permutations(rules: Association) -> Permutations:

@@ -27,7 +27,7 @@ class KaplanMeier:
     """Product-limit estimate; all arrays have one element per step or censoring.
 
     ``survival`` holds *after* ``day``; ``lower`` and ``upper`` are its 95 % limits
-    (Greenwood, on the log-log scale; not a number once survival is 0). The
+    (Greenwood, on the log-log scale; the upper one is not a number once survival is 0). The
     ``median`` and its limits are not a number where they are not reached.
     """
 
@@ -102,6 +102,8 @@ def kaplan_meier(lower: ArrayLike, upper: ArrayLike) -> KaplanMeier:
     limits = fit.confidence_interval_.to_numpy(dtype=float)
     day = curve.index.to_numpy(dtype=float)
     survival = curve.to_numpy(dtype=float)
+    # lifelines gives the upper limit 0 once nobody is left, which the log-log scale does not.
+    limits[survival <= _NOISE, 1] = np.nan
     return KaplanMeier(
         day=day,
         survival=survival,
