@@ -1,4 +1,4 @@
-"""All antibody metrics of all courses, and the changes of the starting dilution."""
+"""All antibody metrics of all courses, and what is odd about their starting dilutions and steps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import numpy as np
 
 from cartrace.analytes import ANTIBODY
 from cartrace.antibody.metrics import results
-from cartrace.antibody.titres import TITRE, read_courses
+from cartrace.antibody.titres import SAME_STEP, TITRE, configured_steps, measured_steps, read_courses
 from cartrace.kinetics.rows import assemble
-from cartrace.tables import COURSE_KEY, METRICS, QC, conform, rows
+from cartrace.tables import COURSE_KEY, METRICS, QC, concat, conform, rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cartrace.config import Antibody
+
+_PLACE = ("source_file", "source_row", "source_column", "subject_id", "sample_id", "analyte")
 
 
 def compute_antibody(
@@ -41,7 +43,44 @@ def compute_antibody(
     """
     readings = read_courses(measurements, infusions, settings)
     metrics = conform(assemble(readings, results(readings, settings)), METRICS)
-    return metrics, find_changed_limits(measurements)
+    findings = [find_changed_limits(measurements), find_other_steps(measurements, settings)]
+    return metrics, concat(findings, QC)
+
+
+def find_other_steps(measurements: pd.DataFrame, settings: Antibody) -> pd.DataFrame:
+    """Report each file whose titres rise by another dilution step than the configuration says.
+
+    ``titre_step_differs``: the intervals of the file count, so that no number is wrong; but titres of
+    files that don't tell their step are still read by the configured one. One finding for each file,
+    antibody and step, at its first row.
+    """
+    use = measurements["analyte"].isin(ANTIBODY) & (measurements["status"] != "rejected")
+    table = measurements[use].rename(columns={"unit": "course_unit"})
+    table = table.assign(
+        measured=measured_steps(measurements[use]).round(6), configured=configured_steps(table, settings)
+    )
+    other = (table["measured"] / table["configured"] - 1).abs() > SAME_STEP
+    table = table[other].sort_values(["source_file", "source_row", "source_column"])
+    findings = []
+    for _, group in table.groupby(["source_file", "analyte", "assay", "measured"], sort=True):
+        first = {str(k): v for k, v in group.iloc[0].items()}
+        says = f"{first['configured']:g}-fold" if first["configured"] > 1 else "plain numbers"
+        n = "1 titre" if len(group) == 1 else f"{len(group)} titres"
+        findings.append(
+            {
+                "check": "titre_step_differs",
+                "verdict": "warn",
+                **{key: first[key] for key in _PLACE},
+                "value": f"{first['measured']:g}-fold",
+                "limit": says,
+                "limit_source": "antibody.titre_step, antibody.rules",
+                "message": f"{n} of {first['analyte']} ({first['assay']}) in {first['source_file']} come from "
+                f"{first['measured']:g}-fold dilutions; the configuration says {says}. Their own intervals were used.",
+                "suggestion": f"antibody.rules: analyte {first['analyte']}, titre_step {first['measured']:g}, "
+                "if the file is right",
+            }
+        )
+    return rows(findings, QC)
 
 
 def find_changed_limits(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -80,10 +119,7 @@ def _finding(row: dict[str, object], old: float, day: float) -> dict[str, object
     return {
         "check": "starting_dilution_changed" if titre else "lloq_changed",
         "verdict": "warn",
-        **{
-            key: row[key]
-            for key in ("source_file", "source_row", "source_column", "subject_id", "sample_id", "analyte")
-        },
+        **{key: row[key] for key in _PLACE},
         "value": now,
         "limit": then,
         "limit_source": f"the result before it, study day {day:g}",

@@ -1,8 +1,10 @@
 """Antibody courses, with every result as the interval that it stands for.
 
 A titre is the last dilution that was positive: an end point of 40 with two-fold
-steps means a titre from 40 up to 80. A negative result means anything below the
-starting dilution, a result above the range anything from its last dilution on.
+steps means a titre from 40 up to 80. Where a result brings the interval that its wells
+leave open, that one counts; else the step of the configuration makes it. A negative
+result means anything below the starting dilution, a result above the range anything from
+its last dilution on.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ Integers = npt.NDArray[np.int64]
 TITRE = "titre"
 READING_KEY = (*COURSE_KEY, "course_unit")
 _OTHERS = tuple(name for name in READING_KEY if name != "infusion")
+_SERIES = ["analyte", "assay", "course_unit"]
+SAME_STEP = 0.01
+"""Relative difference of two dilution steps that are one."""
+WIDENED = ("dilution_missing", "not_monotone", "readings_differ")
+"""Flags of titres whose interval holds more than one step (cartrace.immunoassay.vocabulary.FLAGS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +54,15 @@ class Readings:
         (n, m) the true titre or level lies in [lower, upper); equal for a plain
         number, 0 and inf where no limit is known; nan where padded.
     low, high
-        (n, m) bounds of the end point: as lower and upper for a plain number; a
-        negative titre ends one step below its starting dilution or earlier.
+        (n, m) bounds of the end point: equal for a plain number and for a titre of one
+        clean series; a negative titre ends one step below its starting dilution or
+        earlier.
     negative
         (n, m) below the limit, or below ``positive_from``.
     limit
         (n, m) starting dilution (titre) or limit of a positive result; nan where unknown.
     step
-        (n,) dilution step; 1 for plain numbers.
+        (n,) dilution step, the measured one where results bring it; 1 for plain numbers.
     baseline
         (n,) position of the baseline; -1 without one.
     averaged
@@ -147,7 +155,7 @@ def read_courses(measurements: pd.DataFrame, infusions: pd.DataFrame | None, set
         high=place("high"),
         negative=place("negative") == 1,
         limit=place("limit"),
-        step=_rules(keys, settings)["step"].to_numpy(dtype=np.float64),
+        step=flat.groupby(list(READING_KEY))["step"].first().to_numpy(dtype=np.float64),
         baseline=_baseline(time, after, _lymphodepletion(keys, infusions)),
         averaged=averaged,
     )
@@ -170,6 +178,45 @@ def _rules(keys: pd.DataFrame, settings: Antibody) -> pd.DataFrame:
     return pd.DataFrame({"step": step, "cut": cut}, index=keys.index)
 
 
+def configured_steps(keys: pd.DataFrame, settings: Antibody) -> Floats:
+    """Return the dilution step (n,) that the configuration gives each row of ``analyte`` and ``course_unit``.
+
+    1 for plain numbers.
+    """
+    return _rules(keys, settings)["step"].to_numpy(dtype=np.float64)
+
+
+def measured_steps(rows: pd.DataFrame) -> pd.Series[float]:
+    """Return the dilution step that the interval of each titre tells.
+
+    Parameters
+    ----------
+    rows
+        Table in the contract of ``cartrace.tables.MEASUREMENTS``.
+
+    Returns
+    -------
+    pandas.Series
+        upper / lower of quantified titres of one clean series; nan for every other result.
+    """
+    lower, upper = (rows[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in ("lower", "upper"))
+    titre = ((rows["unit"] == TITRE) & (rows["detection"] == "quantified")).to_numpy(dtype=bool)
+    widened = rows["flags"].astype("string").fillna("").str.contains("|".join(WIDENED)).to_numpy(dtype=bool)
+    told = titre & ~widened & (lower > 0) & (upper > lower * (1 + SAME_STEP))
+    return pd.Series(np.where(told, upper / np.where(told, lower, 1.0), np.nan), index=rows.index)
+
+
+def _steps(flat: pd.DataFrame, measured: pd.Series[float], configured: Floats) -> Floats:
+    """Return the step of each row: the most frequent measured one of its antibody and assay, else the configured one."""
+    told = flat[_SERIES].assign(step=measured.round(6)).dropna()
+    if told.empty:
+        return configured
+    counts = told.groupby([*_SERIES, "step"], as_index=False).size()
+    usual = counts.sort_values(["size", "step"], ascending=[False, True]).drop_duplicates(_SERIES)
+    found = flat[_SERIES].merge(usual, on=_SERIES, how="left")["step"].to_numpy(dtype=np.float64)
+    return np.where(np.isnan(found), configured, found)
+
+
 def _intervals(rows: pd.DataFrame, settings: Antibody) -> pd.DataFrame:
     """Turn each result into its interval; ``use`` marks those that may enter."""
     number = {
@@ -179,7 +226,8 @@ def _intervals(rows: pd.DataFrame, settings: Antibody) -> pd.DataFrame:
     flat = rows.loc[:, [*COURSE_KEY, "unit"]].rename(columns={"unit": "course_unit"})
     flat["infusion"] = flat["infusion"].astype("int64")
     rule = _rules(flat, settings)
-    step, cut = rule["step"].to_numpy(), rule["cut"].to_numpy()
+    configured, cut = rule["step"].to_numpy(), rule["cut"].to_numpy()
+    step = _steps(flat, measured_steps(rows), configured)
     detection = rows["detection"].to_numpy(dtype=object)
     value = number["value"]
     numeric = detection == "quantified"
@@ -201,10 +249,16 @@ def _intervals(rows: pd.DataFrame, settings: Antibody) -> pd.DataFrame:
     flat["time"] = number["day"]
     flat["study_day"] = number["study_day"]
     flat["value"] = np.where(known, value, np.nan)
-    flat["low"] = np.select([known, below], [value, bottom], floor)
-    flat["high"] = np.select([known, below], [value, top / step], np.inf)
+    # What the wells left open counts before what a step would make of the end point.
+    told = known & titre & (number["upper"] > number["lower"])
+    least = np.where(told, number["lower"], value)
+    # Without an interval nothing says that a series had the measured step: the configured one holds.
+    most = np.where(told, number["upper"], value * configured)
+    last = np.where(told, np.fmax(value, number["upper"] / step), value)
+    flat["low"] = np.select([known, below], [least, bottom], floor)
+    flat["high"] = np.select([known, below], [last, top / step], np.inf)
     flat["lower"] = flat["low"]
-    flat["upper"] = np.select([known, below], [value * step, top], np.inf)
+    flat["upper"] = np.select([known, below], [most, top], np.inf)
     flat["negative"] = below | (known & (value < cut))
     flat["step"], flat["cut"] = step, cut
     start = np.where(np.isnan(number["lloq"]) & below & np.isfinite(top), top, number["lloq"])
@@ -238,15 +292,15 @@ def _one_per_time(flat: pd.DataFrame) -> pd.DataFrame:
     """Merge the results of one course at one time (before or after the infusion)."""
     at = [*READING_KEY, "time", "after"]
     best = flat[flat["rank"] == flat.groupby(at)["rank"].transform("min")]
-    best = best.assign(log=np.log(best["value"].to_numpy(dtype=np.float64))).sort_values([*at, "value"])
+    best = best.sort_values([*at, "value"])
+    averaged = ("value", "low", "high", "lower", "upper")
+    with np.errstate(divide="ignore"):
+        logs = {f"log_{name}": np.log(best[name].to_numpy(dtype=np.float64)) for name in averaged}
+    best = best.assign(**logs)
     out = best.groupby(at, sort=True, as_index=False).agg(
-        value=("value", "min"),
-        largest=("value", "max"),
-        log=("log", "mean"),
-        low=("low", "min"),
-        high=("high", "max"),
-        lower=("lower", "min"),
-        upper=("upper", "max"),
+        **{name: (name, "max" if name in {"high", "upper"} else "min") for name in averaged},
+        **{f"other_{name}": (name, "min" if name in {"high", "upper"} else "max") for name in averaged},
+        **{name: (name, "mean") for name in logs},
         negative=("negative", "all"),
         limit=("limit", "max"),
         step=("step", "max"),
@@ -254,14 +308,12 @@ def _one_per_time(flat: pd.DataFrame) -> pd.DataFrame:
         number=("rank", "max"),
         several=("rank", "size"),
     )
-    # The geometric mean; a single number stays what it is, to the last bit.
-    mean = np.where(out["value"] == out["largest"], out["value"], np.exp(out["log"]))
     number = (out["number"] == 0).to_numpy(dtype=bool)
-    out["value"] = mean
-    for name in ("low", "high", "lower"):
+    for name in averaged:
+        # The geometric mean; a single number stays what it is, to the last bit.
+        mean = np.where(out[name] == out[f"other_{name}"], out[name], np.exp(out[f"log_{name}"]))
         out[name] = np.where(number, mean, out[name])
-    out["upper"] = np.where(number, mean * out["step"], out["upper"])
-    out["negative"] = np.where(number, mean < out["cut"], out["negative"])
+    out["negative"] = np.where(number, out["value"] < out["cut"], out["negative"])
     out["several"] = out["several"] > 1
     return out
 

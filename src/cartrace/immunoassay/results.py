@@ -246,8 +246,8 @@ def _replicates(samples: pd.DataFrame) -> pd.Series[int]:
 def _results(samples: pd.DataFrame, wanted: Bools) -> pd.DataFrame:
     """Make the rows of RESULTS, as a laboratory's table would give them.
 
-    The interval of a concentration and of a titre stays in SAMPLES: of a quantified result both
-    bounds are the value, and a titre of 40 means from 40 to the next dilution wherever it is read.
+    A quantified titre keeps the interval that its wells leave open, and so the step of its series. The
+    interval of a concentration stays in SAMPLES: of a quantified one both bounds are the value.
     ``printed``, ``rounding`` and ``ratios`` stay empty: nothing was printed.
     """
     mine = samples[wanted]
@@ -255,12 +255,13 @@ def _results(samples: pd.DataFrame, wanted: Bools) -> pd.DataFrame:
         return empty(RESULTS)
     quantified = mine["detection"].eq("quantified").to_numpy(bool)
     value = np.where(quantified, _floats(mine["result"]), np.nan)
+    plain = quantified & mine["readout"].ne("titre").to_numpy(bool)
     columns = ["subject_id", "sample_id", "matrix", "infusion", "day", "visit", "analyte", "assay"]
     frame = mine[[*columns, "unit", "detection", "lod", "lloq", "uloq"]].assign(
         value=value,
         censoring=mine["detection"].map(CENSORING),
-        lower=np.where(quantified, value, _floats(mine["lower"])),
-        upper=np.where(quantified, value, _floats(mine["upper"])),
+        lower=np.where(plain, value, _floats(mine["lower"])),
+        upper=np.where(plain, value, _floats(mine["upper"])),
         sd=value * _floats(mine["cv_percent"]) / 100,
         n_replicates=_replicates(mine),
         status=mine["verdict"].map(STATUS),

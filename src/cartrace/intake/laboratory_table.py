@@ -1133,7 +1133,7 @@ def to_result(reading: CellReading, test: Test, scale: float = 1.0) -> tuple[dic
         "detection": "quantified",
         "censoring": "none",
         "lower": printed,
-        "upper": printed,
+        "upper": printed * (test.step or 1.0),
     }, ""
 
 

@@ -171,6 +171,12 @@ class Test(Part):
         description="Titres: column with the starting dilution of each row, its lower limit of quantification. "
         "Where that cell is empty, lloq holds.",
     )
+    step: float | None = Field(
+        None,
+        gt=1,
+        description="Titres: dilution step of the series; a titre of 40 with step 2 lies from 40 up to 80. Without it "
+        "antibody.titre_step of the configuration counts.",
+    )
     censored: CensoredBy | None = Field(
         None, description="Another column that says where the number is only a limit (CENS of NONMEM tables)."
     )
@@ -200,6 +206,8 @@ class Test(Part):
                 raise ValueError(f"{n1} {v1:g} lies above {n2} {v2:g}")
         if self.unit == TITRE and self.zero == "quantified":
             raise ValueError("a titre of 0 is no result; zero may be BLQ or BLD")
+        if self.step is not None and self.unit != TITRE:
+            raise ValueError(f"step is the dilution step of a titre, and the unit is {self.unit}")
         if self.start is not None:
             self.check_start()
         return self

@@ -95,14 +95,16 @@ def titre_tops(measurements: pd.DataFrame, antibody: Antibody) -> np.ndarray:
     Returns
     -------
     array of float, shape (n,)
-        The next dilution of a quantified titre; nan for every other result.
+        The first negative dilution of a quantified titre where the source tells it, else its next
+        dilution; nan for every other result.
     """
     titre = (measurements["unit"] == "titre").to_numpy()
-    value = measurements["value"].to_numpy(dtype=float)
+    value, lower, upper = (measurements[c].to_numpy(dtype=float) for c in ("value", "lower", "upper"))
     analyte = measurements["analyte"].astype(str)
     step = analyte.map({a: titre_step(antibody, a) for a in analyte.unique()}).to_numpy(dtype=float)
-    read = titre & (kinds(measurements) == QUANTIFIED) & (step > 1)
-    return np.where(read, value * step, np.nan)
+    read = titre & (kinds(measurements) == QUANTIFIED)
+    told = read & (upper > lower)
+    return np.where(told, upper, np.where(read & (step > 1), value * step, np.nan))
 
 
 def titre_step(antibody: Antibody, analyte: str) -> float:

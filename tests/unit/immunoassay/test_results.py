@@ -84,6 +84,8 @@ def test_titres_arrive_in_the_antibody_stage_as_their_intervals() -> None:
     assert results["unit"].tolist() == ["titre"] * 4
     assert results["value"].fillna(0).tolist() == [80, 10, 0, 0]
     assert results["lloq"].tolist() == [10] * 4
+    assert results["lower"].tolist() == [80, 10, 0, 0]
+    assert results["upper"].tolist() == [160, 20, 10, 10]
     assert results["n_replicates"].tolist() == [1] * 4
     measured = results.assign(
         infusion=1, study_day=results["day"], sample_id=results["source_column"], visit=None

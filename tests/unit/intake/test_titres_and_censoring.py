@@ -62,6 +62,15 @@ def test_a_titre_is_its_reciprocal_dilution_and_no_finding() -> None:
     assert len(qc) == 0
 
 
+def test_a_step_in_the_mapping_gives_each_number_its_interval() -> None:
+    results, _ = titres("1:40", "<1:10", ">1:2560", values=[TITRE | {"lloq": 10, "step": 3}])
+    assert results["value"].fillna(-1).tolist() == [40, -1, -1]
+    assert results["lower"].tolist() == [40, 0, 2560]
+    assert results["upper"].fillna(-1).tolist() == [120, 10, -1]
+    assert "step is the dilution step of a titre" in refused(values=[INDEX | {"step": 2}])
+    assert "greater than 1" in refused(values=[TITRE | {"step": 1}])
+
+
 def test_below_the_first_dilution_and_above_the_last_are_bounds() -> None:
     results, qc = titres("<1:10", ">1:2560", values=[TITRE | {"lloq": 10}])
     assert results["detection"].tolist() == ["BLQ", "above_uloq"]
