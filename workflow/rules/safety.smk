@@ -1,7 +1,7 @@
 """Bedside observations and blood counts -> toxicity grades by day, and the highest of each.
 
 INPUTS:
-    <results>/intake/{measurements,observations,infusions,events}.parquet
+    <results>/intake/{measurements,observations,subjects,infusions,events}.parquet
     resources/safety/*.yaml   tables of thresholds, with their sources
 
 OUTPUTS:
@@ -9,6 +9,7 @@ OUTPUTS:
     <results>/safety/toxicity.parquet   the highest grade, with onset and duration
     <results>/safety/metrics.parquet    recovery of blood counts, days below thresholds
     <results>/safety/qc.parquet         where clinicians and thresholds disagree
+    <results>/safety/summary.parquet    the safety table: each term over all subjects
 """
 
 
@@ -50,4 +51,43 @@ rule grade_toxicity:
             --toxicity {output.toxicity:q} \
             --metrics {output.metrics:q} \
             --qc {output.qc:q}
+        """
+
+
+rule summarise_safety:
+    """The safety table of a trial report: each term by its highest grade."""
+    input:
+        script=script("safety/summarise_safety.py"),
+        code=sources("safety/summarise_safety.py"),
+        standards=resources("safety/*.yaml"),
+        toxicity="<results>/safety/toxicity.parquet",
+        grades="<results>/safety/grades.parquet",
+        observations="<results>/intake/observations.parquet",
+        events="<results>/intake/events.parquet",
+        infusions="<results>/intake/infusions.parquet",
+        subjects="<results>/intake/subjects.parquet",
+    output:
+        summary="<results>/safety/summary.parquet",
+    log:
+        "<logs>/safety/summarise_safety.log",
+    benchmark:
+        "<benchmarks>/safety/summarise_safety.tsv"
+    resources:
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(15),
+    params:
+        settings=settings("safety", "cohort"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --toxicity {input.toxicity:q} \
+            --grades {input.grades:q} \
+            --observations {input.observations:q} \
+            --events {input.events:q} \
+            --infusions {input.infusions:q} \
+            --subjects {input.subjects:q} \
+            --standards {input.standards:q} \
+            --settings {params.settings:q} \
+            --output {output.summary:q}
         """

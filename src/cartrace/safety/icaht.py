@@ -60,6 +60,8 @@ class Haematotoxicity:
     """None where nothing can be said; then ``reason`` says why."""
     reason: str | None = None
     first_low: int | None = None
+    first_possible: int | None = None
+    """First day that was low or is not known."""
     last_low: int | None = None
     n_counts: int = 0
     low_days: int = 0
@@ -208,7 +210,7 @@ def grade_haematotoxicity(
     most = max(least, most)
     mildest = min(table.rows, key=lambda r: r.grade)
     days = days_at(counts, mildest, window, settings, late)
-    low = np.flatnonzero(days.low)
+    low, possible = np.flatnonzero(days.low), np.flatnonzero(days.possible)
     return Haematotoxicity(
         DayGrade(
             end,
@@ -218,6 +220,7 @@ def grade_haematotoxicity(
             "; ".join(sorted(uncertain)) or None if least != most else None,
         ),
         first_low=int(low[0]) + table.from_day if len(low) else None,
+        first_possible=int(possible[0]) + table.from_day if len(possible) else None,
         last_low=int(low[-1]) + table.from_day if len(low) else None,
         n_counts=n_counts,
         low_days=length(days.low, settings),

@@ -239,6 +239,17 @@ class Standards:
     named: dict[str, str] = field(default_factory=dict)
     """Term -> standard and source in words."""
 
+    def recalled(self, term: str) -> str:
+        """Name the thresholds of a term that were read nowhere, only remembered; empty for none."""
+        counted = [(t.term, row) for t in self.counts for row in t.rows]
+        counted += [(t.term, row) for t in self.haematotoxicity for row in t.rows]
+        said = [f"grade {row.grade} {row.text}" for of, row in counted if of == term and row.recalled]
+        if term in self.symptoms:
+            table = self.symptoms[term]
+            listed = (*((table.fever,) if table.fever else ()), *table.rows)
+            said += [f"grade {r.grade} {r.item.replace('_', ' ')}" for r in listed if r.recalled]
+        return ", ".join(said)
+
 
 def plain_label(label: str) -> str:
     """Return a label as labels are compared: no case, single spaces."""

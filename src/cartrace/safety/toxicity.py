@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import pandas as pd
-
-from cartrace.intake.clock import infusion_at
 from cartrace.kinetics.rows import assemble
 from cartrace.safety.counts import blood_counts
 from cartrace.safety.crs import contradictions, crs_items, grade_crs
@@ -18,23 +15,22 @@ from cartrace.safety.grades import DayGrade, observed_days
 from cartrace.safety.icaht import FollowUp, Haematotoxicity, grade_haematotoxicity
 from cartrace.safety.icans import grade_icans
 from cartrace.safety.recovery import courses_of, find_recovery, low_days_result, recovery_result
+from cartrace.safety.reported import Key, Plan, Reported, plans_of, reported_events
 from cartrace.safety.tables import GRADES, TOXICITY
 from cartrace.safety.thresholds import plain_label
 from cartrace.safety.vocabulary import TERMS
 from cartrace.tables import METRICS, QC, concat, rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cartrace.config import Safety
     from cartrace.safety.counts import Counts
     from cartrace.safety.thresholds import CountTable, HaematotoxicityTable, RecoveryTable, Standards
 
-Key = tuple[str, int]
-"""Subject and infusion."""
-
 OWN_GRADES = {"crs_grade": "crs", "icans_grade": "icans"}
 """Items in which clinicians write their own grade -> its term."""
 HIGHEST_COMPUTED = 4
-HIGHEST = 5
 SHOWN_DAYS = 5
 CLINICIAN = "clinicians' grades"
 
@@ -46,18 +42,6 @@ class Graded(NamedTuple):
     toxicity: pd.DataFrame
     metrics: pd.DataFrame
     qc: pd.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class _Stay:
-    """One event that a clinician graded, on the clock of its infusion."""
-
-    grade: DayGrade
-    end_day: int | None
-
-
-Plan = list[tuple[int, float, float]]
-"""Infusions of a subject: number, study day, first day of lymphodepletion counted from it."""
 
 
 @dataclass(slots=True)
@@ -125,7 +109,9 @@ def grade_toxicity(  # noqa: PLR0917 - the inputs of the stage, in the order of 
     settings
         Section ``safety`` of the configuration.
     """
-    found = _Found(measurements, observed_days(observations), events, _plans(infusions), standards, settings)
+    found = _Found(
+        measurements, observed_days(observations), events, plans_of(infusions), standards, settings
+    )
     _symptoms(found)
     _single_counts(found)
     _windows(found)
@@ -143,16 +129,6 @@ def grade_toxicity(  # noqa: PLR0917 - the inputs of the stage, in the order of 
 def _order(row: Mapping[str, object]) -> tuple[object, ...]:
     term = TERMS.index(str(row["term"]))
     return (row["subject_id"], row["infusion"], term, row.get("day", 0.0), row["source"])
-
-
-def _plans(infusions: pd.DataFrame) -> dict[str, Plan]:
-    out: dict[str, Plan] = {}
-    columns = ["subject_id", "infusion", "study_day", "lymphodepletion_day"]
-    for row in infusions[columns].sort_values(["subject_id", "infusion"]).itertuples(index=False):
-        subject, number, start, lymphodepletion = row
-        before = 0.0 if pd.isna(lymphodepletion) else float(lymphodepletion)
-        out.setdefault(str(subject), []).append((int(number), float(start), before))
-    return out
 
 
 def _follow_up(found: _Found) -> dict[Key, FollowUp]:
@@ -260,10 +236,13 @@ def _window_row(key: Key, term: str, one: Haematotoxicity, standard: str) -> dic
         "most": one.grade.most,
         "onset_day": one.first_low,
         "end_day": one.last_low,
+        "onset_from": one.first_possible if one.first_low is not None else None,
         "duration_days": one.low_days if one.low_days else None,
         "ongoing": one.last_low == one.grade.day,
         "reason": one.grade.reason,
     }
+    if one.low_days and not row["ongoing"]:
+        row["duration_most"] = one.low_days_most
     return row
 
 
@@ -319,38 +298,24 @@ def _summary(key: Key, term: str, days: Sequence[DayGrade], none: str = "") -> d
             "end_day": end,
             "duration_days": end - onset + 1,
         }
-        if earlier := [d.day for d in days if d.day < onset and d.most > 0]:
-            said.append(f"the onset can be as early as day {earlier[0]}")
+        open_days = [d.day for d in days if d.most > 0]
+        row["onset_from"] = open_days[0]
+        if open_days[0] < onset:
+            said.append(f"the onset can be as early as day {open_days[0]}")
+        if days[-1].most == 0:
+            row["duration_most"] = open_days[-1] - open_days[0] + 1
     last = days[-1]
     row["ongoing"] = True if last.least > 0 else (False if last.most == 0 else None)
     return row | {"reason": "; ".join(said) or None}
 
 
-def _graded_events(found: _Found) -> dict[tuple[Key, str], list[_Stay]]:
-    """Find the events that carry a grade of a term, on the clock of their infusion."""
-    out: dict[tuple[Key, str], list[_Stay]] = {}
-    columns = ["subject_id", "kind", "label", "grade", "study_day", "end_study_day"]
-    for subject, kind, label, grade, start, end in found.events[columns].itertuples(index=False):
-        text = str(label) if isinstance(label, str) else ""
-        if kind == "infection":
-            term = "infection"
-        elif kind == "adverse_event":
-            term = found.standards.terms.get(plain_label(text), "")
-        else:
-            continue
-        plan = found.plans.get(str(subject))
-        if not term or not plan:
-            continue
-        number, day = infusion_at(float(start), [(n, s) for n, s, _ in plan])
-        if math.floor(day) < 0:
-            continue
-        known = not pd.isna(grade)
-        # Without a grade it is some grade; half a grade lies between two.
-        least, most = (math.floor(grade), math.ceil(grade)) if known else (1, HIGHEST)
-        last = None if pd.isna(end) else math.floor(float(end) - float(start) + day)
-        words = str(kind).replace("_", " ") + (f": {text}" if text else "")
-        one = DayGrade(math.floor(day), least, most, words, None if known else "the event has no grade")
-        out.setdefault(((str(subject), number), term), []).append(_Stay(one, last))
+def _graded_events(found: _Found) -> dict[tuple[Key, str], list[Reported]]:
+    """Find the events that carry a grade of a term."""
+    out: dict[tuple[Key, str], list[Reported]] = {}
+    for one in reported_events(found.events, found.plans, ("infection", "adverse_event")):
+        term = "infection" if one.kind == "infection" else found.standards.terms.get(plain_label(one.label))
+        if term:
+            out.setdefault((one.key, term), []).append(one)
     return out
 
 
@@ -392,17 +357,23 @@ def _merged(grades: Sequence[DayGrade]) -> DayGrade:
 
 
 def _lengthen(
-    row: dict[str, object], own: Mapping[int, DayGrade], days: Sequence[DayGrade], stays: Sequence[_Stay]
+    row: dict[str, object], own: Mapping[int, DayGrade], days: Sequence[DayGrade], stays: Sequence[Reported]
 ) -> None:
     """Let events last to their end; whether one without an end goes on is not known."""
     graded = [d.day for d in days if d.least > 0]
     if not graded:
         return
-    ends = [s.end_day for s in stays if s.end_day is not None and s.grade.least > 0]
+    ends = [s.end_day for s in stays if s.end_day is not None and s.least > 0]
     last = max(graded + ends)
     row |= {"end_day": last, "duration_days": last - graded[0] + 1, "ongoing": None}
     if all(s.end_day is not None for s in stays):
         row["ongoing"] = bool(own) and max(own) == last and max(own) not in ends and own[max(own)].least > 0
+    row["duration_most"] = row["duration_days"] if row["ongoing"] is False else None
+    if row["term"] == "infection" and len(stays) > 1:
+        # The days between two infections are none of either.
+        row |= {"duration_days": None, "duration_most": None}
+        more = f"{len(stays)} infections, so no single duration"
+        row["reason"] = f"{row['reason']}; {more}" if row["reason"] else more
 
 
 def _compare(

@@ -38,3 +38,9 @@ TERMS = (
 )
 """What is graded."""
 GRADE_SOURCES = ("computed", "clinician")
+
+SUMMARY_KINDS = ("graded", "any_event", "infection", "adverse_event", "drug")
+"""Kinds of rows of the safety table: graded terms; reported events, all and by label; drugs."""
+SUMMARY_SOURCES = (*GRADE_SOURCES, "reported")
+"""Who says it; reported: the events sheet."""
+SUMMARY_BASES = ("assessed", "treated")
