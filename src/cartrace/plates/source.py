@@ -41,6 +41,8 @@ _GROUPED = {
 }
 _OTHER = {".": ",", ",": "."}
 _SUBSTITUTES = str.maketrans({"µ": "u", "μ": "u", "²": "2", "\ufeff": "", "\u00a0": " ", "_": " "})
+_FORMULA = re.compile(rb"<c\b([^>]*)>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
+"""A cell of a sheet's XML that has a formula and no value."""
 _UNIT = re.compile(r"\s*[\[(][^\])]*[\])]\s*$")
 
 
@@ -214,7 +216,8 @@ class Source:
             return ""
         if content.startswith(b"\xd0\xcf\x11\xe0"):
             raise self.refusal(
-                "an old .xls workbook, or an encrypted one", "an .xlsx file without a password"
+                "an old .xls workbook, or an encrypted one",
+                "an .xlsx file without a password: open it in a spreadsheet program and save it as .xlsx",
             )
         text = self._decoded(content)
         if "\x00" in text:
@@ -354,14 +357,33 @@ class Source:
         """Names of the sheets of the workbook."""
         return [str(s.title) for s in self._book.worksheets]
 
+    @cached_property
+    def _uncomputed(self) -> dict[str, str]:
+        """Sheet -> first cell with a formula whose value the workbook does not hold: it would read as empty."""
+        found = {}
+        for sheet in self._book.worksheets:
+            path = str(getattr(sheet, "_worksheet_path", "")).lstrip("/")
+            for cell in _FORMULA.finditer(self.member(path) if path in self.member_names else b""):
+                if b't="str"' not in cell[1]:  # a text that was computed may be empty
+                    place = re.search(rb'r="([A-Z]+\d+)"', cell[1])
+                    found[str(sheet.title)] = place[1].decode() if place else ""
+                    break
+        return found
+
     def sheet(self, name: str, limit: int | None = None) -> list[Row]:
         """Return the rows of a sheet; only the first ``limit`` of them, if one is given.
 
         Raises
         ------
         InputError
-            When the sheet does not read.
+            When the sheet does not read, or has a formula without its value.
         """
+        if (cell := self._uncomputed.get(name)) is not None:
+            raise self.refusal(
+                f"a formula without its value in the sheet {show(name)}, cell {cell}",
+                "values: open the workbook in a spreadsheet program, which computes them, and save it",
+                int(re.sub(r"\D", "", cell) or 1),
+            )
         found: list[Row] = []
         cells = 0
         try:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.immunoassay.readers.made_plates import workbook
 from tests.unit.pcr.readers import made_up_files as made
 
 from cartrace.pcr.plate import ReadOptions
 from cartrace.pcr.readers import read_plate
 from cartrace.plates.source import NotANumber, Row, Source, TableReader, find_header, read_number
 from cartrace.problems import InputError
+
+
+def replace_member(content: bytes, name: str, old: bytes, new: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {i: archive.read(i) for i in archive.namelist()}
+    assert re.search(old, members[name])
+    members[name] = re.sub(old, new, members[name])
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i, data in members.items():
+            archive.writestr(i, data)
+    return out.getvalue()
 
 
 def table(header: list[str], *rows: list[str]) -> TableReader:
@@ -182,6 +199,23 @@ class TestRefusals:
     def test_a_workbook_without_parts_is_refused(self) -> None:
         with pytest.raises(InputError, match="a broken workbook"):
             read_plate(made.archive({"xl/workbook.xml": "<workbook/>"}), "f.xlsx")
+
+    @pytest.mark.parametrize("formula", ["=1+1", "=SUM(A1:A2)"])
+    def test_a_formula_that_nobody_computed_is_refused_with_its_cell(self, formula: str) -> None:
+        # openpyxl writes no values of formulas, as many programs do; they would read as empty cells.
+        content = workbook({"one": [["well", 10], ["A1", formula]], "two": [["x"]]})
+        with pytest.raises(
+            InputError, match="row 2: found a formula without its value in the sheet 'one', cell B2"
+        ):
+            Source(content, "f.xlsx").sheet("one")
+        assert Source(content, "f.xlsx").sheet("two")[0].cells == ("x",)
+
+    def test_a_formula_with_its_value_is_read(self) -> None:
+        content = workbook({"one": [["A1", "=1+1"]]})
+        computed = replace_member(
+            content, "xl/worksheets/sheet1.xml", rb"</f><v\s*/>|</f><v></v>", b"</f><v>2</v>"
+        )
+        assert Source(computed, "f.xlsx").sheet("one")[0].cells == ("A1", 2)
 
     def test_no_date_reaches_an_error(self) -> None:
         rows = [dict(r) | {"printed": "2031-02-03"} for r in made.PLATE]

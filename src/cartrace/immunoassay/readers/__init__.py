@@ -26,6 +26,7 @@ MODULES: tuple[str, ...] = (
     "cartrace.immunoassay.readers.xponent",
     "cartrace.immunoassay.readers.intelliflex",
     "cartrace.immunoassay.readers.bioplex",
+    "cartrace.immunoassay.readers.bioplex_workbook",
 )
 """The families. Under this name cartrace.provenance sees them: an edited reader reruns the plates."""
 

@@ -2,7 +2,7 @@
 
 Its ``Samples`` hold the wells (Blanks, Controls, Standards, Unknowns) with the reading of each
 analyte and the concentration that the software computed; its ``Wells`` hold the beads. Rows are
-lines of the document. The workbook (xls) of the same program is not read: its export to XML has more.
+lines of the document. The workbook of the same program: :mod:`cartrace.immunoassay.readers.bioplex_workbook`.
 
 What the codes mean is taken from a real file and from public code; the names of the parameters of
 a fitted curve are not known, so only its kind and weighting are kept.

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cartrace.immunoassay.plate import Plate
-from cartrace.immunoassay.readers import gen5, magellan, methodical, msd_workbench, softmax_pro
+from cartrace.immunoassay.readers import (
+    bioplex_workbook,
+    gen5,
+    magellan,
+    methodical,
+    msd_workbench,
+    softmax_pro,
+)
 from cartrace.immunoassay.readers.grid import (
     OVERFLOW,
     ROWS_OF,
@@ -45,7 +52,8 @@ class Block:
 
 def recognise(source: Source) -> bool:
     """Say whether there is a grid, and the file is not one of a program that draws grids too."""
-    if any(f.recognise(source) for f in (softmax_pro, gen5, methodical, magellan, msd_workbench)):
+    others = (softmax_pro, gen5, methodical, magellan, msd_workbench, bioplex_workbook)
+    if any(f.recognise(source) for f in others):
         return False
     if source.is_workbook:
         return any(header_of_grid(r) for n in source.sheet_names for r in source.sheet(n, 200))
