@@ -19,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--without-plates", action="store_true", help="all qPCR as tables, no raw exports of instruments"
     )
     parser.add_argument("--without-tubes", action="store_true", help="no FCS files of flow cytometry")
+    parser.add_argument(
+        "--without-bedside", action="store_true", help="no observations, blood counts and scores"
+    )
     args = parser.parse_args(argv)
 
     from cartrace.problems import InputError
@@ -32,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             plant_errors=not args.without_errors,
             plates=not args.without_plates,
             tubes=not args.without_tubes,
+            bedside=not args.without_bedside,
         )
     except ValueError as error:
         parser.error(str(error))

@@ -18,7 +18,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cartrace.simulate import courses, humoral_laboratory, laboratory
+from cartrace.simulate import bedside_laboratory, courses, humoral_laboratory, laboratory
+from cartrace.simulate.bedside import UNITS, Bedside, draw_bedside
+from cartrace.simulate.bedside_laboratory import LOWER_LIMITS, bedside_results
+from cartrace.simulate.bedside_sheet import (
+    BY_EXCEPTION,
+    COUNTS_MISSING,
+    PlantedFault,
+    observations,
+    plan_fault,
+)
+from cartrace.simulate.bedside_sheet import faults_table as bedside_faults_table
+from cartrace.simulate.bedside_truth import reported_counts, true_counts, true_scores, true_toxicity
 from cartrace.simulate.central_laboratory import (
     CENTRAL,
     DETECTION_LIMITS,
@@ -89,8 +100,8 @@ MISSED = 0.08
 """Chance that one of these visits is missed; never two in a row."""
 
 CSF_DAYS = (-5, 14, 28, 60, 90, 180)
-MAPPINGS = laboratory.MAPPINGS | humoral_laboratory.MAPPINGS
-WRITERS = (*laboratory.WRITERS, *humoral_laboratory.WRITERS)
+MAPPINGS = laboratory.MAPPINGS | humoral_laboratory.MAPPINGS | bedside_laboratory.MAPPINGS
+WRITERS = (*laboratory.WRITERS, *humoral_laboratory.WRITERS, *bedside_laboratory.WRITERS)
 
 PCR_CV, FLOW_CV, COUNT_CV = 0.25, 0.15, 0.08
 """Coefficients of variation of the assays. qPCR: the 25 % of the GMO rule (PMC8282960)."""
@@ -110,8 +121,9 @@ class Trial:
     course), ``depletion`` and ``antibodies`` (one row per subject, infusion and
     analyte), ``samples`` (one row per result in a table), ``planted_errors`` (in
     tables), ``pcr_samples`` (one row per sample on a plate),
-    ``planted_pcr_failures``, ``flow_tubes`` (one row per tube and analyte) and
-    ``planted_flow_faults``. ``plates`` is what the central PCR laboratory sent,
+    ``planted_pcr_failures``, ``flow_tubes`` (one row per tube and analyte),
+    ``planted_flow_faults``, ``toxicity`` (one row per subject, infusion and term),
+    ``counts`` (one row per blood count), ``scores`` and ``planted_bedside_faults``. ``plates`` is what the central PCR laboratory sent,
     ``tubes`` what the flow core sent.
     """
 
@@ -143,6 +155,9 @@ class _Subject:
     csf: Course | None
     humoral: Humoral
     events: tuple[Event, ...]
+    bedside: Bedside
+    observations: tuple[dict[str, str], ...]
+    bedside_fault: PlantedFault | None
     draws: tuple[Draw, ...]
     results: tuple[Result, ...]
 
@@ -154,6 +169,7 @@ def simulate_trial(
     plant_errors: bool = True,
     plates: bool = True,
     tubes: bool = True,
+    bedside: bool = True,
 ) -> Trial:
     """Simulate a trial.
 
@@ -162,6 +178,9 @@ def simulate_trial(
     names (and the day of one late visit), the plates of the central laboratory, and the
     tubes of the flow core. Without ``plates`` there is no central laboratory: all qPCR
     comes as tables. Without ``tubes`` there is no flow core, and so no FCS file.
+
+    Without ``bedside`` there are no observations, blood counts and scores; the events
+    stay, but for the counts that clinicians report.
 
     Raises
     ------
@@ -172,7 +191,7 @@ def simulate_trial(
         raise ValueError(f"n_subjects {n_subjects}; allowed: 1 to 9999")
     if seed < 0:
         raise ValueError(f"seed {seed}; allowed: 0 or more")
-    subjects = [_subject(seed, i, plant_errors=plant_errors) for i in range(n_subjects)]
+    subjects = [_subject(seed, i, plant_errors=plant_errors, bedside=bedside) for i in range(n_subjects)]
     raw = _central(seed, subjects, plant=plant_errors and n_subjects >= 12) if plates else RawFiles()
     results = [r for s in subjects for r in s.results if not (plates and _is_central(s, r))]
     size = max(6, -(-n_subjects // 10))
@@ -189,13 +208,20 @@ def simulate_trial(
         seed=seed,
         n_subjects=n_subjects,
         plant_errors=plant_errors,
-        config=_config(seed, n_subjects, raw, core),
+        config=_bedside_config(_config(seed, n_subjects, raw, core))
+        if bedside
+        else _config(seed, n_subjects, raw, core),
         mappings={
             name: mapping for name, mapping in MAPPINGS.items() if any(t.mapping == name for t in tables)
         }
         | raw.assays
         | core.mappings,
-        sheets=_sheets(subjects, tables, raw, core),
+        sheets=_sheets(subjects, tables, raw, core)
+        | (
+            {"observations": pd.DataFrame([row for s in subjects for row in s.observations])}
+            if bedside
+            else {}
+        ),
         tables=tuple(tables),
         plates=raw,
         tubes=core,
@@ -227,7 +253,8 @@ def simulate_trial(
             {"flow_tubes": pd.DataFrame(core.truth), "planted_flow_faults": faults_table(core.faults)}
             if core.files
             else {}
-        ),
+        )
+        | (_bedside_truth(subjects) if bedside else {}),
     )
 
 
@@ -271,7 +298,7 @@ def _flow_core(
     return flow_core(seed, blood_of, first_infusion, plant=plant)
 
 
-def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
+def _subject(seed: int, index: int, *, plant_errors: bool, bedside: bool) -> _Subject:
     rng = np.random.default_rng([seed, index + 1])
     place = index % 12
     role = ROLES[place]
@@ -310,6 +337,26 @@ def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
     down = [FLOW_DOWN[place]] if place in FLOW_DOWN else []
     results += humoral_results(stream, humoral, draws, infusion_days, left_out=down)
     events = draw_events(stream, place, weight_kg=weight_kg, follow_up_day=follow_up, ivig_days=ivig_days)
+    # A stream of its own: what happens at the bedside moves no result of a laboratory.
+    stream = np.random.default_rng([seed, index + 1, 6])
+    ward = draw_bedside(
+        stream,
+        place,
+        events,
+        infusion_days,
+        follow_up_day=follow_up,
+        t_cells=blood[0].t_cells,
+        b_cells=humoral.courses["b_cells"],
+    )
+    fault = plan_fault(subject_id, place, ward.release) if plant_errors and index < 12 else None
+    written = observations(
+        stream, subject_id, ward.release, infusion_days, follow_up_day=follow_up, fault=fault
+    )
+    lost = COUNTS_MISSING if fault is not None and fault.kind == "counts_missing" else None
+    measured = bedside_results(stream, ward, draws, infusion_days, place=place, missing=lost)
+    results += measured if bedside else []
+    events += [*ward.drugs, *(reported_counts(measured) if bedside else ())]
+    events.sort(key=lambda e: (e.day, e.kind, e.label))
     return _Subject(
         index=index,
         subject_id=subject_id,
@@ -325,6 +372,9 @@ def _subject(seed: int, index: int, *, plant_errors: bool) -> _Subject:
         csf=csf,
         humoral=humoral,
         events=tuple(events),
+        bedside=ward,
+        observations=tuple(written),
+        bedside_fault=fault,
         draws=tuple(draws),
         results=tuple(results),
     )
@@ -471,6 +521,33 @@ def _config(seed: int, n_subjects: int, raw: RawFiles, core: TubeFiles) -> dict[
             }
         },
     } | ({"pcr": {"detection_limits": {LIMITS: DETECTION_LIMITS}}} if raw.samples else {})
+
+
+def _bedside_config(config: dict[str, Any]) -> dict[str, Any]:
+    limits = [
+        {"analyte": analyte, "unit": UNITS[analyte], "value": value, "source": "the made-up laboratory"}
+        for analyte, value in LOWER_LIMITS.items()
+    ]
+    return config | {
+        "sheets": config["sheets"] | {"observations": "sheets/observations.tsv"},
+        "safety": {"charted_by_exception": list(BY_EXCEPTION), "lower_limits": limits},
+    }
+
+
+def _bedside_truth(subjects: Sequence[_Subject]) -> dict[str, pd.DataFrame]:
+    whose = [(s.subject_id, s.bedside, s.infusion_days, s.follow_up_day) for s in subjects]
+    return {
+        "toxicity": pd.DataFrame([row for w in whose for row in true_toxicity(*w)]).astype(
+            {"onset_day": "Int64", "end_day": "Int64", "duration_days": "Int64"}
+        ),
+        "counts": pd.DataFrame([row for w in whose for row in true_counts(*w)]).astype(
+            {"low_days": "Int64", "recovery_day": "Int64"}
+        ),
+        "scores": pd.DataFrame([row for s in subjects for row in true_scores(s.bedside, s.draws)]),
+        "planted_bedside_faults": bedside_faults_table(
+            [s.bedside_fault for s in subjects if s.bedside_fault is not None]
+        ),
+    }
 
 
 def _sheets(

@@ -44,6 +44,7 @@ def files(trial: Trial) -> dict[str, bytes]:
         "plant_errors": trial.plant_errors,
         "plates": bool(trial.plates.files),
         "tubes": bool(trial.tubes.files),
+        "bedside": "toxicity" in trial.truth,
     }
     out = {
         MARKER: (json.dumps(marker, indent=2) + "\n").encode(),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -93,7 +94,9 @@ def test_the_events_are_those_of_the_publication(trial: Trial) -> None:
     relapsed = events.loc[events["kind"] == "relapse", "subject_id"]
     assert relapsed.tolist() == ["NMO-009"]  # 11 of 12 without relapse
     assert set(events["kind"]) == {"adverse_event", "drug", "infection", "ivig", "relapse", "response"}
-    assert set(events.loc[events["kind"] == "drug", "label"]) == {"tocilizumab", "rituximab"}
+    drugs = events[events["kind"] == "drug"].groupby("label")["subject_id"].unique()
+    assert drugs["tocilizumab"].tolist() == ["NMO-004", "NMO-006", "NMO-011"]
+    assert drugs["rituximab"].tolist() == ["NMO-009"]
     assert events.loc[events["kind"] == "ivig", "subject_id"].unique().tolist() == ["NMO-004"]
     assert events.loc[events["kind"] == "infection", "grade"].astype(int).between(1, 3).all()
 
@@ -102,7 +105,25 @@ def test_events_happen_before_the_last_contact(folder: Path) -> None:
     with (folder / "sheets/events.tsv").open(newline="") as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))
     lost = [r for r in rows if r["subject_id"] == "NMO-010"]
-    assert [r["label"] for r in lost] == ["CRS"]
+    assert {r["kind"] for r in lost} == {"adverse_event", "drug"}
+    # What is still given at the last contact has no end.
+    ends = {(r["label"], r["end_date"]) for r in lost if r["kind"] == "drug"}
+    assert ("aciclovir", "") in ends
+    with (folder / "sheets/subjects.tsv").open(newline="") as handle:
+        last = {r["subject_id"]: int(r["follow_up_day"]) for r in csv.DictReader(handle, delimiter="\t")}
+    with (folder / "sheets/infusions.tsv").open(newline="") as handle:
+        first = {
+            r["subject_id"]: date.fromisoformat(r["date"])
+            for r in csv.DictReader(handle, delimiter="\t")
+            if r["infusion"] == "1"
+        }
+    days = [
+        (date.fromisoformat(r[column]) - first[r["subject_id"]]).days - last[r["subject_id"]]
+        for r in rows
+        for column in ("date", "end_date")
+        if r[column]
+    ]
+    assert max(days) <= 0
 
 
 def test_eleven_of_twelve_antibodies_fall(trial: Trial) -> None:

@@ -64,14 +64,18 @@ def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None
         assert not row["amplitudes"] or list((tmp_path / "demo/data" / row["amplitudes"]).iterdir())
     assert sorted(p.name for p in (tmp_path / "demo/truth").iterdir()) == [
         "antibodies.tsv",
+        "counts.tsv",
         "depletion.tsv",
         "flow_tubes.tsv",
         "pcr_samples.tsv",
+        "planted_bedside_faults.tsv",
         "planted_errors.tsv",
         "planted_flow_faults.tsv",
         "planted_pcr_failures.tsv",
         "samples.tsv",
+        "scores.tsv",
         "simulation.json",
+        "toxicity.tsv",
         "truth.tsv",
     ]
 
