@@ -1449,6 +1449,13 @@ class KeyResults(Section):
         description="Assays of them that are shown, in this order; none: all, those of most subjects first.",
     )
     matrices: tuple[str, ...] = Field(("blood",), description="Compartments of them that are shown.")
+    least_percent: float = Field(
+        50.0,
+        ge=0,
+        le=100,
+        description="Courses of expansion and depletion that a smaller share of the treated subjects has are not shown, unless "
+        "their assay is named. House value.",
+    )
     depletion: tuple[str, ...] = Field(
         ("b_cells", "igg"), description="Analytes whose depletion is shown, in this order."
     )
