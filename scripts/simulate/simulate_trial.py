@@ -22,6 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--without-bedside", action="store_true", help="no observations, blood counts and scores"
     )
+    parser.add_argument(
+        "--without-immunoassays",
+        action="store_true",
+        help="soluble BCMA and antibodies as tables, no files of plate readers, no cytokines",
+    )
     args = parser.parse_args(argv)
 
     from cartrace.problems import InputError
@@ -36,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             plates=not args.without_plates,
             tubes=not args.without_tubes,
             bedside=not args.without_bedside,
+            immunoassays=not args.without_immunoassays,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -47,11 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not changed:
         print(f"{args.output} already holds this trial; left as it is")
         return 0
-    planted = len(trial.truth["planted_errors"]) + len(trial.plates.failures) + len(trial.tubes.faults)
+    planted = sum(len(frame) for name, frame in trial.truth.items() if name.startswith("planted_"))
     print(
         f"{args.output}: {trial.n_subjects} simulated subjects (seed {trial.seed}), "
         f"{len(trial.tables)} laboratory tables with {len(trial.truth['samples'])} results, "
-        f"{len(trial.plates.files)} PCR plates, {len(trial.tubes.files)} flow tubes, {planted} planted errors; the truth is in {args.output / 'truth'}"
+        f"{len(trial.plates.files)} PCR plates, {len(trial.tubes.files)} flow tubes, "
+        f"{len(trial.immunoassays.files)} immunoassay plates, {planted} planted errors; "
+        f"the truth is in {args.output / 'truth'}"
     )
     return 0
 

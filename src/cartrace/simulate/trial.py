@@ -39,6 +39,7 @@ from cartrace.simulate.central_laboratory import (
     failures_table,
 )
 from cartrace.simulate.courses import ROLES, Course
+from cartrace.simulate.cytokines import draw_cytokines
 from cartrace.simulate.dna import Eluate, extract
 from cartrace.simulate.errors import OUTSIDE_WINDOW, PROTECTED, no_errors, plant
 from cartrace.simulate.events import IMPROVED, STABLE, WORSE, Event, draw_events
@@ -47,6 +48,9 @@ from cartrace.simulate.flow_tubes import Blood
 from cartrace.simulate.humoral import LINEAGES, Humoral, draw_humoral
 from cartrace.simulate.humoral_laboratory import humoral_results
 from cartrace.simulate.humoral_truth import true_antibodies, true_depletion
+from cartrace.simulate.immunoassay_core import CORE, MOVED, ImmunoassayFiles, Serum, immunoassay_core
+from cartrace.simulate.immunoassay_core import VISITS as SERUM_VISITS
+from cartrace.simulate.immunoassay_core import faults_table as immunoassay_faults_table
 from cartrace.simulate.laboratory import (
     NOT_RUN,
     PER_1000_CELLS,
@@ -124,7 +128,9 @@ class Trial:
     ``planted_pcr_failures``, ``flow_tubes`` (one row per tube and analyte),
     ``planted_flow_faults``, ``toxicity`` (one row per subject, infusion and term),
     ``counts`` (one row per blood count), ``scores`` and ``planted_bedside_faults``. ``plates`` is what the central PCR laboratory sent,
-    ``tubes`` what the flow core sent.
+    ``tubes`` what the flow core sent, ``immunoassays`` what the immunoassay laboratory
+    sent: its truth is ``immunoassay_samples`` (one row per sample, target and plate) and
+    ``planted_immunoassay_faults``.
     """
 
     seed: int
@@ -136,6 +142,7 @@ class Trial:
     tables: tuple[LabTable, ...]
     plates: RawFiles
     tubes: TubeFiles
+    immunoassays: ImmunoassayFiles
     truth: dict[str, pd.DataFrame]
 
 
@@ -170,6 +177,7 @@ def simulate_trial(
     plates: bool = True,
     tubes: bool = True,
     bedside: bool = True,
+    immunoassays: bool = True,
 ) -> Trial:
     """Simulate a trial.
 
@@ -177,7 +185,8 @@ def simulate_trial(
     subjects only, and change nothing but the cells that ``truth["planted_errors"]``
     names (and the day of one late visit), the plates of the central laboratory, and the
     tubes of the flow core. Without ``plates`` there is no central laboratory: all qPCR
-    comes as tables. Without ``tubes`` there is no flow core, and so no FCS file.
+    comes as tables. Without ``tubes`` there is no flow core, and so no FCS file. Without
+    ``immunoassays`` all soluble BCMA and antibodies come as tables, and there are no cytokines.
 
     Without ``bedside`` there are no observations, blood counts and scores; the events
     stay, but for the counts that clinicians report.
@@ -193,12 +202,19 @@ def simulate_trial(
         raise ValueError(f"seed {seed}; allowed: 0 or more")
     subjects = [_subject(seed, i, plant_errors=plant_errors, bedside=bedside) for i in range(n_subjects)]
     raw = _central(seed, subjects, plant=plant_errors and n_subjects >= 12) if plates else RawFiles()
-    results = [r for s in subjects for r in s.results if not (plates and _is_central(s, r))]
+    results = [
+        r
+        for s in subjects
+        for r in s.results
+        if not ((plates and _is_central(s, r)) or (immunoassays and _is_moved(s, r)))
+    ]
     size = max(6, -(-n_subjects // 10))
     ids = [s.subject_id for s in subjects]
     batches = [ids[i : i + size] for i in range(0, len(ids), size)]
     first = {s.subject_id: s.first_infusion for s in subjects}
     core = _flow_core(seed, subjects, first, plant=plant_errors) if tubes else TubeFiles()
+    sera = _sera(seed, subjects) if immunoassays else []
+    assays = immunoassay_core(seed, sera, first, plant=plant_errors)
     tables = [t for write in WRITERS for t in write(results, batches, first)]
     places = {place: (t, row, column) for t in tables for place, (row, column) in t.places.items()}
     planted = (
@@ -208,15 +224,16 @@ def simulate_trial(
         seed=seed,
         n_subjects=n_subjects,
         plant_errors=plant_errors,
-        config=_bedside_config(_config(seed, n_subjects, raw, core))
+        config=_bedside_config(_config(seed, n_subjects, raw, core, assays))
         if bedside
-        else _config(seed, n_subjects, raw, core),
+        else _config(seed, n_subjects, raw, core, assays),
         mappings={
             name: mapping for name, mapping in MAPPINGS.items() if any(t.mapping == name for t in tables)
         }
         | raw.assays
-        | core.mappings,
-        sheets=_sheets(subjects, tables, raw, core)
+        | core.mappings
+        | assays.mappings,
+        sheets=_sheets(subjects, tables, raw, core, assays)
         | (
             {"observations": pd.DataFrame([row for s in subjects for row in s.observations])}
             if bedside
@@ -225,6 +242,7 @@ def simulate_trial(
         tables=tuple(tables),
         plates=raw,
         tubes=core,
+        immunoassays=assays,
         truth={
             "courses": _true_courses(subjects),
             "depletion": pd.DataFrame(
@@ -254,13 +272,47 @@ def simulate_trial(
             if core.files
             else {}
         )
-        | (_bedside_truth(subjects) if bedside else {}),
+        | (_bedside_truth(subjects) if bedside else {})
+        | (
+            {
+                "immunoassay_samples": pd.DataFrame(assays.truth),
+                "planted_immunoassay_faults": immunoassay_faults_table(assays.faults),
+            }
+            if assays.files
+            else {}
+        ),
     )
 
 
 def _is_central(subject: _Subject, result: Result) -> bool:
     """Whether a result is the central PCR laboratory's, which sends plates instead."""
     return subject.index % 12 in CENTRAL and result.assay == "qpcr" and result.draw.matrix == "blood"
+
+
+def _is_moved(subject: _Subject, result: Result) -> bool:
+    """Whether a result is the immunoassay laboratory's, which sends plates instead."""
+    return subject.index in CORE and result.analyte in MOVED
+
+
+def _sera(seed: int, subjects: Sequence[_Subject]) -> list[Serum]:
+    """Return the serum of the immunoassay laboratory's subjects, in order of subjects and days."""
+    sera = []
+    for s in subjects:
+        if s.index not in CORE:
+            continue
+        release = next((e for e in s.events if e.kind == "adverse_event" and e.label == "CRS"), None)
+        onset, end, grade = (
+            (release.day, release.end_day or release.day, release.grade or 0) if release else (5, 5, 0)
+        )
+        # A stream of its own: cytokines move no other result.
+        cytokines = draw_cytokines(np.random.default_rng([seed, s.index + 1, 10]), onset, end, grade)
+        true = {a: c for a, c in s.humoral.courses.items() if a in MOVED} | dict(cytokines)
+        sera += [
+            Serum(s.index, d, {a: float(course(d.study_day)) for a, course in true.items()})
+            for d in s.draws
+            if d.visit in SERUM_VISITS
+        ]
+    return sera
 
 
 def _central(seed: int, subjects: Sequence[_Subject], *, plant: bool) -> RawFiles:
@@ -494,10 +546,12 @@ def _noise(rng: np.random.Generator, cv: float) -> float:
     return float(np.exp(np.sqrt(np.log1p(cv**2)) * rng.standard_normal()))
 
 
-def _config(seed: int, n_subjects: int, raw: RawFiles, core: TubeFiles) -> dict[str, Any]:
+def _config(
+    seed: int, n_subjects: int, raw: RawFiles, core: TubeFiles, assays: ImmunoassayFiles
+) -> dict[str, Any]:
     sheets = {"events": "sheets/events.tsv"}
     sheets |= {"extractions": "sheets/extractions.tsv"} if raw.extractions else {}
-    sheets |= {"samples": "sheets/samples.tsv"} if raw.samples or core.samples else {}
+    sheets |= {"samples": "sheets/samples.tsv"} if raw.samples or core.samples or assays.samples else {}
     sheets |= {"tubes": "sheets/tubes.tsv"} if core.tubes else {}
     return {
         "trial": {
@@ -551,11 +605,15 @@ def _bedside_truth(subjects: Sequence[_Subject]) -> dict[str, pd.DataFrame]:
 
 
 def _sheets(
-    subjects: Sequence[_Subject], tables: Sequence[LabTable], raw: RawFiles, core: TubeFiles
+    subjects: Sequence[_Subject],
+    tables: Sequence[LabTable],
+    raw: RawFiles,
+    core: TubeFiles,
+    assays: ImmunoassayFiles,
 ) -> dict[str, pd.DataFrame]:
     of_raw_files = {
         "extractions": raw.extractions,
-        "samples": raw.samples + core.samples,
+        "samples": raw.samples + core.samples + assays.samples,
         "tubes": core.tubes,
     }
     return {
@@ -606,6 +664,7 @@ def _sheets(
             ]
             + raw.files
             + core.files
+            + assays.files
         ).fillna(""),
     } | {name: pd.DataFrame(rows).fillna("") for name, rows in of_raw_files.items() if rows}
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartrace.problems import InputError, Problem
 from cartrace.simulate.flow_core import MAPPING
 from cartrace.simulate.flow_panel import PANEL_COMMENTS
+from cartrace.simulate.workbook import workbook_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +44,7 @@ def files(trial: Trial) -> dict[str, bytes]:
         "plates": bool(trial.plates.files),
         "tubes": bool(trial.tubes.files),
         "bedside": "toxicity" in trial.truth,
+        "immunoassays": bool(trial.immunoassays.files),
     }
     out = {
         MARKER: (json.dumps(marker, indent=2) + "\n").encode(),
@@ -56,7 +56,7 @@ def files(trial: Trial) -> dict[str, bytes]:
     }
     out |= {f"sheets/{name}.tsv": _tsv(frame) for name, frame in trial.sheets.items()}
     out |= {f"data/{table.path}": _table(table) for table in trial.tables}
-    out |= trial.plates.contents | trial.tubes.contents
+    out |= trial.plates.contents | trial.tubes.contents | trial.immunoassays.contents
     names = {"courses": "truth"}
     out |= {f"truth/{names.get(name, name)}.tsv": _tsv(frame) for name, frame in trial.truth.items()}
     return out
@@ -172,30 +172,9 @@ def _delimited(table: LabTable) -> bytes:
 
 
 def _xlsx(table: LabTable) -> bytes:
-    from openpyxl import Workbook
-
-    book = Workbook()
-    sheet = book.worksheets[0]
-    sheet.title = table.sheet
-    for row in [*([t] for t in table.titles), *table.header, *table.rows]:
-        sheet.append([None if cell == "" else cell for cell in row])
-    notes = book.create_sheet("Method")
-    notes.append(["Simulated by cartrace. No patient is behind any number."])
-    buffer = io.BytesIO()
-    book.save(buffer)
-    return _timeless(buffer.getvalue())
-
-
-def _timeless(content: bytes) -> bytes:
-    """Rewrite a workbook without the time of its making, so that equal cells give equal bytes."""
-    out = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content)) as source,
-        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target,
-    ):
-        for name in sorted(source.namelist()):
-            data = source.read(name)
-            if name == "docProps/core.xml":
-                data = re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z", b"2000-01-01T00:00:00Z", data)
-            target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
-    return out.getvalue()
+    return workbook_bytes(
+        {
+            table.sheet: [*([t] for t in table.titles), *table.header, *table.rows],
+            "Method": [["Simulated by cartrace. No patient is behind any number."]],
+        }
+    )
