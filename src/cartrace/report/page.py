@@ -26,10 +26,12 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import figures, methods, plates, tubes
+from cartrace.report import figures, immunoassays, methods, plates, tubes
 from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
+from cartrace.report.safety import SafetyTables
+from cartrace.report.safety import payload as safety_payload
 
 if TYPE_CHECKING:
     from cartrace.config import Config
@@ -80,9 +82,12 @@ _SCRIPTS = (
     "quality",
     "plates",
     "plate",
+    "immunoassay",
+    "immunoassay_plate",
     "tubes",
     "tube",
     "gates",
+    "safety",
     "routes",
 )
 
@@ -92,7 +97,8 @@ class ReportData:
     """Everything the report shows: the tables of a trial and what their metrics mean.
 
     Each frame keeps the contract of the same name in ``cartrace.tables``, those of ``pcr`` in
-    ``cartrace.pcr.tables``, those of ``flow`` in ``cartrace.flow.tables``.
+    ``cartrace.pcr.tables``, those of ``flow`` in ``cartrace.flow.tables``, those of ``immunoassay`` in
+    ``cartrace.immunoassay.tables``.
     """
 
     measurements: pd.DataFrame
@@ -109,6 +115,8 @@ class ReportData:
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
     pcr: plates.PcrTables = field(default_factory=plates.PcrTables)
     flow: tubes.FlowTables = field(default_factory=tubes.FlowTables)
+    immunoassay: immunoassays.ImmunoassayTables = field(default_factory=immunoassays.ImmunoassayTables)
+    safety: SafetyTables = field(default_factory=SafetyTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -152,12 +160,17 @@ def render(data: ReportData, config: Config) -> str:
         plotly=Markup(scripts[0]),
         script=Markup(scripts[1]),
         data=Markup(_json(payload(data, config))),
-        has_plates=bool(data.pcr.plates),
+        has_plates=bool(data.pcr.plates or data.immunoassay.plates),
         has_tubes=bool(data.flow.listed),
+        has_safety=data.safety.listed,
         sections=[
             (heading, redact_dates(text))
             for heading, text in methods.sections(
-                config, data.versions, plates=bool(data.pcr.plates), panels=tubes.panels_used(data.flow)
+                config,
+                data.versions,
+                plates=bool(data.pcr.plates),
+                panels=tubes.panels_used(data.flow),
+                immunoassays=immunoassays.calibrations_used(data.immunoassay),
             )
         ],
         groups=_definitions(data),
@@ -246,6 +259,15 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             texts,
             review_required=config.flow.review == "required",
         ),
+        "immunoassay": immunoassays.payload(
+            data.immunoassay,
+            _subject_of_sample(measurements),
+            number_of,
+            config.immunoassay.confidence,
+            texts,
+            min_plates=config.immunoassay.westgard.min_plates,
+        ),
+        "safety": safety_payload(data.safety, number_of, texts),
         "texts": texts.listed,
     }
 

@@ -100,8 +100,8 @@ def summarise_safety(  # noqa: PLR0917 - the inputs of the stage, in the order o
     -------
     pandas.DataFrame
         In the contract of ``cartrace.safety.tables.SAFETY_SUMMARY``: by cohort ('all'
-        first) and infusion, graded terms, reported events (the most frequent
-        first) and drugs. A term that the trial observes nowhere has no row.
+        first) and infusion, graded terms, infections and other reported events (the
+        most frequent first), drugs. A term that the trial observes nowhere has no row.
 
     Raises
     ------
@@ -234,9 +234,9 @@ def _term(report: Reported, standards: Standards) -> str | None:
 
 def _reported(reports: Sequence[Reported], standards: Standards) -> Iterator[Line]:
     """Give all reported events together, then those that are no graded term, by label."""
-    if reports:
-        yield Line("any_event", ANY_EVENT, "reported", _highest(reports), basis="treated")
     for kind in ("infection", "adverse_event"):
+        if reports and kind == "adverse_event":
+            yield Line("any_event", ANY_EVENT, "reported", _highest(reports), basis="treated")
         by_label: dict[str, list[Reported]] = {}
         for report in reports:
             if report.kind == kind and (kind == "infection" or _term(report, standards) is None):

@@ -199,9 +199,9 @@ def test_reported_events_are_counted_by_label_with_the_highest_grade_of_each_sub
     table = summary(events=events)
     listed = table.loc[(table["cohort"] == "all") & (table["kind"] != "graded"), ["kind", "term"]]
     assert listed.to_numpy().tolist() == [
-        ["any_event", "Any reported adverse event or infection"],
         ["infection", "lung"],
         ["infection", "not named"],
+        ["any_event", "Any reported adverse event or infection"],
         ["adverse_event", "Nausea"],
     ]
     nausea = line(table, "Nausea", "reported")

@@ -22,7 +22,7 @@
   const OUTLINE = {
     circle: "M11 6m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", square: "M7.5 2.5h7v7h-7z", diamond: "M11 1l5 5-5 5-5-5z", cross: "M9.4 1.5h3.2v2.9h2.9v3.2h-2.9v2.9H9.4V7.6H6.5V4.4h2.9z",
     star: "M11 .8l1.4 3.6 3.9.2-3 2.5 1 3.7-3.3-2.1-3.3 2.1 1-3.7-3-2.5 3.9-.2z", hexagon: "M11 1.2l4.2 2.4v4.8L11 10.8 6.8 8.4V3.6z", pentagon: "M11 1.2l4.6 3.3-1.8 5.5H8.2L6.4 4.5z",
-    "triangle-down": "M6.3 2h9.4L11 10.2z", "triangle-up": "M6.3 10h9.4L11 1.8z", "triangle-right": "M7.5 1.4v9.2l7.5-4.6z", "x-thin": "M7.5 2.5l7 7M14.5 2.5l-7 7", "line-ns": "M11 1v10", "line-ew": "M6 6h10",
+    "triangle-down": "M6.3 2h9.4L11 10.2z", "triangle-up": "M6.3 10h9.4L11 1.8z", "triangle-right": "M7.5 1.4v9.2l7.5-4.6z", "triangle-left": "M14.5 1.4v9.2L7 6z", "x-thin": "M7.5 2.5l7 7M14.5 2.5l-7 7", "line-ns": "M11 1v10", "line-ew": "M6 6h10",
     "diamond-tall": "M11 0l3.4 6-3.4 6-3.4-6z", "circle-x": "M11 6m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
   };
   function swatch(trace) {
@@ -34,7 +34,7 @@
       for (const [k, v] of Object.entries(attributes)) n.setAttribute(k, v);
       svg.append(n);
     };
-    if (trace.type === "bar") add("rect", { x: 5, y: 1, width: 12, height: 10, fill: trace.marker.color });
+    if (trace.type === "bar") add("rect", { x: 5, y: 1, width: 12, height: 10, fill: trace.marker.color, ...(trace.marker.pattern ? { stroke: SOFT, "stroke-width": 1, "stroke-dasharray": "2 2" } : {}) });
     else if (trace.fill) {
       add("rect", { x: 0, y: 1, width: 22, height: 10, fill: trace.fillcolor, ...(trace.meta === "uncertain" ? { stroke: SOFT, "stroke-width": 1, "stroke-dasharray": "2 2" } : {}) });
     }
@@ -113,7 +113,7 @@
     ][P.kind[p]];
     const visit = T(P.visit[p]);
     const file = T(P.file[p]);
-    const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what, plateNumber.has(file) ? `from plate ${file}` : tubeNumber.has(file) ? `from tube ${file}` : ""].filter(Boolean);
+    const lines = [D.subjects[course.s].id, `day ${days(P.day[p])} of infusion ${course.i}${visit ? ", visit " + visit : ""}`, what, plateOpeners.has(file) ? `from plate ${file}` : tubeNumber.has(file) ? `from tube ${file}` : ""].filter(Boolean);
     if (P.status[p] === 1) lines.push("flagged: " + T(P.flags[p]));
     if (P.status[p] === REJECTED) lines.push("rejected, not used: " + T(P.flags[p]));
     if (P.status[p] === MASKED) lines.push(`masked after ${maskedBy(p)}, not used for depletion`);

@@ -89,14 +89,16 @@
       view.append(h("h2", {}, "Events"), table([
         { label: "Day", n: true, cell: (e) => days(e.day) + (e.end === null || e.end === e.day ? "" : ` to ${days(e.end)}`), sort: (e) => e.day },
         { label: "Kind", cls: "line", cell: (e) => capital(kindLabel(e.kind)), sort: (e) => e.kind },
-        { label: "What", cls: "text", cell: (e) => e.label, sort: (e) => e.label },
+        { label: "What", cls: "text name", cell: (e) => e.label, sort: (e) => e.label },
         { label: "Grade", n: true, cell: (e) => (e.grade === null ? "" : num(e.grade)), sort: (e) => e.grade },
         { label: "Dose", n: true, cell: (e) => (e.dose === null ? "" : `${num(e.dose)} ${e.unit}`) },
         { label: "Effect on results", cls: "remark", cell: (e) => (e.mask ? `masks ${e.mask.analytes.map(analyteLabel).join(", ")} to day ${days((e.end === null ? e.day : e.end) + e.mask.days)}` : "") },
       ], who.events, { plain: true, label: "Events" }));
     }
 
+    patientToxicity(s);
     platesOf(s);
+    immunoassaysOf(s);
     tubesOf(s);
     view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course; open tables are printed. What can't be computed says why."));
     let first = true;
@@ -167,12 +169,55 @@
     if (kind === "infection" || kind === "adverse_event") return { symbol: "x-thin-open", color: "#7a5200" };
     return { symbol: kind === "ivig" || kind === "drug" ? "square" : "line-ns-open", color: NIGHT };
   }
+  const DRUGS = ["drug", "ivig"];
+  /** A lane for each drug, by name: a bar for its days, a mark for a single dose. */
+  function drugBlock(who, from) {
+    const lanes = new Map();
+    const named = (e) => e.label || (e.kind === "ivig" ? "IVIG" : "drug without a name");
+    for (const e of who.events.filter((x) => DRUGS.includes(x.kind))) {
+      const key = named(e).toLowerCase().trim();
+      if (!lanes.has(key)) lanes.set(key, { name: named(e), events: [] });
+      lanes.get(key).events.push(e);
+    }
+    if (!lanes.size) return null;
+    const listed = [...lanes.values()], most = 14;
+    // The lanes that are left over share the last one; the table below names each.
+    const rest = listed.length > most ? listed.splice(most - 1) : [];
+    if (rest.length) listed.push({ name: plural(rest.length, "more drug"), events: rest.flatMap((l) => l.events) });
+    const tip = (e) => plain(shorten(`${named(e)}${e.dose === null ? "" : `, ${num(e.dose)} ${e.unit}`}, day ${days(e.day)}${e.end === null || e.end === e.day ? "" : ` to ${days(e.end)}`}`, 90));
+    const colour = "#5d7a8c";
+    // What ended before the axis begins is told in words.
+    const early = (l) => l.events.every((e) => (e.end === null ? e.day : e.end) < from);
+    const span = (l) => `${days(l.events[0].day)} to ${days(Math.max(...l.events.map((e) => (e.end === null ? e.day : e.end))))}`;
+    return { title: "Drugs", lanes: listed.map((l) => (early(l) ? `${shorten(l.name, 26)}, days ${span(l)}` : l.name)), draw: (axes) => {
+      const all = listed.flatMap((l, k) => l.events.map((e) => ({ e, y: k + 0.22 })));
+      const lasting = all.filter(({ e }) => e.end !== null && e.end > e.day), single = all.filter(({ e }) => !(e.end !== null && e.end > e.day));
+      return [
+        { type: "scatter", mode: "lines", ...axes, name: "Drug, from first to last day", legendrank: 700, showlegend: lasting.length > 0, hoverinfo: "text", connectgaps: false, line: { color: wash(colour, 0.75), width: 7 },
+          x: lasting.flatMap(({ e }) => [e.day, e.end, null]), y: lasting.flatMap(({ y }) => [y, y, null]), text: lasting.flatMap(({ e }) => [tip(e), tip(e), null]) },
+        { type: "scatter", mode: "markers", ...axes, name: "Drug, one day or no end given", legendrank: 701, showlegend: single.length > 0, hoverinfo: "text", marker: { symbol: "square", color: colour, size: 7, line: { width: 0 } },
+          x: single.map(({ e }) => e.day), y: single.map(({ y }) => y), text: single.map(({ e }) => tip(e)) },
+      ].filter((t) => t.x.length);
+    } };
+  }
+  /** A lane for each term that was graded by day, computed and by clinicians. */
+  function gradeBlock(s) {
+    if (!SAFE) return null;
+    const mine = range(0, GR.s.length).filter((r) => GR.s[r] === s && SAFE.by_day.includes(T(GR.term[r])));
+    const lanes = SAFE.by_day.flatMap((term) => ["computed", "clinician"].map((source) => [term, source])).filter(([term, source]) => mine.some((r) => T(GR.term[r]) === term && T(GR.source[r]) === source));
+    if (!lanes.length) return null;
+    const place = new Map(lanes.map(([term, source], k) => [`${term}|${source}`, k]));
+    const start = (r) => (D.subjects[s].infusions.find((i) => i.n === GR.infusion[r]) || { day: 0 }).day;
+    return { title: "Toxicity grade by day", lanes: lanes.map(([term, source]) => `${SAFE.labels[term][1].replace("\u200b", "")}, ${WHO[source]}`),
+      draw: (axes) => gradeTraces(mine, (r) => GR.day[r] + start(r), (r) => place.get(`${T(GR.term[r])}|${T(GR.source[r])}`) + 0.22, 0.46, { ...axes, text: null, customdata: null }) };
+  }
   /** What stands in the strip above the panels, with a lane for each label so that none covers another. */
   function stripItems(who, xrange, width) {
     const items = who.infusions.flatMap((i) => [
       ...(i.ld === null ? [] : [{ day: i.day + i.ld, end: null, text: "lymphodepletion", symbol: "line-ns-open", color: SOFT, name: "", tip: `lymphodepletion from day ${days(i.day + i.ld)}` }]),
       { day: i.day, end: null, text: who.infusions.length > 1 ? `infusion ${i.n}` : "infusion", symbol: "triangle-right", color: INK, name: "", tip: `infusion ${i.n}${i.product ? " of " + i.product : ""} on day ${days(i.day)}` }]);
-    for (const e of who.events) {
+    // Drugs have lanes of their own.
+    for (const e of who.events.filter((x) => !DRUGS.includes(x.kind))) {
       const known = e.label && (e.kind === "drug" || e.label.toLowerCase().startsWith(kindLabel(e.kind).toLowerCase()));
       const what = [known || (["adverse_event", "infection"].includes(e.kind) && e.label) ? "" : kindLabel(e.kind), e.label, e.grade === null ? "" : `grade ${num(e.grade)}`].filter(Boolean).join(" ");
       items.push({ day: e.day, end: e.end, text: shorten(what, 26), ...eventMark(e.kind), tip: `${kindLabel(e.kind)}: ${[e.label, e.grade === null ? "" : `grade ${num(e.grade)}`, e.dose === null ? "" : `${num(e.dose)} ${e.unit}`].filter(Boolean).join(", ")}, day ${days(e.day)}${e.end === null || e.end === e.day ? "" : ` to ${days(e.end)}`}` });
@@ -203,7 +248,10 @@
     const { items, lanes } = stripItems(who, xrange, width);
     const each = types.length > 8 ? 92 : types.length > 4 ? 116 : 160;
     const above = 24, apart = 12, strip = lanes * 17 + 8;
+    const blocks = [gradeBlock(D.subjects.indexOf(who)), drugBlock(who, xrange[0])].filter(Boolean);
+    const lane = 23;
     let inner = strip;
+    blocks.forEach((b) => { inner += above + b.lanes.length * lane; });
     types.forEach((t, k) => { inner += each + above + (k && D.types[t].family !== D.types[types[k - 1]].family ? apart : 0); });
     const [top, bottom] = [narrow() ? 12 : 32, 54];
     const size = inner + top + bottom;
@@ -212,6 +260,17 @@
     const marks = new Set(), families = new Set();
     const noted = (name) => !marks.has(name) && !!marks.add(name);
     let y = strip;
+    blocks.forEach((b, k) => {
+      const name = `y${types.length + 2 + k}`, axes = { xaxis: "x", yaxis: name };
+      y += above;
+      const tall = b.lanes.length * lane;
+      const domain = [Math.max(0, 1 - (y + tall) / inner), 1 - y / inner];
+      y += tall;
+      layout[`yaxis${types.length + 2 + k}`] = { domain, range: [b.lanes.length - 0.5, -0.5], showgrid: false, zeroline: false, showticklabels: false, ticks: "", showline: true, linecolor: "#8b97a3", fixedrange: true };
+      traces.push(...b.draw(axes));
+      b.lanes.forEach((text, at) => annotations.push({ xref: "paper", yref: name, x: 0, y: at - 0.22, xanchor: "left", yanchor: "middle", xshift: 3, showarrow: false, align: "left", text: plain(shorten(text, 40)), font: { size: 10.5, color: SOFT }, bgcolor: "rgba(255,255,255,0.75)", borderpad: 0 }));
+      annotations.push({ xref: "paper", yref: "paper", x: 0, y: domain[1], xanchor: "left", yanchor: "bottom", showarrow: false, text: `<b>${plain(b.title)}</b>`, font: { size: 12.5, color: INK } });
+    });
     types.forEach((t, k) => {
       const type = D.types[t];
       const colour = FAMILY[type.family] || COLOURS[0];
@@ -277,7 +336,7 @@
     for (const i of who.infusions) shapes.push({ type: "line", xref: "x", yref: "paper", x0: i.day, x1: i.day, y0: 0, y1: 1, line: { color: NIGHT, width: 1.2 } });
     for (const e of who.events.filter((x) => HARMS.includes(x.kind))) shapes.push({ type: "line", xref: "x", yref: "paper", x0: e.day, x1: e.day, y0: 0, y1: 1, line: { color: HARM, width: 1.2, dash: "dot" } });
     draw(plot, traces, {
-      ...layout, height: size, shapes, annotations, margin: { l: 12, r: 12, t: top, b: 8 },
+      ...layout, height: size, barmode: "overlay", bargap: 0, shapes, annotations, margin: { l: 12, r: 12, t: top, b: 8 },
       xaxis: axis("Days from the first infusion", { range: window_(zoom, end), anchor: "y" + (types.length > 1 ? types.length : "") }),
     });
   }

@@ -14,11 +14,11 @@
       tab = "#/patients";
       if (s >= 0) { title = D.subjects[s].id; patientPage(s); }
       else { title = "Patients"; patientsPage(); }
-    } else if (PCR && (page === "plate" || page === "plates")) {
+    } else if ((PCR || IMM) && (page === "plate" || page === "plates")) {
       let id = "";
       try { id = decodeURIComponent(rest || ""); } catch { id = ""; }
       tab = "#/plates";
-      if (page === "plate" && plateNumber.has(id)) { title = id; platePage(plateNumber.get(id)); }
+      if (page === "plate" && plateOpeners.has(id)) { title = id; plateOpeners.get(id)(); }
       else { title = "Plates"; platesPage(); }
     } else if (FLOW && (page === "tube" || page === "tubes")) {
       let id = "";
@@ -27,6 +27,7 @@
       if (page === "tube" && tubeNumber.has(id)) { title = id; tubePage(tubeNumber.get(id)); }
       else { title = "Tubes"; tubesPage(); }
     } else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
+    else if (SAFE && page === "safety") { title = "Safety"; tab = "#/safety"; safetyPage(); }
     else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }
     else if (page === "methods") { title = "Methods"; tab = "#/methods"; methods.hidden = false; }
     else cohortPage();
