@@ -15,6 +15,7 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.flow.acceptance import QUANTITIES
 from cartrace.pcr.acceptance import RULES
 from cartrace.plates.acceptance import Acceptance
+from cartrace.report import immunoassay_methods
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         Persistence,
         Stein,
     )
+    from cartrace.report.immunoassays import CalibrationUse
     from cartrace.report.tubes import PanelUse
 
 _TRAPEZOID = {
@@ -50,7 +52,12 @@ _BEYOND = {
 
 
 def sections(
-    config: Config, versions: Mapping[str, str], *, plates: bool = False, panels: Sequence[PanelUse] = ()
+    config: Config,
+    versions: Mapping[str, str],
+    *,
+    plates: bool = False,
+    panels: Sequence[PanelUse] = (),
+    immunoassays: Sequence[CalibrationUse] = (),
 ) -> list[tuple[str, str]]:
     """Describe what was done, as (heading, text) pairs in reading order.
 
@@ -64,6 +71,8 @@ def sections(
         Whether results come from PCR plates that cartrace read itself.
     panels
         How flow tubes were gated that cartrace read itself (:func:`cartrace.report.tubes.panels_used`).
+    immunoassays
+        How immunoassay plates were calibrated (:func:`cartrace.report.immunoassays.calibrations_used`).
 
     Returns
     -------
@@ -75,6 +84,7 @@ def sections(
         ("Time and samples", _clock(config)),
         *_pcr(config.pcr, plates=plates),
         *_flow(config.flow, panels),
+        *immunoassay_methods.sections(config.immunoassay, immunoassays),
         ("Results below a limit", _blq(kinetics.blq)),
         ("Areas under the course", _auc(kinetics.auc)),
         ("Terminal phase", _half_life(kinetics.half_life)),

@@ -3,19 +3,14 @@
   function platePage(k) {
     const plate = PCR.plates[k];
     const W = unpack(plate.wells), C = unpack(plate.curves), S_ = unpack(plate.samples);
-    const next = (j, arrow) => { const a = plateLink(PCR.plates[j].id); a.textContent = arrow < 0 ? `← ${PCR.plates[j].id}` : `${PCR.plates[j].id} →`; a.rel = arrow < 0 ? "prev" : "next"; return a; };
-    view.append(
-      h("div", { class: "turn" }, k > 0 ? next(k - 1, -1) : null, h("a", { href: "#/plates" }, "All plates"), k < PCR.plates.length - 1 ? next(k + 1, 1) : null),
-      h("h1", { tabindex: "-1" }, plate.id));
+    plateHead(PCR.plates, k);
     const volumes = unique(W.partition_volume_nl.filter((v) => v !== null));
     const facts = [[plate.method, ""], ASSAY[plate.assay] === plate.method ? null : [ASSAY[plate.assay] || plate.assay, "assay "], [plural(unique(W.well).length, "well"), ""],
       ...["accepted", "flagged", "rejected"].map((v) => [`${plate.counts[v]} ${v}`, v === "accepted" ? "samples: " : ""]),
       volumes.length ? [volumes.map((v) => `${num(v)} nL`).join(", "), "partition volume "] : null, plate.repeats ? [String(plate.repeats), "to be repeated "] : null].filter((f) => f && f[0]);
     view.append(h("div", { class: "facts" }, facts.map(([value, label]) => h("span", {}, label, h("b", {}, value)))));
     const found = findingsOf(plate.id);
-    // What rejects every sample must not wait at the bottom of the page.
-    const whole = found.filter((r) => T(Q.verdict[r]) === "fail" && PCR.whole.includes(T(Q.check[r])));
-    if (whole.length) view.append(h("div", { class: "notice" }, whole.map((r) => h("div", {}, verdicts("fail"), " ", T(Q.message[r])))));
+    wholePlate(found, PCR.whole);
     const targets = unique([...C.target, ...W.target]);
     const role = (t) => T(W.role[W.target.indexOf(t)]);
     // The target that is reported comes first.
@@ -26,7 +21,7 @@
       body.replaceChildren();
       const mine = W.rows.filter((r) => W.target[r] === t);
       C.rows.filter((r) => C.target[r] === t).forEach((r) => curveFigureOf(body, plate, W, C, r, mine));
-      plateMap(body, W, mine);
+      plateMap(body, W, mine, { tasks: PCR.tasks, text: wellText, title: mine.length ? `Wells: ${T(t)}` : "Wells" });
       if (mine.some((r) => W.partitions[r] !== null)) partitionFigure(body, W, mine);
       plate.droplets.filter((d) => d.target === t).forEach((d) => dropletFigure(body, d));
     };
@@ -36,6 +31,21 @@
     if (C.rows.length) curveTable(C);
     sampleTables(S_);
     wellTable(W);
+    plateFindings(found);
+  }
+  /** The way to the plates beside it, and its name. */
+  function plateHead(all, k) {
+    const next = (j, arrow) => { const a = plateLink(all[j].id); a.textContent = arrow < 0 ? `← ${all[j].id}` : `${all[j].id} →`; a.rel = arrow < 0 ? "prev" : "next"; return a; };
+    view.append(
+      h("div", { class: "turn" }, k > 0 ? next(k - 1, -1) : null, h("a", { href: "#/plates" }, "All plates"), k < all.length - 1 ? next(k + 1, 1) : null),
+      h("h1", { tabindex: "-1" }, all[k].id));
+  }
+  /** What rejects every sample must not wait at the bottom of the page. */
+  function wholePlate(found, checks, most = 5) {
+    const whole = found.filter((r) => T(Q.verdict[r]) === "fail" && checks.includes(T(Q.check[r])));
+    if (whole.length) view.append(h("div", { class: "notice" }, whole.slice(0, most).map((r) => h("div", {}, verdicts("fail"), " ", T(Q.message[r]))), whole.length > most ? h("div", {}, `and ${whole.length - most} more, among the findings below`) : null));
+  }
+  function plateFindings(found) {
     view.append(h("h2", {}, "Findings"));
     const serious = found.filter((r) => SEVERITY[T(Q.verdict[r])] < 2), rest = found.filter((r) => SEVERITY[T(Q.verdict[r])] >= 2);
     if (serious.length) view.append(findings(serious));
@@ -60,7 +70,8 @@
       words(T(W.verdict[r])) + (T(W.flags[r]) ? ": " + T(W.flags[r]) : "") + (T(W.exclusion[r]) ? `: ${T(W.exclusion[r])}` : ""),
     ].filter(Boolean);
   }
-  const wellHover = (W, r) => wellText(W, r).map((s) => plain(shorten(s, 90))).join("<br>");
+  const hovering = (lines) => lines.map((s) => plain(shorten(s, 90))).join("<br>");
+  const wellHover = (W, r) => hovering(wellText(W, r));
 
   function curveFigureOf(into, plate, W, C, c, mine) {
     const own = T(C.source[c]) === "plate";
@@ -103,12 +114,13 @@
   const PLACE = /^([A-Z]{1,2})(\d\d)$/;
   const rowNumber = (s) => [...s].reduce((n, c) => n * 26 + c.charCodeAt(0) - 64, 0) - 1;
   const rowName = (i) => (i < 26 ? String.fromCharCode(65 + i) : "A" + String.fromCharCode(65 + i - 26));
-  function plateMap(into, W, mine) {
+  /** The wells of one target. how: tasks (letter and words of each), text (lines on a well), title, shade (style and text of a well, or none) */
+  function plateMap(into, W, mine, how) {
     const at = new Map();
     for (const r of mine) at.set(T(W.well[r]), [...(at.get(T(W.well[r])) || []), r]);
     const places = [...at.keys()].map((w) => PLACE.exec(w)).filter(Boolean).map((m) => [rowNumber(m[1]), Number(m[2])]);
     const off = [...at.keys()].filter((w) => !PLACE.test(w));
-    into.append(h("h2", {}, mine.length ? `Wells: ${T(W.target[mine[0]])}` : "Wells"));
+    if (how.title) into.append(h("h2", {}, how.title));
     if (!mine.length) { into.append(h("p", { class: "notice" }, "No well of this plate has this target.")); return; }
     const worst = (list) => T(W.verdict[list.slice().sort((a, b) => RANK[T(W.verdict[a])] - RANK[T(W.verdict[b])])[0]]);
     const letters = new Set();
@@ -116,7 +128,8 @@
       const r = list[0], verdict = worst(list);
       letters.add(T(W.task[r]));
       const who = T(W.sample[r]) || T(W.sample_name[r]);
-      return { class: `well ${verdict}`, "data-tip": list.map((x) => wellText(W, x).join("\n")).join("\n\n"), "aria-label": `${name}: ${task(W, r)}${who ? " " + who : ""}, ${words(verdict)}`, inner: [h("b", { "aria-hidden": "true" }, PCR.tasks[T(W.task[r])][0]), h("small", { "aria-hidden": "true" }, who)] };
+      const [letter, role] = how.tasks[T(W.task[r])], shade = how.shade && verdict !== "not_used" ? how.shade(list) : null;
+      return { class: `well ${verdict}`, style: shade && shade.style, "data-tip": list.map((x) => how.text(W, x).join("\n")).join("\n\n"), "aria-label": `${name}: ${role}${who ? " " + who : ""}, ${words(verdict)}`, inner: [h("b", { "aria-hidden": "true" }, letter), h("small", { "aria-hidden": "true" }, shade ? shade.text : who)] };
     };
     if (places.length) {
       const [rows, columns] = [[8, 12], [16, 24], [32, 48]].find(([a, b]) => places.every(([i, j]) => i < a && j <= b)) || [52, 99];
@@ -154,8 +167,8 @@
       })));
     }
     const seen = unique([...at.values()].map(worst)).sort((a, b) => RANK[b] - RANK[a]);
-    into.append(h("ul", { class: "key" }, seen.map((v) => h("li", {}, h("span", { class: `well ${v}`, "aria-hidden": "true" }), words(v))),
-      [...letters].map((t) => h("li", {}, h("b", {}, PCR.tasks[t][0]), PCR.tasks[t][1]))));
+    into.append(h("ul", { class: "key" }, seen.map((v) => h("li", {}, h("span", { class: `well ${v}`, style: how.shade && v !== "not_used" ? "background: #fff" : null, "aria-hidden": "true" }), words(v))),
+      [...letters].map((t) => h("li", {}, h("b", {}, how.tasks[t][0]), how.tasks[t][1]))));
   }
 
   const wellAxis = (names) => axis("", { tickmode: "array", tickvals: range(0, names.length), ticktext: names.map((n) => plain(shorten(n, 10))), showticklabels: names.length <= 100, tickangle: names.length > (narrow() ? 6 : 12) ? -90 : 0, tickfont: { size: names.length > 48 ? 8 : 11 }, range: [-0.7, names.length - 0.3], showgrid: false, ticks: "" });

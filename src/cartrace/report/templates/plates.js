@@ -1,8 +1,9 @@
-  // ---------------------------------------------------------------- PCR plates
+  // ---------------------------------------------------------------- plates: the list, what is to be repeated, control charts
 
-  const PCR = D.pcr;
-  const plateNumber = new Map(PCR ? PCR.plates.map((p, k) => [p.id, k]) : []);
-  const plateLink = (id) => (plateNumber.has(id) ? h("a", { href: `#/plate/${encodeURIComponent(id)}` }, id) : id);
+  const PCR = D.pcr, IMM = D.immunoassay;
+  /** What opens the page of a plate. */
+  const plateOpeners = new Map([...(PCR ? PCR.plates : []).map((p, k) => [p.id, () => platePage(k)]), ...(IMM ? IMM.plates : []).map((p, k) => [p.id, () => immunoassayPage(k)])]);
+  const plateLink = (id) => (plateOpeners.has(id) ? h("a", { href: `#/plate/${encodeURIComponent(id)}` }, id) : id);
   /** A column that is the same in every row travels as one value: give each row its own again. */
   function unpack(pack) {
     return Object.fromEntries(Object.entries(pack).map(([k, v]) => [k, k === "rows" ? range(0, v) : Array.isArray(v) ? v : Array(pack.rows).fill(v)]));
@@ -17,41 +18,54 @@
   const findingsOf = (id) => range(0, Q.check.length).filter((r) => T(Q.source_file[r]) === id);
 
   function platesPage() {
-    const all = PCR.plates;
-    const total = (v) => all.reduce((n, p) => n + p.counts[v], 0);
-    const repeats = PCR.repeats;
+    const kinds = [[PCR, "PCR plates", pcrSection], [IMM, "Immunoassay plates", immunoassaySection]].filter(([set]) => set);
+    const headings = kinds.map(([, name]) => h("h2", { tabindex: "-1" }, name));
+    view.append(h("h1", { tabindex: "-1" }, "Plates"),
+      h("p", { class: "lead" }, "The plates behind the results, from the instruments' own files. A plate's page shows its curve, its wells and its samples."));
+    if (kinds.length > 1) view.append(h("div", { class: "controls" }, kinds.map(([set, name], k) => h("button", { type: "button", onclick: () => { headings[k].scrollIntoView(); headings[k].focus({ preventScroll: true }); } }, `${name} (${set.plates.length})`))));
     const serious = new Map();
     range(0, Q.check.length).filter((r) => SEVERITY[T(Q.verdict[r])] < 2).forEach((r) => serious.set(Q.source_file[r], (serious.get(Q.source_file[r]) || 0) + 1));
     const noted = new Map([...serious].map(([i, n]) => [T(i), n]));
-    view.append(h("h1", { tabindex: "-1" }, "Plates"),
-      h("p", { class: "lead" }, "The PCR plates behind the results, from the instruments' own files. A plate's page shows its curve, its wells and its samples."),
-      h("ul", { class: "numbers" }, [[all.length, all.length === 1 ? "plate" : "plates"], [total("accepted"), "samples accepted"], [total("flagged"), "flagged"], [total("rejected"), "rejected"], [repeats.sample.length, "to be repeated"]]
-        .map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
+    kinds.forEach(([, , fill], k) => { view.append(headings[k]); fill(noted); });
+  }
+  function plateNumbers(set, what) {
+    const total = (v) => set.plates.reduce((n, p) => n + p.counts[v], 0);
+    view.append(h("ul", { class: "numbers" }, [[set.plates.length, set.plates.length === 1 ? "plate" : "plates"], [total("accepted"), `${what} accepted`], [total("flagged"), "flagged"], [total("rejected"), "rejected"], [set.repeats.sample.length, "to be repeated"]]
+      .map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
+  }
+  const countColumn = (v) => ({ label: capital(v), n: true, cell: (p) => (p.counts[v] ? num(p.counts[v]) : h("span", { class: "nothing" }, "0")), sort: (p) => p.counts[v] });
+  const findingsColumn = (noted) => ({ label: "Findings", n: true, tip: "Checks that failed or warned", cell: (p) => (noted.get(p.id) ? num(noted.get(p.id)) : h("span", { class: "nothing" }, "0")), sort: (p) => noted.get(p.id) || 0 });
+  /** A field that narrows a long list of plates. */
+  function findPlate(all, list, text) {
+    if (all.length > 10) view.append(h("div", { class: "controls" }, h("label", {}, "Find a plate", h("input", { type: "search", oninput: (e) => { const w = e.target.value.trim().toLowerCase(); list.update(all.filter((p) => text(p).toLowerCase().includes(w))); } }))));
+  }
+  function pcrSection(noted) {
+    const all = PCR.plates;
+    plateNumbers(PCR, "samples");
     const worst = (p) => Math.min(9, ...unpack(p.curves).verdict.map((v) => RANK[T(v)]));
     const first = (p, key) => unpack(p.curves)[key]?.[0] ?? null;
-    const count = (v) => ({ label: capital(v), n: true, cell: (p) => (p.counts[v] ? num(p.counts[v]) : h("span", { class: "nothing" }, "0")), sort: (p) => p.counts[v] });
     const list = table([
       { label: "Plate", cls: "text", cell: (p) => plateLink(p.id), sort: (p) => p.id },
       { label: "Assay", cell: (p) => ASSAY[p.assay] || p.assay, sort: (p) => p.assay },
       { label: "Method", cell: (p) => p.method, sort: (p) => p.method },
-      ...["accepted", "flagged", "rejected"].map(count),
+      ...["accepted", "flagged", "rejected"].map(countColumn),
       { label: "Slope", n: true, tip: "Slope of the standard curve, Cq per decade", cell: (p) => curveCell(p, (c, r) => num(c.slope[r])), sort: (p) => first(p, "slope") },
       { label: "r²", n: true, cell: (p) => curveCell(p, (c, r) => num(c.r2[r], 4)), sort: (p) => first(p, "r2") },
       { label: "Efficiency", unit: "%", n: true, cell: (p) => curveCell(p, (c, r) => num(c.efficiency_percent[r])), sort: (p) => first(p, "efficiency_percent") },
       { label: "Curve", cell: (p) => curveCell(p, (c, r) => judged(T(c.verdict[r]))), sort: worst },
-      { label: "Findings", n: true, tip: "Checks that failed or warned", cell: (p) => (noted.get(p.id) ? num(noted.get(p.id)) : h("span", { class: "nothing" }, "0")), sort: (p) => noted.get(p.id) || 0 },
+      findingsColumn(noted),
     ], all, { label: "Plates", limit: 50 });
-    view.append(h("h2", {}, "To be repeated"));
-    repeatList();
-    view.append(h("h2", {}, "All plates"));
-    if (all.length > 10) view.append(h("div", { class: "controls" }, h("label", {}, "Find a plate", h("input", { type: "search", oninput: (e) => { const w = e.target.value.trim().toLowerCase(); list.update(all.filter((p) => `${p.id} ${p.assay} ${p.method}`.toLowerCase().includes(w))); } }))));
+    view.append(h("h3", {}, "To be repeated"));
+    repeatList(PCR, "To be repeated", "cartrace_repeats.csv");
+    view.append(h("h3", {}, "All plates"));
+    findPlate(all, list, (p) => `${p.id} ${p.assay} ${p.method}`);
     view.append(list);
-    controlCharts();
+    controlCharts(PCR);
   }
   const ASSAY = { qpcr: "qPCR", ddpcr: "ddPCR" };
 
-  function repeatList() {
-    const R = PCR.repeats, rows = range(0, R.sample.length);
+  function repeatList(set, label, file) {
+    const R = set.repeats, rows = range(0, R.sample.length);
     if (!rows.length) {
       view.append(h("p", { class: "notice" }, "No sample needs to be repeated."));
       return;
@@ -60,7 +74,7 @@
       h("div", { class: "controls" }, h("button", {
         type: "button", onclick: () => {
           const keys = ["plate", "sample", "target", "wells", "verdict", "flags", "repeat_reason"];
-          download("cartrace_repeats.csv", keys, rows.map((r) => keys.map((k) => T(R[k][r]))));
+          download(file, keys, rows.map((r) => keys.map((k) => T(R[k][r]))));
         },
       }, "Download the list as CSV")),
       table([
@@ -71,22 +85,22 @@
         { label: "Verdict", cell: (r) => judged(T(R.verdict[r])), sort: (r) => RANK[T(R.verdict[r])] },
         { label: "Why, and what to do", cls: "wide text", cell: (r) => T(R.repeat_reason[r]) || T(R.flags[r]) },
         { label: "Done", cls: "paper", cell: () => "☐" },
-      ], rows, { plain: true, label: "To be repeated" }));
+      ], rows, { plain: true, label, limit: 200 }));
   }
   const sampleName = (t, r) => [T(t.sample[r]), t.s[r] >= 0 && D.subjects[t.s[r]].id !== T(t.sample[r]) ? h("div", { class: "say line" }, subjectLink(t.s[r])) : null].filter(Boolean);
 
   // ---------------------------------------------------------------- control charts (Levey-Jennings)
 
-  function controlCharts() {
-    const C = PCR.controls, rows = range(0, C.plate.length);
+  function controlCharts(set) {
+    const C = set.controls, rows = range(0, C.plate.length);
     if (!rows.length) return;
     const chartOf = (r) => [C.assay, C.target, C.control, C.quantity].map((k) => k[r]).join();
     const charts = unique(rows.map(chartOf)).map((k) => rows.filter((r) => chartOf(r) === k));
     const judgedPoints = rows.filter((r) => C.z[r] !== null);
     const broken = rows.filter((r) => T(C.rules[r])).sort((a, b) => C.order[a] - C.order[b]);
-    view.append(h("h2", {}, "Controls over the plates"),
+    view.append(h("h3", {}, "Controls over the plates"),
       h("p", { class: "say" }, "Levey-Jennings charts. Centre and standard deviation come from the accepted plates before each point; Westgard rules that a point breaks stand beside it.",
-      ` ${judgedPoints.length === rows.length ? `All ${num(rows.length)}` : `${num(judgedPoints.length)} of ${num(rows.length)}`} points are judged${judgedPoints.length === rows.length ? "" : `: the others have fewer than ${plural(PCR.min_plates, "accepted plate")} before them (or equal values only)`}.`));
+      ` ${judgedPoints.length === rows.length ? `All ${num(rows.length)}` : `${num(judgedPoints.length)} of ${num(rows.length)}`} points are judged${judgedPoints.length === rows.length ? "" : `: the others have fewer than ${plural(set.min_plates, "accepted plate")} before them (or equal values only)`}.`));
     if (broken.length) {
       view.append(table([
         { label: "Plate", cls: "text", cell: (r) => plateLink(T(C.plate[r])), sort: (r) => C.order[r] },
@@ -104,7 +118,7 @@
     const show = (name) => {
       for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
       box.replaceChildren();
-      for (const list of charts.filter((x) => group(x) === name)) chart(box, list);
+      for (const list of charts.filter((x) => group(x) === name)) chart(box, C, list);
     };
     // The target that needs a look comes first.
     const start = group(charts.find((list) => list.some((r) => T(C.verdict[r]) === "fail")) || charts.find((list) => list.some((r) => T(C.rules[r]))) || charts.reduce((a, b) => (b.length > a.length ? b : a)));
@@ -113,11 +127,10 @@
     setTimeout(() => { if (box.isConnected) show(start); });
   }
   const POINT = { pass: ["circle", "#00664a", "Within its limits"], note: ["circle-open", SOFT, "Too few plates before it"], warn: ["diamond", "#7a5200", "Warning"], fail: ["triangle-up", HARM, "Rule broken"] };
-  function chart(into, list) {
-    const C = PCR.controls;
+  function chart(into, C, list) {
     const [control, quantity] = [T(C.control[list[0]]), T(C.quantity[list[0]])];
     const name = capital(control);
-    const box = h("figure", {}, h("h3", {}, name));
+    const box = h("figure", {}, h("h4", {}, name));
     into.append(box);
     const bad = list.filter((r) => T(C.rules[r]));
     const plot = figure(`Levey-Jennings chart of ${name}, ${plural(list.length, "plate")}. ${bad.length ? "Rules broken on " + bad.map((r) => `${T(C.plate[r])}: ${T(C.rules[r]).replace(/_/g, "-")}`).join(", ") : "No rule broken"}.`, 260);
@@ -149,6 +162,6 @@
     });
     plot.on("plotly_click", (e) => {
       const r = list[e.points[0] && e.points[0].x];
-      if (r !== undefined && plateNumber.has(T(C.plate[r]))) location.hash = `#/plate/${encodeURIComponent(T(C.plate[r]))}`;
+      if (r !== undefined && plateOpeners.has(T(C.plate[r]))) location.hash = `#/plate/${encodeURIComponent(T(C.plate[r]))}`;
     });
   }

@@ -11,7 +11,7 @@
   const waiting = (k) => ["missing", "changed"].includes(T(F.review[k])) && T(F.verdict[k]) !== "control";
   const isControl = (k) => T(F.verdict[k]) === "control";
   /** The page behind a finding: of a plate, of a tube, or none. */
-  const evidenceLink = (id) => (plateNumber.has(id) ? plateLink(id) : tubeLink(id));
+  const evidenceLink = (id) => (plateOpeners.has(id) ? plateLink(id) : tubeLink(id));
   const TUBE_RANK = { ...RANK, control: 4 };
   /** What became of a tube's reported populations, where it is not plain from the tube's own verdict. */
   function populationsOf(k) {
