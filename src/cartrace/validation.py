@@ -6,13 +6,15 @@ serves both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cartrace.problems import InputError, Problem, did_you_mean
+from cartrace.problems import InputError, Problem, did_you_mean, redact_dates
 
+_DATE = re.compile(r"datetime\.\w+\([^()]*\)")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -38,7 +40,7 @@ def problem_of(fault: Any, file: str, model: type[BaseModel]) -> Problem:
     An unknown key is told with the keys that ``model`` allows at its place, and
     with the nearest of them.
     """
-    location = [str(part) for part in fault["loc"]]
+    location = [_undated(str(part)) for part in fault["loc"]]
     dotted = ".".join(location) or "(top)"
     if fault["type"] == "extra_forbidden":
         allowed = keys_at(location[:-1], model)
@@ -54,8 +56,14 @@ def problem_of(fault: Any, file: str, model: type[BaseModel]) -> Problem:
     elif isinstance(fault.get("input"), Mapping):
         found = "a mapping that does not fit together" if fault["type"] == "value_error" else "a mapping"
     else:
-        found = repr(fault.get("input"))[:200]
-    return Problem(file=file, column=dotted, found=found, allowed=fault["msg"].removeprefix("Value error, "))
+        found = _undated(repr(fault.get("input")))[:200]
+    message = _undated(fault["msg"].removeprefix("Value error, "))
+    return Problem(file=file, column=dotted, found=found, allowed=message)
+
+
+def _undated(text: str) -> str:
+    """Return text without dates; YAML makes objects of what looks like one."""
+    return redact_dates(_DATE.sub("<date>", text))
 
 
 def keys_at(location: list[str], model: type[BaseModel]) -> list[str]:

@@ -41,15 +41,22 @@ class Calibration(Part):
         (), description="Levels of standards that steady the fit and are not judged (ICH M10: anchor points)."
     )
     subtract_blank: bool = Field(False, description="Take the mean of the blanks off every signal.")
+    holds_dilution: bool = Field(
+        False,
+        description="vendor: are the software's concentrations those of the undiluted sample (Bio-Plex Manager)? They are "
+        "divided by the dilution first. Checked against the signals of the standards.",
+    )
     log_concentration: bool = Field(
         True,
         description="linear: signal against the logarithm of the concentration, or the concentration itself.",
     )
 
     @model_validator(mode="after")
-    def _power_when_given(self) -> Calibration:
+    def _belongs(self) -> Calibration:
         if (self.weighting == "power") != (self.power is not None):
             raise ValueError("power belongs to weighting: power, and is needed there")
+        if self.holds_dilution and self.model != "vendor":
+            raise ValueError("holds_dilution belongs to model: vendor")
         return self
 
 
@@ -209,17 +216,22 @@ class Assay(Part):
         seen: dict[str, str] = {}
         courses: dict[tuple[str, str], str] = {}
         for key, target in self.targets.items():
-            for name in target.names or (key,):
-                if (other := seen.setdefault(name.casefold(), key)) != key:
-                    faults.append(f"targets '{other}' and '{key}' both claim the name '{name}'")
+            faults += [
+                f"targets '{other}' and '{key}' both claim the name '{name}'"
+                for name in target.names or (key,)
+                if (other := seen.setdefault(_folded(name), key)) != key
+            ]
             if (other := courses.setdefault((target.analyte, target.unit), key)) != key:
                 faults.append(f"targets '{other}' and '{key}' are both {target.analyte} in {target.unit}")
-            for named in filter(
-                None, (target.index_control, target.titre.cutoff_control if target.titre else "")
-            ):
-                if named not in self.controls:
-                    faults.append(f"target '{key}' names the unknown control '{named}'")
+            faults += [
+                f"target '{key}' names the unknown control '{control}'"
+                for control in (target.index_control, target.titre.cutoff_control if target.titre else "")
+                if control and control not in self.controls
+            ]
+        named: dict[str, str] = {}
         for name, control in self.controls.items():
+            if (first := named.setdefault(_folded(name), name)) != name:
+                faults.append(f"controls '{first}' and '{name}' are one name: case and spaces do not count")
             faults += [
                 f"control '{name}' names the unknown target '{t}'"
                 for t in {*control.concentration, *control.range}
@@ -233,6 +245,11 @@ class Assay(Part):
     def uses_samples(self) -> bool:
         """Whether names on the plate stand for samples of the samples sheet."""
         return self.samples.pattern is None or "(?P<sample>" in self.samples.pattern
+
+
+def _folded(name: str) -> str:
+    """Return a name as cartrace.plates.sample_names compares it; that one needs pandas."""
+    return "".join(name.split()).casefold()
 
 
 def load_assay(raw: Mapping[str, Any] | Any, file: str) -> Assay:

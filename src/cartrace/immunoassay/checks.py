@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cartrace.immunoassay.curves import PlateCurve, same_name
+from cartrace.immunoassay.curves import PlateCurve, same_name, vendor_side
 from cartrace.immunoassay.vocabulary import FLAGS
 from cartrace.plates.acceptance import Acceptance, Finding, number, rule_finding
 from cartrace.plates.plate import well_list
@@ -35,7 +35,8 @@ def check_wells(wells: pd.DataFrame) -> list[Finding]:
     """
     said = wells["vendor_status"].fillna("").ne("") & wells["readout"].eq("titre")
     computed = wells["by_vendor"] & (
-        wells["vendor_concentration"].notna() | wells["vendor_status"].fillna("").ne("")
+        # A warning of the software (too few beads) is no reading.
+        wells["vendor_concentration"].notna() | wells["vendor_status"].fillna("").map(vendor_side).ne("")
     )
     unread = wells["usable"] & wells["signal"].isna() & ~said & ~computed & ~wells["saturated"]
     unread &= ~wells["task"].isin(["empty", "other"])

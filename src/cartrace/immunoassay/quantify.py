@@ -32,6 +32,7 @@ from cartrace.immunoassay.replicates import Estimate, WellLimits, concentration_
 from cartrace.immunoassay.samples import in_units, map_wells, match_targets, relative_standards
 from cartrace.immunoassay.tables import CURVES, PLATE_WELLS, SAMPLES, STANDARDS, WELLS
 from cartrace.immunoassay.titres import WORDS, Titre, reading_of, titre_of
+from cartrace.immunoassay.vendor import check_dilution
 from cartrace.plates.acceptance import Finding, qc_table
 from cartrace.plates.marks import Marks, add, collect, with_verdict
 from cartrace.plates.sample_names import fold
@@ -119,7 +120,14 @@ def quantify_plate(
         made = curve_of(mine, name, target, acceptance, settings)
         curves[name] = made
         findings += made.findings
-        read = read_off(mine, made, vendor=target.calibration.model == "vendor")
+        vendor = target.calibration.model == "vendor"
+        if vendor:
+            findings += check_dilution(mine, name, holds=target.calibration.holds_dilution)
+        if target.calibration.holds_dilution:
+            printed = mine["vendor_concentration"]
+            in_well = (printed / mine["dilution"]).where(mine["task"].isin(REPORTED), printed)
+            mine = mine.assign(vendor_concentration=in_well)
+        read = read_off(mine, made, vendor=vendor)
         read = _saturated(read, mine, made)
         wells.loc[mine.index, list(read)] = read
         if made.curve is not None:

@@ -24,6 +24,9 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "sample_mapped_twice": Remedy("the layout gives a well two samples", "correct the layout"),
     "unit_unknown": Remedy("the file's unit can't be converted", "export again, or correct the assay file"),
+    "vendor_dilution": Remedy(
+        "results would be wrong by the dilution", "correct holds_dilution in the assay file"
+    ),
     "curve_missing": Remedy("no calibration curve", _PLATE),
     "standard_recovery": Remedy("standards miss their concentration", _PLATE),
     "standard_recovery_ends": Remedy("standards miss their concentration", _PLATE),

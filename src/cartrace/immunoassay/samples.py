@@ -102,6 +102,15 @@ def match_targets(
         problems.append(
             Problem(file, f"the targets {said}", f"at least one target of the assay file: {', '.join(names)}")
         )
+    problems += [
+        Problem(
+            file,
+            f"{' and '.join(quote(plain(n)) for n in same)}, which the assay file calls {key}, in one well",
+            "one name of the file for each target",
+            column="target",
+        )
+        for key, same in _names_in_one_well(wells, found).items()
+    ]
     if problems:
         raise InputError(problems)
     out = wells.assign(target_in_file=wells["target"], target=pd.array(found, dtype="string"))
@@ -133,6 +142,15 @@ def match_targets(
         if key not in set(found)
     ]
     return out, findings
+
+
+def _names_in_one_well(wells: pd.DataFrame, keys: list[str | None]) -> dict[str, list[str]]:
+    """Return target -> names of the file that are all that target in some well: two beads would be pooled."""
+    named: dict[tuple[str, str], dict[str, None]] = {}
+    for well, name, key in zip(wells["well"], wells["target"], keys, strict=True):
+        if key is not None and not pd.isna(name):
+            named.setdefault((key, well), {})[str(name)] = None
+    return {key: list(names) for (key, _), names in named.items() if len(names) > 1}
 
 
 def _targets_of_layout(

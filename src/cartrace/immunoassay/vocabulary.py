@@ -30,6 +30,7 @@ FLAGS = {
     "standard_without_quantity": "no concentration is known of a standard",
     "no_well_left": "no well of the sample could be used",
     "dilutions_contradict": "some dilutions lie above the curve and others below it",
+    "vendor_dilution": "the assay file is wrong about whether the software's concentrations hold the dilution",
     "control_missing": "the plate lacks the control that the cut-off or the index needs",
     "readings_differ": "two readings of a titre are one step apart",
     "readings_disagree": "readings of a titre are more than one step apart",

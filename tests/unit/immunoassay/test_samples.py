@@ -57,6 +57,17 @@ def test_controls_are_known_by_their_name() -> None:
     assert checks(findings) == ["task_mismatch"] or findings == []
 
 
+def test_two_analytes_of_the_file_are_never_pooled_into_one_target() -> None:
+    target = {"analyte": "soluble_bcma", "unit": "ng/mL", "names": ["BCMA 1", "BCMA 2"]}
+    of = assay(targets={"sBCMA": target})
+    rows = [sample("C01", "S1 d0", 1.0, target=f"BCMA {i}")[0] for i in (1, 2)]
+    with pytest.raises(
+        InputError, match="'BCMA 1' and 'BCMA 2', which the assay file calls sBCMA, in one well"
+    ):
+        mapped(rows, of)
+    assert len(mapped(rows[:1], of)[0]) == 1
+
+
 def test_the_layout_names_wells_of_a_file_without_names() -> None:
     rows = [{"well": w, "signal": 1.0} for w in ("A01", "A02", "A03", "H12")]
     said = layout(
