@@ -12,13 +12,14 @@ from cartrace.report.export import (
     FLOW_EXPORTED,
     PCR_EXPORTED,
     REPEAT_LIST,
+    SAFETY_EXPORTED,
     in_order,
     repeat_list,
     write_database,
 )
 from cartrace.tables import read_table, write_table, write_tsv
 
-TABLES = (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED)
+TABLES = (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, *SAFETY_EXPORTED)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

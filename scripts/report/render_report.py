@@ -14,7 +14,10 @@ from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATI
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.report.page import ReportData, render
 from cartrace.report.plates import PcrTables
+from cartrace.report.safety import SafetyTables
 from cartrace.report.tubes import FlowTables
+from cartrace.safety.tables import GRADES as SAFETY_GRADES
+from cartrace.safety.tables import SAFETY_SUMMARY, TOXICITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +52,7 @@ FLOW_INPUTS = {
     "plots": PLOTS,
     "populations": POPULATIONS,
 }
+SAFETY_INPUTS = {"grades": SAFETY_GRADES, "toxicity": TOXICITY, "summary": SAFETY_SUMMARY}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             help=f"the table {name} as Parquet",
             metavar="PARQUET",
         )
-    for table in (*PCR_INPUTS.values(), *FLOW_INPUTS.values()):
+    for table in (*PCR_INPUTS.values(), *FLOW_INPUTS.values(), *SAFETY_INPUTS.values()):
         option = f"--{table.name.replace('_', '-')}"
         # The workflow names no file where the trial has no plate or no tube.
         parser.add_argument(option, nargs="?", help=f"the table {table.name} as Parquet", metavar="PARQUET")
@@ -80,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         **frames,
         pcr=PcrTables(**given(PCR_INPUTS)),
         flow=FlowTables(**given(FLOW_INPUTS)),
+        safety=SafetyTables(**given(SAFETY_INPUTS)),
         registry=registry.load_all(),
         versions=provenance.versions(),
     )

@@ -1,7 +1,7 @@
 """Tables -> the page that people read, and the files that other programs read.
 
 INPUTS:
-    <results>/{intake,cohort,depletion,antibody}/*.parquet
+    <results>/{intake,cohort,depletion,antibody,safety}/*.parquet
     <results>/{pcr,flow}/*.parquet    the evidence of PCR plates and flow tubes, where there are some
 
 OUTPUTS:
@@ -21,6 +21,10 @@ TABLES = [
     "associations",
     "characteristics",
     "events",
+    "safety_summary",
+    "safety_toxicity",
+    "safety_grades",
+    "observations",
 ]
 
 # The evidence of PCR plates, for trials that have some.
@@ -56,6 +60,10 @@ rule export_tables:
         associations="<results>/cohort/associations.parquet",
         characteristics="<results>/cohort/characteristics.parquet",
         events="<results>/intake/events.parquet",
+        safety_summary="<results>/safety/summary.parquet",
+        safety_toxicity="<results>/safety/toxicity.parquet",
+        safety_grades="<results>/safety/grades.parquet",
+        observations="<results>/intake/observations.parquet",
         pcr_wells=PCR["wells"],
         pcr_curves=PCR["curves"],
         pcr_samples=PCR["samples"],
@@ -95,6 +103,10 @@ rule export_tables:
             --associations {input.associations:q} \
             --characteristics {input.characteristics:q} \
             --events {input.events:q} \
+            --safety-summary {input.safety_summary:q} \
+            --safety-toxicity {input.safety_toxicity:q} \
+            --safety-grades {input.safety_grades:q} \
+            --observations {input.observations:q} \
             --pcr-wells {input.pcr_wells:q} \
             --pcr-curves {input.pcr_curves:q} \
             --pcr-samples {input.pcr_samples:q} \
@@ -124,6 +136,9 @@ rule render_report:
         associations="<results>/cohort/associations.parquet",
         characteristics="<results>/cohort/characteristics.parquet",
         events="<results>/intake/events.parquet",
+        safety_summary="<results>/safety/summary.parquet",
+        safety_toxicity="<results>/safety/toxicity.parquet",
+        safety_grades="<results>/safety/grades.parquet",
         pcr_wells=PCR["wells"],
         pcr_curves=PCR["curves"],
         pcr_samples=PCR["samples"],
@@ -168,6 +183,9 @@ rule render_report:
             --associations {input.associations:q} \
             --characteristics {input.characteristics:q} \
             --events {input.events:q} \
+            --safety-summary {input.safety_summary:q} \
+            --safety-toxicity {input.safety_toxicity:q} \
+            --safety-grades {input.safety_grades:q} \
             --pcr-wells {input.pcr_wells:q} \
             --pcr-curves {input.pcr_curves:q} \
             --pcr-samples {input.pcr_samples:q} \

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cartrace.files import replacing
 from cartrace.flow.tables import BACKGROUND, GATES, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.pcr.tables import CONTROLS, CURVES, SAMPLES, WELLS
+from cartrace.safety.tables import GRADES, OBSERVATIONS, SAFETY_SUMMARY, TOXICITY
 from cartrace.tables import (
     ASSOCIATIONS,
     CHARACTERISTICS,
@@ -48,6 +49,9 @@ PCR_EXPORTED: tuple[Table, ...] = (SAMPLES, WELLS, CURVES, CONTROLS)
 FLOW_EXPORTED: tuple[Table, ...] = (POPULATIONS, TUBES, GATES, THRESHOLDS, BACKGROUND)
 """Written as well when the trial has flow tubes; pictures and acquisitions stay in the report."""
 
+SAFETY_EXPORTED: tuple[Table, ...] = (SAFETY_SUMMARY, TOXICITY, GRADES, OBSERVATIONS)
+"""The safety table, highest grades, grades by day, and what was observed."""
+
 REPEAT_LIST = Table(
     "repeat_list",
     "Samples whose PCR is to be repeated: the rows of pcr_samples that say so.",
@@ -66,6 +70,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "qc": ("source_file", "source_row", "source_column", "check", "message"),
     "episodes": (*COURSE_KEY, "course_unit", "episode"),
     "events": ("subject_id", "study_day", "kind", "label"),
+    "observations": ("subject_id", "infusion", "day", "item", "source_row"),
 }
 """Columns that the rows are sorted by; rows that are equal in them, and all rows
 of the other tables, keep the order in which they were computed."""
@@ -108,7 +113,10 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
     # DuckDB takes a while to import: only this job pays it.
     import duckdb
 
-    by_name = {table.name: table for table in (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, REPEAT_LIST)}
+    by_name = {
+        table.name: table
+        for table in (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, *SAFETY_EXPORTED, REPEAT_LIST)
+    }
     with replacing(path) as temporary:
         # DuckDB makes its file itself and takes an empty one for a broken one.
         temporary.unlink()
