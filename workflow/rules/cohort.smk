@@ -4,6 +4,8 @@ INPUTS:
     <results>/{kinetics,depletion,antibody}/metrics.parquet
     <results>/{intake,antibody}/qc.parquet
     <results>/intake/{subjects,infusions,events}.parquet
+    <results>/safety/toxicity.parquet
+    resources/safety/*.yaml   labels of adverse events that name a term
 
 OUTPUTS:
     <results>/cohort/metrics.parquet           the metrics of all stages
@@ -12,6 +14,10 @@ OUTPUTS:
     <results>/cohort/survival.parquet          Kaplan-Meier and Turnbull curves
     <results>/cohort/characteristics.parquet   Table 1
     <results>/cohort/associations.parquet      does one number go with another
+    <results>/cohort/outcomes.parquet          relapse-free survival, follow-up, relapse rates
+    <results>/cohort/outcome_curves.parquet    their curves
+    <results>/cohort/outcome_qc.parquet        events that contradict themselves
+    <results>/cohort/key_results.parquet       what an abstract prints
 """
 
 
@@ -31,6 +37,7 @@ rule assemble_metrics:
             "<results>/intake/qc.parquet",
             "<results>/antibody/qc.parquet",
             "<results>/safety/qc.parquet",
+            "<results>/cohort/outcome_qc.parquet",
         ],
     output:
         metrics="<results>/cohort/metrics.parquet",
@@ -141,4 +148,84 @@ rule associate:
             --events {input.events:q} \
             --settings {params.settings:q} \
             --output {output.associations:q}
+        """
+
+
+rule estimate_outcomes:
+    """Relapse-free survival, follow-up and relapse rates, from the first infusion."""
+    input:
+        script=script("cohort/estimate_outcomes.py"),
+        code=sources("cohort/estimate_outcomes.py"),
+        subjects="<results>/intake/subjects.parquet",
+        infusions="<results>/intake/infusions.parquet",
+        events="<results>/intake/events.parquet",
+    output:
+        outcomes="<results>/cohort/outcomes.parquet",
+        curves="<results>/cohort/outcome_curves.parquet",
+        qc="<results>/cohort/outcome_qc.parquet",
+    log:
+        "<logs>/cohort/estimate_outcomes.log",
+    benchmark:
+        "<benchmarks>/cohort/estimate_outcomes.tsv"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        settings=settings("cohort"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --subjects {input.subjects:q} \
+            --infusions {input.infusions:q} \
+            --events {input.events:q} \
+            --settings {params.settings:q} \
+            --outcomes {output.outcomes:q} \
+            --curves {output.curves:q} \
+            --qc {output.qc:q}
+        """
+
+
+rule collect_key_results:
+    """What the abstract of a report prints, each number with the table that it comes from."""
+    input:
+        script=script("cohort/collect_key_results.py"),
+        code=sources("cohort/collect_key_results.py"),
+        standards=resources("safety/*.yaml"),
+        subjects="<results>/intake/subjects.parquet",
+        infusions="<results>/intake/infusions.parquet",
+        events="<results>/intake/events.parquet",
+        characteristics="<results>/cohort/characteristics.parquet",
+        outcomes="<results>/cohort/outcomes.parquet",
+        metrics="<results>/cohort/metrics.parquet",
+        summary="<results>/cohort/summary.parquet",
+        associations="<results>/cohort/associations.parquet",
+        toxicity="<results>/safety/toxicity.parquet",
+    output:
+        "<results>/cohort/key_results.parquet",
+    log:
+        "<logs>/cohort/collect_key_results.log",
+    benchmark:
+        "<benchmarks>/cohort/collect_key_results.tsv"
+    resources:
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(15),
+    params:
+        settings=settings("cohort", "kinetics", "efficacy", "antibody"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --standards {input.standards:q} \
+            --subjects {input.subjects:q} \
+            --infusions {input.infusions:q} \
+            --events {input.events:q} \
+            --characteristics {input.characteristics:q} \
+            --outcomes {input.outcomes:q} \
+            --metrics {input.metrics:q} \
+            --summary {input.summary:q} \
+            --associations {input.associations:q} \
+            --toxicity {input.toxicity:q} \
+            --settings {params.settings:q} \
+            --output {output:q}
         """

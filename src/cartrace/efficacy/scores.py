@@ -39,6 +39,26 @@ for _metric in (
         group="efficacy",
     ),
     Metric(
+        name="score_improved_at_{landmark}",
+        label="Score improved at {landmark}",
+        unit="none",
+        definition="Yes when the score at the landmark is better than the baseline by at least the minimal change. A "
+        "baseline that leaves no room for it is not assessable.",
+        source="House definition.",
+        group="efficacy",
+        share=True,
+    ),
+    Metric(
+        name="score_worsened_at_{landmark}",
+        label="Score worsened at {landmark}",
+        unit="none",
+        definition="Yes when the score at the landmark is worse than the baseline by at least the minimal change. A "
+        "baseline that leaves no room for it is not assessable.",
+        source="House definition.",
+        group="efficacy",
+        share=True,
+    ),
+    Metric(
         name="score_best_change",
         label="Best change of score",
         unit="course",
@@ -62,6 +82,8 @@ for _metric in (
 KEYS = ["subject_id", "infusion", "matrix", "analyte", "assay", "unit"]
 NO_BASELINE = "no score up to the infusion"
 NO_SCORE = "no score after the infusion"
+NOISE = 1e-9
+"""Sums of decimal scores are not exact in binary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +189,7 @@ def improvement(course: ScoreCourse, score: Score) -> Floats:
 
 def sustained(course: ScoreCourse, score: Score) -> tuple[float, float]:
     """Return the days between which a confirmed improvement began; the second is infinite while there is none."""
-    # Sums of decimal scores are not exact in binary.
-    better = improvement(course, score) >= score.minimal_change - 1e-9
+    better = improvement(course, score) >= score.minimal_change - NOISE
     for k in np.flatnonzero(better[:-1] & better[1:]):
         return (float(course.day[k - 1]) if k else 0.0), float(course.day[k])
     worse = np.flatnonzero(~better)
@@ -191,25 +212,17 @@ def results(courses: list[ScoreCourse], score: Score, landmarks: tuple[Landmark,
             window_end=base_day,
         ).refuse(no_base, NO_BASELINE)
     ]
-    for mark in landmarks:
-        change, seen = np.full(len(courses), np.nan), np.full(len(courses), np.nan)
-        for i, course in enumerate(courses):
-            near = np.abs(course.day - mark.day)
-            if len(near) and near.min() <= mark.window:
-                k = int(near.argmin())
-                change[i], seen[i] = course.value[k] - course.baseline, course.day[k]
-        out.append(
-            Result(
-                f"score_change_at_{mark.name}",
-                change,
-                method=f"day {mark.day:g} +/- {mark.window:g}",
-                n_points=(~np.isnan(seen)).astype(float),
-                window_start=seen,
-                window_end=seen,
-            )
-            .refuse(no_base, NO_BASELINE)
-            .refuse(np.isnan(seen), f"no score within {mark.window:g} days of day {mark.day:g}")
-        )
+    seen = [_nearest(courses, mark) for mark in landmarks]
+    for mark, (value, day) in zip(landmarks, seen, strict=True):
+        out.append(_at(f"score_change_at_{mark.name}", value - base, day, mark, no_base))
+    for word, sign in (("improved", 1.0), ("worsened", -1.0)):
+        up = sign if score.better == "higher" else -sign
+        room = score.maximum - base if up > 0 else base - score.minimum
+        none = room < score.minimal_change - NOISE
+        for mark, (value, day) in zip(landmarks, seen, strict=True):
+            answer = np.where(up * (value - base) >= score.minimal_change - NOISE, 1.0, 0.0)
+            found = _at(f"score_{word}_at_{mark.name}", answer, day, mark, no_base)
+            out.append(found.refuse(none, no_room(score)))
     best = np.full(len(courses), np.nan)
     for i, course in enumerate(courses):
         if len(course.day) and not no_base[i]:
@@ -221,6 +234,35 @@ def results(courses: list[ScoreCourse], score: Score, landmarks: tuple[Landmark,
     )
     out.append(_sustained_result(courses, score, no_base, no_score, n_after))
     return out
+
+
+def no_room(score: Score) -> str:
+    """Say why neither improvement nor worsening can be seen from a baseline at the end of the scale."""
+    return f"the baseline leaves no room for a change of {score.minimal_change:g}"
+
+
+def _nearest(courses: list[ScoreCourse], mark: Landmark) -> tuple[Floats, Floats]:
+    """Return the scores nearest to a landmark and their days; of two equally near ones the earlier."""
+    value, day = np.full(len(courses), np.nan), np.full(len(courses), np.nan)
+    for i, course in enumerate(courses):
+        away = np.abs(course.day - mark.day)
+        if len(away) and away.min() <= mark.window:
+            k = int(away.argmin())
+            value[i], day[i] = course.value[k], course.day[k]
+    return value, day
+
+
+def _at(name: str, value: Floats, day: Floats, mark: Landmark, no_base: npt.NDArray[np.bool_]) -> Result:
+    result = Result(
+        name,
+        value,
+        method=f"day {mark.day:g} +/- {mark.window:g}",
+        n_points=(~np.isnan(day)).astype(float),
+        window_start=day,
+        window_end=day,
+    )
+    missing = f"no score within {mark.window:g} days of day {mark.day:g}"
+    return result.refuse(no_base, NO_BASELINE).refuse(np.isnan(day), missing)
 
 
 def _sustained_result(
@@ -241,9 +283,7 @@ def _sustained_result(
         n_points=n_after,
     )
     result.refuse(no_base, NO_BASELINE).refuse(no_score, NO_SCORE)
-    result.refuse(
-        room < score.minimal_change, f"the baseline leaves no room for a change of {score.minimal_change:g}"
-    )
+    result.refuse(room < score.minimal_change - NOISE, no_room(score))
     result.censor(np.isinf(upper), RIGHT, "no improvement that a next visit confirms", lower=lower)
     between = np.isfinite(upper) & (upper - lower != 1)
     return result.censor(between, INTERVAL, "between two visits", lower=lower, upper=upper)

@@ -116,6 +116,25 @@ def test_a_score_that_does_not_fit_is_refused(change: dict[str, Any], said: str)
         Score.model_validate(EDSS.model_dump() | change)
 
 
+def test_improved_and_worsened_ask_for_the_minimal_change() -> None:
+    found = metrics((-10.0, 6.0), (28.0, 5.0), (84.0, 5.5), (180.0, 7.0))["value"]
+    assert [found[f"score_improved_at_{m}"] for m in ("M1", "M3", "M6")] == [1.0, 0.0, 0.0]
+    assert [found[f"score_worsened_at_{m}"] for m in ("M1", "M3", "M6")] == [0.0, 0.0, 1.0]
+    up = metrics((-10.0, 90.0), (28.0, 105.0), (84.0, 75.0), analyte="mmt8")["value"]
+    assert (up["score_improved_at_M1"], up["score_worsened_at_M1"]) == (1.0, 0.0)
+    assert (up["score_improved_at_M3"], up["score_worsened_at_M3"]) == (0.0, 1.0)
+
+
+def test_who_can_not_improve_is_not_assessable() -> None:
+    low = metrics((-10.0, 0.5), (28.0, 2.0))
+    assert low.loc["score_improved_at_M1", "reason"] == "the baseline leaves no room for a change of 1"
+    assert low.loc["score_worsened_at_M1", "value"] == 1.0
+    assert low.loc["score_worsened_at_M3", "reason"] == "no score within 14 days of day 84"
+    high = metrics((-10.0, 145.0), (28.0, 120.0), analyte="mmt8")
+    assert high.loc["score_improved_at_M1", "status"] == "not_estimable"
+    assert high.loc["score_worsened_at_M1", "value"] == 1.0
+
+
 @given(
     st.floats(0, 10),
     st.lists(
