@@ -504,6 +504,18 @@ class AntibodyPopulation(Section):
         return self
 
 
+class AntibodyMeans(Section):
+    """Mean level and change of an antibody over subjects at each visit."""
+
+    enabled: bool = Field(True, description="Estimate them?")
+    min_n: int = Field(
+        5,
+        ge=3,
+        description="Fewest subjects. In simulations (tests/unit/antibody/test_interval_mean.py) the limits keep to 95 % "
+        "from 3 on, but with 3 subjects and half of them negative the mean is 0.5 to 1 log2 too high. House value.",
+    )
+
+
 class Antibody(Section):
     """Decline of antibodies."""
 
@@ -519,8 +531,15 @@ class Antibody(Section):
         description="Consecutive negative results, with the same starting dilution, that make a subject "
         "seronegative. House value.",
     )
+    confirm_positive: int = Field(
+        1,
+        ge=1,
+        description="Consecutive positive results that make a seronegative subject positive again. House value.",
+    )
     fold: float = Field(
-        4.0, gt=1, description="Fall that counts: four-fold, two steps of a two-fold dilution."
+        4.0,
+        gt=1,
+        description="Fall, or rise after the nadir, that counts: four-fold, two steps of a two-fold dilution [recalled].",
     )
     landmarks: tuple[Landmark, ...] = Field(
         (
@@ -533,6 +552,7 @@ class Antibody(Section):
     )
     half_life: AntibodyHalfLife = Field(default_factory=AntibodyHalfLife)
     population: AntibodyPopulation = Field(default_factory=AntibodyPopulation)
+    means: AntibodyMeans = Field(default_factory=AntibodyMeans)
     post_infusion_visits: _Regex = Field(
         r"(?i)\bpost\b",
         description="Regular expression: a day-0 sample whose visit matches was taken after the infusion; "
@@ -1189,8 +1209,14 @@ class Icaht(Section):
     carry_days: int = Field(
         7,
         ge=0,
-        description="A day without a count takes the last count up to so many days before; later days are unknown. House "
-        "rule; 7 as in Liang's code, which interpolates up to 7 missing days for weekly visits.",
+        description="Days without a count for which the counts around them speak: up to so many days between two low "
+        "counts are low, and a count above the threshold holds for so many days unless a low one follows within them. "
+        "Other days are unknown. House rule; 7 as in Liang's code, which interpolates up to 7 missing days.",
+    )
+    gaps: Literal["unknown", "linear"] = Field(
+        "unknown",
+        description="Days between a low and a higher count: unknown, so that the grade can lie between two; or by a straight "
+        "line between the counts, at most carry_days days (Liang, emilyliangmd/automatedicahtgrading).",
     )
     stable_days: int = Field(
         3,

@@ -14,7 +14,7 @@ from cartrace.metrics import Metric, register
 
 if TYPE_CHECKING:
     from cartrace.antibody.titres import Bools, Floats, Integers, Readings
-    from cartrace.config import Antibody, AntibodyHalfLife, Landmark
+    from cartrace.config import Antibody, AntibodyHalfLife, Landmark, Visit
     from cartrace.kinetics.rows import Texts
 
 READ_OUT = (
@@ -97,10 +97,33 @@ for _metric in (
         label="Seronegative at {landmark}",
         unit="none",
         definition="1 when the result nearest to the landmark, within its window, is negative, else 0; not assessable "
-        "without a result in the window.",
+        "without a result in the window, and where another starting dilution than that of the baseline (or first "
+        "result) leaves it open.",
         source=HOUSE,
         group="antibody",
         share=True,
+    ),
+    Metric(
+        name="time_to_seropositive_again",
+        label="Time to positive again",
+        unit="day",
+        definition="Time from infusion to the first of antibody.confirm_positive consecutive positive results after a "
+        "confirmed seronegativity, between the last negative result before it and itself; a positive result below "
+        "the starting dilution of the negative ones is none.",
+        source=HOUSE,
+        group="antibody",
+        event=True,
+    ),
+    Metric(
+        name="time_to_fourfold_rise",
+        label="Time to four-fold rise",
+        unit="day",
+        definition="Time from infusion to a result that is certainly four-fold (antibody.fold) above the lowest earlier "
+        "result after infusion, end point against end point; a negative titre counts as one step below its starting "
+        "dilution, a negative result in other units as its limit.",
+        source=TITRATION,
+        group="antibody",
+        event=True,
     ),
     Metric(
         name="antibody_half_life",
@@ -115,6 +138,8 @@ for _metric in (
     register(_metric)
 
 NO_BASELINE = "no result before the infusion"
+SAME = 1.01
+"""Quotient up to which two starting dilutions are one."""
 AT_BASELINE = "negative at baseline"
 
 
@@ -143,6 +168,8 @@ def results(readings: Readings, settings: Antibody) -> list[Result]:
         _fold_time(readings, fate, settings),
         _seronegative_time(readings, fate, settings),
         *(_seronegative_at(readings, fate, mark) for mark in settings.landmarks),
+        _positive_again(readings, fate, settings),
+        _rise_time(readings, fate, settings),
         _half_life(readings, fate, settings.half_life),
     ]
 
@@ -167,17 +194,17 @@ def _fate(readings: Readings, settings: Antibody) -> _Fate:
     )
 
 
-def first_confirmed_run(readings: Readings, confirm: int) -> Integers:
+def first_confirmed_run(readings: Readings, confirm: int, *, same_start: bool = True) -> Integers:
     """Return the position (n,) of the first of ``confirm`` consecutive negative results after infusion.
 
-    They must have the same starting dilution: a negative result at 1:40 does
-    not confirm one at 1:10. -1 where there is no such run.
+    They must have the same starting dilution, unless ``same_start`` is False: a negative result
+    at 1:40 does not confirm one at 1:10. -1 where there is no such run.
     """
     negative = readings.after & readings.negative
     n, width = negative.shape
     same = np.zeros((n, width), dtype=bool)
     now, before = readings.limit[:, 1:], readings.limit[:, :-1]
-    same[:, 1:] = (now == before) | (np.isnan(now) & np.isnan(before))
+    same[:, 1:] = (now == before) | (np.isnan(now) & np.isnan(before)) | (not same_start)
     start = np.zeros((n, width), dtype=bool)
     for first in range(width - confirm + 1):
         good = negative[:, first].copy()
@@ -314,7 +341,7 @@ def _fall(readings: Readings, fate: _Fate, position: Integers, name: str, what: 
     return _with_step(readings, result, least, most)
 
 
-def _nearest(readings: Readings, mark: Landmark) -> tuple[Integers, Texts]:
+def nearest_result(readings: Readings, mark: Landmark | Visit) -> tuple[Integers, Texts]:
     """Return the position (n,) of the result that answers for a landmark (-1), and why there is none."""
     distance = np.where(readings.after, np.abs(readings.time - mark.day), np.inf)
     near = distance.argmin(axis=1)
@@ -326,7 +353,7 @@ def _nearest(readings: Readings, mark: Landmark) -> tuple[Integers, Texts]:
 
 
 def _fall_at(readings: Readings, fate: _Fate, mark: Landmark) -> Result:
-    position, missing = _nearest(readings, mark)
+    position, missing = nearest_result(readings, mark)
     result = _fall(
         readings,
         fate,
@@ -406,6 +433,14 @@ def _seronegative_time(readings: Readings, fate: _Fate, settings: Antibody) -> R
         since,
     )
     reason[waiting] = unconfirmed[waiting]
+    moved = waiting & (first_confirmed_run(readings, number, same_start=False) >= 0)
+    changed = texts(
+        moved,
+        f"not assessable: the starting dilution changed; negative from day %g, but not {run_text} with the same "
+        "starting dilution",
+        since,
+    )
+    reason[moved] = changed[moved]
 
     words = texts(confirmed, "seronegative between day %g and day %g", last, first)
     again = later.any(axis=1)
@@ -429,7 +464,7 @@ def _seronegative_time(readings: Readings, fate: _Fate, settings: Antibody) -> R
 
 
 def _seronegative_at(readings: Readings, fate: _Fate, mark: Landmark) -> Result:
-    position, missing = _nearest(readings, mark)
+    position, missing = nearest_result(readings, mark)
     result = Result(
         f"seronegative_at_{mark.name}",
         _at(readings.negative, position).astype(float),
@@ -439,7 +474,124 @@ def _seronegative_at(readings: Readings, fate: _Fate, mark: Landmark) -> Result:
         window_end=_pick(readings.time, position),
     )
     result.refuse(~fate.any_after, NO_RESULT).refuse(fate.negative_before, AT_BASELINE)
-    return result.refuse(position < 0, missing).remark(~fate.has_baseline, NO_BASELINE)
+    result.refuse(position < 0, missing)
+    # Negative at 1:40 may be positive at 1:10, and positive at 1:10 negative at 1:40.
+    start, usual = _pick(readings.limit, position), _usual_start(readings)
+    negative = _at(readings.negative, position)
+    with np.errstate(invalid="ignore"):
+        open_ = np.where(negative, start > usual * SAME, _pick(readings.high, position) < usual / SAME)
+    changed = "not assessable: the starting dilution changed, %g here and %g before"
+    plain = "not assessable: the limit changed, %g here and %g before"
+    for titre, words in ((readings.titre, changed), (~readings.titre, plain)):
+        result.refuse(open_ & titre, texts(open_ & titre, words, start, usual))
+    return result.remark(~fate.has_baseline, NO_BASELINE)
+
+
+def _usual_start(readings: Readings) -> Floats:
+    """Return the starting dilution (n,), or limit, of the baseline, else of the first result that tells one."""
+    known = ~np.isnan(readings.limit)
+    first = np.where(known.any(axis=1), known.argmax(axis=1), -1)
+    own = _pick(readings.limit, readings.baseline)
+    return np.where(np.isnan(own), _pick(readings.limit, first), own)
+
+
+def _positive_again(readings: Readings, fate: _Fate, settings: Antibody) -> Result:
+    """First confirmed positive result after the seronegativity was confirmed."""
+    number, run = settings.confirm_positive, fate.run
+    since = _pick(readings.time, run)
+    limit = _pick(readings.limit, run)[:, None]
+    with np.errstate(invalid="ignore"):
+        later = readings.after & (readings.time > since[:, None])
+        # Below the dilution at which the others were negative, nobody knows whether it rose.
+        hidden = ~np.isnan(limit) & (readings.high < limit / SAME)
+        negative = readings.after & readings.negative & (readings.time >= since[:, None])
+        negative &= ~(readings.limit > limit * SAME)
+    positive = later & ~readings.negative
+    sure = positive & ~hidden
+    confirmed = sure.copy()
+    for ahead in range(1, number):
+        confirmed &= np.pad(sure[:, ahead:], ((0, 0), (0, ahead)))
+    back = confirmed.any(axis=1)
+    first = np.where(back, _pick(readings.time, confirmed.argmax(axis=1)), np.nan)
+    before = negative & (readings.time < np.where(back, first, np.inf)[:, None])
+    last = np.where(before, readings.time, -np.inf).max(axis=1, initial=-np.inf)
+
+    reason = texts(~back, "still negative at the last sample, day %g", last)
+    new = positive & (readings.time > last[:, None])
+    odd = ~back & new.any(axis=1)
+    day = _pick(readings.time, new.argmax(axis=1))
+    doubt = texts(odd, f"not confirmed: positive on day %g, but not {_positives(number)}", day)
+    reason[odd] = doubt[odd]
+    lower = odd & ~(new & sure).any(axis=1)
+    below = texts(
+        lower,
+        "not assessable: the starting dilution changed; positive on day %g below the dilution of the negative results",
+        day,
+    )
+    reason[lower] = below[lower]
+    result = Result(
+        "time_to_seropositive_again",
+        np.full(len(readings), np.nan),
+        method=_method(readings, f"{_positives(number)} after a confirmed seronegativity"),
+        n_points=_count(readings),
+        window_start=last,
+        window_end=first,
+    )
+    result.refuse(~fate.any_after, NO_RESULT).refuse(fate.negative_before, AT_BASELINE)
+    result.refuse(run < 0, "never seronegative, or not confirmed")
+    result.censor(
+        back, INTERVAL, texts(back, "positive again between day %g and day %g", last, first), last, first
+    )
+    return result.censor(~back, RIGHT, reason, last)
+
+
+def _positives(number: int) -> str:
+    return "1 positive result" if number == 1 else f"{number} consecutive positive results"
+
+
+def _rise_time(readings: Readings, fate: _Fate, settings: Antibody) -> Result:
+    """First certain rise above the lowest earlier result, after the last result that is certainly none."""
+    fold = settings.fold * (1 - 1e-12)
+    after = readings.after
+    # A negative result counts as the highest end point that it allows.
+    low = np.where(readings.negative & np.isnan(readings.value), readings.high, readings.low)
+    earlier_high, earlier_low = (_lowest_before(np.where(after, x, np.inf)) for x in (readings.high, low))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sure = after & (readings.low / earlier_high >= fold)
+        maybe = after & (readings.high / earlier_low >= fold)
+    risen = sure.any(axis=1)
+    first = np.where(risen, _pick(readings.time, sure.argmax(axis=1)), np.nan)
+    possible = np.where(maybe.any(axis=1), _pick(readings.time, maybe.argmax(axis=1)), np.inf)
+    still = np.where(after & (readings.time < possible[:, None]), readings.time, -np.inf)
+    still = still.max(axis=1, initial=-np.inf)
+    still = np.where(np.isfinite(still), still, 0.0)
+    reason = texts(~risen, f"no {settings.fold:g}-fold rise by day %g", still)
+    unsure = ~risen & np.isfinite(possible)
+    doubt = texts(
+        unsure, f"a {settings.fold:g}-fold rise can't be told from the limits from day %g on", possible
+    )
+    reason[unsure] = doubt[unsure]
+    result = Result(
+        "time_to_fourfold_rise",
+        np.full(len(readings), np.nan),
+        method=_method(
+            readings, f"{settings.fold:g}-fold above the lowest earlier result, between two samples"
+        ),
+        n_points=_count(readings),
+        window_start=still,
+        window_end=first,
+    )
+    result.refuse(~fate.any_after, NO_RESULT)
+    result.refuse(after.sum(axis=1) < 2, "only one result after infusion")
+    words = texts(risen, f"{settings.fold:g}-fold rise between day %g and day %g", still, first)
+    result.censor(risen, INTERVAL, words, still, first)
+    return result.censor(~risen, RIGHT, reason, still)
+
+
+def _lowest_before(values: Floats) -> Floats:
+    """Return the lowest value (n, m) of the columns before each one; inf before the first."""
+    lowest = np.minimum.accumulate(values, axis=1)
+    return np.concatenate([np.full((len(values), 1), np.inf), lowest[:, :-1]], axis=1)
 
 
 def declining_phase(readings: Readings, run: Integers, nadir: Integers, settings: AntibodyHalfLife) -> Bools:
