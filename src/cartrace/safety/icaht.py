@@ -1,9 +1,12 @@
 """Haematotoxicity of immune effector cells (ICAHT): depth and duration of low counts.
 
-Counts come on some days, and the grade asks for all of them. Nothing is
-interpolated. A day without a count takes the last count of the days before, for
-``carry_days`` days; what comes later is unknown. The grade is told where it is the
-same whether the unknown days were low or not; else it lies between two.
+Counts come on some days, and the grade asks for all of them. By default nothing is
+interpolated (``gaps``). Between two low counts at most ``carry_days`` days apart all days are
+low. A count above the threshold holds for ``carry_days`` days, unless a low one
+follows within them. All other days without a count are unknown, those between a low
+and a higher count first of all: one low count a week is no week of low counts. The
+grade is told where it is the same whether the unknown days were low or not; else it
+lies between two.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Days:
     counted: Bools
     """(n,) with a count of their own."""
     unknown: Bools
-    """(n,) without a count that holds for them."""
+    """(n,) without a count, and not known from the counts around them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +98,25 @@ def days_at(counts: Counts, row: DurationRow, window: tuple[int, int], settings:
     for k in range(n):
         day = first + k
         before = int(np.searchsorted(counts.day, day, side="right")) - 1
-        if before >= 0 and day - counts.day[before] <= settings.carry_days:
-            counted[k] = counts.day[before] == day
-            low[k], possible[k] = certain[before], can_be[before]
+        if before >= 0 and counts.day[before] == day:
+            counted[k], low[k], possible[k] = True, certain[before], can_be[before]
             continue
         after = before + 1
-        closed = (
-            late
-            and before >= 0
-            and after < len(counts.day)
-            and not can_be[before]
-            and not can_be[after]
-            and counts.day[after] - counts.day[before] <= settings.late_gap_days
-        )
-        unknown[k] = possible[k] = not closed
+        followed = after < len(counts.day)
+        apart = counts.day[after] - counts.day[before] if before >= 0 and followed else np.inf
+        near = apart - 1 <= settings.carry_days
+        if before >= 0 and certain[before] and near and certain[after]:
+            low[k] = possible[k] = True
+            continue
+        if settings.gaps == "linear" and near and np.isfinite(counts.upper[[before, after]]).all():
+            share = (day - counts.day[before]) / apart
+            least, most = (v[before] + share * (v[after] - v[before]) for v in (counts.lower, counts.upper))
+            low[k], possible[k] = bool(row.met(float(most))), bool(row.met(float(least)))
+            continue
+        high = before >= 0 and not can_be[before]
+        holds = day - counts.day[before] <= settings.carry_days and not (near and can_be[after])
+        closed = late and apart <= settings.late_gap_days and not can_be[after]
+        unknown[k] = possible[k] = not (high and (holds or closed))
     return Days(low, possible, counted, unknown)
 
 
@@ -188,10 +196,7 @@ def grade_haematotoxicity(
                 )
             why = f"counting ended on day {end}" if end < table.to_day and not late else BOUNDED
             if n_unknown := int(days.unknown.sum()):
-                why = (
-                    f"{n_unknown} of {len(days.low)} days without a count in the {settings.carry_days} days "
-                    "before"
-                )
+                why = f"{n_unknown} of {len(days.low)} days without a count that says whether they were low"
         else:
             surely, perhaps = _confirmed(counts, inside, row, table)
             words = f"two counts, the lowest {row.text} {table.unit}"

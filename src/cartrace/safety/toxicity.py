@@ -213,7 +213,7 @@ def _windows(found: _Found) -> None:
                 found.computed[key, table.term] = [one.grade]
         if table.from_day == 0 and graded:
             mildest = min(table.rows, key=lambda r: r.grade)
-            rule = f"{settings.count} days {mildest.text} {table.unit}; a count holds for {settings.carry_days} days"
+            rule = f"{settings.count} days {mildest.text} {table.unit}; no more than {settings.carry_days} days without a count"
             courses = courses_of([counts[key] for key in graded], table.analyte, table.unit)
             found.metrics.append(assemble(courses, [low_days_result(list(graded.values()), rule)]))
 

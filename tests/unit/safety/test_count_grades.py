@@ -208,16 +208,35 @@ class TestEarlyIcaht:
         assert bounds(icaht(low, follow_up=FollowUp(16, died=True), settings=DAILY)) == (4, 4)
         assert bounds(icaht(low, follow_up=FollowUp(16), settings=DAILY)) == (3, 4)
 
-    def test_a_day_without_a_count_takes_the_last_one_for_as_long_as_the_settings_say(self) -> None:
-        # Day 7 holds to day 14 (7 days), days 15 to 20 are unknown.
-        found = icaht(counts((0, 3.0), (7, 0.3), (21, 2.0), (28, 2.5)))
-        assert found.low_days == 8
-        assert found.low_days_most == 8 + 6
-        assert bounds(found) == (2, 3)
+    def test_one_low_count_a_week_is_no_week_of_low_counts(self) -> None:
+        # Days 1 to 6 and 8 to 13 lie between a low and a higher count.
+        found = icaht(counts((0, 3.0), (7, 0.3), (14, 2.0), (21, 2.0), (28, 2.5)))
+        assert (found.low_days, found.low_days_most) == (1, 13)
+        assert bounds(found) == (1, 2)
         assert found.grade is not None
-        assert found.grade.reason == "6 of 31 days without a count in the 7 days before"
-        assert (found.first_low, found.last_low, found.n_counts) == (7, 14, 4)
-        assert "at most 0.5 1e9/L on 8 days (1 with a count)" in found.grade.because
+        assert found.grade.reason == "12 of 31 days without a count that says whether they were low"
+        assert (found.first_low, found.last_low, found.n_counts) == (7, 7, 5)
+        assert "at most 0.5 1e9/L on 1 days (1 with a count)" in found.grade.because
+
+    def test_days_between_two_low_counts_are_low_for_as_long_as_the_settings_say(self) -> None:
+        weekly = counts((4, 2.0), (5, 0.3), (13, 0.4), (14, 2.0), (21, 2.0), (28, 2.0))
+        found = icaht(weekly, settings=Icaht(carry_days=7))
+        assert (found.low_days, found.first_low, found.last_low) == (9, 5, 13)
+        assert icaht(weekly, settings=Icaht(carry_days=6)).low_days == 2
+
+    def test_a_count_above_the_threshold_holds_unless_a_low_one_follows(self) -> None:
+        row = ICAHT["icaht_early"].rows[0]
+        unknown = days_at(
+            counts((0, 2.0), (4, 0.3), (5, 2.0)), row, (0, 15), Icaht(carry_days=3), late=False
+        ).unknown
+        # Days 1 to 3 lie before a low count; the count of day 5 holds to day 8.
+        assert np.flatnonzero(unknown).tolist() == [1, 2, 3, *range(9, 16)]
+
+    def test_a_straight_line_between_counts_is_a_setting(self) -> None:
+        # From 0.2 on day 5 to 1.1 on day 14, 0.1 a day: 0.5 on day 8.
+        course = counts((4, 2.0), (5, 0.2), (14, 1.1), (21, 2.0), (28, 2.0))
+        assert icaht(course, settings=Icaht(gaps="linear", carry_days=8)).low_days == 4
+        assert icaht(course, settings=Icaht(gaps="linear", carry_days=7)).low_days == 1
 
     def test_a_count_before_the_infusion_holds_for_the_first_days(self) -> None:
         assert bounds(icaht(counts((-2, 3.0), (5, 3.0), (12, 3.0), (19, 3.0), (26, 3.0)))) == (0, 0)
@@ -359,19 +378,34 @@ def test_adding_the_lowest_count_never_lowers_the_grade(
         assert bounds(after)[0] >= bounds(before)[0]
 
 
-@given(st.dictionaries(st.integers(0, 30), st.floats(0.01, 4.0), min_size=1), st.data(), SETTINGS)
-def test_the_counts_of_the_unknown_days_give_a_grade_between_least_and_most(
+@given(
+    st.dictionaries(st.integers(0, 30), st.sampled_from([0.05, 0.3, 2.0]), min_size=1), st.data(), SETTINGS
+)
+def test_counts_of_all_days_give_a_grade_between_least_and_most(
     course: dict[int, float], data: st.DataObject, settings: Icaht
 ) -> None:
     found = counts(*sorted(course.items()))
     before = icaht(found, settings=settings)
-    unknown = np.flatnonzero(
-        days_at(found, ICAHT["icaht_early"].rows[0], (0, 30), settings, late=False).unknown
+    rows_ = ICAHT["icaht_early"].rows
+    half, tenth = (
+        days_at(found, next(r for r in rows_ if r.at_most == limit), (0, 30), settings, late=False)
+        for limit in (0.5, 0.1)
     )
-    # A count that is filled in holds for later days too: fill all that are unknown.
-    filled = {**course, **{int(d): data.draw(st.floats(0.01, 4.0)) for d in unknown}}
+    filled = {}
+    for day in range(31):
+        # Whatever the known days leave: three depths, each low or not at both thresholds.
+        left = [
+            depth
+            for depth in (0.05, 0.3, 2.0)
+            if (depth <= 0.5 or not half.low[day])
+            and (depth > 0.5 or half.possible[day])
+            and (depth <= 0.1 or not tenth.low[day])
+            and (depth > 0.1 or tenth.possible[day])
+        ]
+        filled[day] = course[day] if day in course else data.draw(st.sampled_from(left))
     after = icaht(counts(*sorted(filled.items())), settings=settings)
-    assert bounds(before)[0] <= bounds(after)[0] <= bounds(after)[1] <= bounds(before)[1]
+    assert bounds(after)[0] == bounds(after)[1]
+    assert bounds(before)[0] <= bounds(after)[0] <= bounds(before)[1]
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 5))

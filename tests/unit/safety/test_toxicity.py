@@ -183,14 +183,11 @@ class TestCounts:
         one = row(found, "neutropenia")
         assert (one["grade"], one["onset_day"], one["peak_day"], one["end_day"]) == (4, 5, 5, 20)
         assert one["ongoing"] is None
-        # Low from day 5 to day 15, by counts on days 5, 9, 13 that hold until the next one.
+        # Low from day 5 to day 13; days 1 to 4, 14 and 15 lie between a low and a higher count.
         early = row(found, "icaht_early")
-        assert (early["grade"], early["onset_day"], early["end_day"], early["duration_days"]) == (
-            2,
-            5,
-            15,
-            11,
-        )
+        assert (early["grade"], early["least"], early["most"]) == (None, 2, 3)
+        assert (early["onset_day"], early["end_day"], early["duration_days"]) == (5, 13, 9)
+        assert (early["onset_from"], early["duration_most"]) == (1, 15)
         late = row(found, "icaht_late")
         assert (late["grade"], late["reason"]) == (None, "no count of neutrophils from day 31 to 100")
 
@@ -200,14 +197,17 @@ class TestCounts:
         assert recovery["status"] == "interval_censored"
         assert (recovery["lower"], recovery["upper"], recovery["unit"]) == (13, 16, "day")
         low = metrics.loc["low_count_days"]
-        assert (low["value"], low["status"], low["course_unit"]) == (11, "estimated", "1e9/L")
+        assert (low["lower"], low["upper"]) == (9, 15)
+        assert (low["status"], low["course_unit"]) == ("interval_censored", "1e9/L")
 
     def test_death_and_the_next_infusion_end_the_window(self) -> None:
-        dead = grade(measurements=counted("neutrophils", (1, 0.3), (6, 0.3)), events=[event("death", 9.0)])
+        dead = grade(
+            measurements=counted("neutrophils", (1, 0.3), (6, 0.3), (9, 0.2)), events=[event("death", 9.0)]
+        )
         assert row(dead, "icaht_early")["grade"] == 4
         # The lymphodepletion for the second infusion begins on day 15: days 0 to 14 count.
         again = grade(
-            measurements=counted("neutrophils", (0, 2.0), (7, 2.0), (10, 0.3), (14, 0.3)),
+            measurements=counted("neutrophils", (0, 2.0), (5, 2.0), (9, 2.0), (10, 0.3), (14, 0.3)),
             infusions=[("S1", 1, 0.0), ("S1", 2, 20.0)],
         )
         one = row(again, "icaht_early")
