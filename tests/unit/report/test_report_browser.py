@@ -161,6 +161,7 @@ def test_every_panel_of_the_cohort_page_is_there(scripted) -> None:
     said = scripted(
         "#/cohort",
         "done([...document.querySelectorAll('#view h2')].map((x) => x.textContent).join(';'))",
+        fresh=True,
     )
     assert said.split(";") == [
         "Questions",

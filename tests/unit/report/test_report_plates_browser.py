@@ -119,7 +119,7 @@ def test_what_is_not_quantified_or_rejected_is_no_plain_number(scripted) -> None
     )
     assert said.split("|") == [
         "25,000 (21,000 to 30,000)",
-        "&lt; 5",
+        "< 5",
         "not detected",
         "–",
         "Not detected. Computed: 0 copies/reaction (0 to 3)",

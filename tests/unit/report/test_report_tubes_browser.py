@@ -116,8 +116,8 @@ def test_what_is_not_quantified_or_rejected_is_no_plain_number(scripted) -> None
     assert said.split("|") == [
         "40 (39.4 to 40.6)of Lymphocytes",
         "1,200 (1,150 to 1,250)by counting beadsacquired volume: 1,130",
-        "&lt; 0.167of CD3+",
-        "&lt; 5by counting beadsacquired volume: 1,130",
+        "< 0.167of CD3+",
+        "< 5by counting beadsacquired volume: 1,130",
         "not detectedof Lymphocytes",
         "Below quantification. Computed: 0.25 % (0.17 to 0.36)",
     ]
