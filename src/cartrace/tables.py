@@ -405,6 +405,58 @@ MODELS = Table(
     key=("model", "matrix", "analyte", "assay", "course_unit", "parameter"),
 )
 
+ANTIBODY_MEANS = Table(
+    "antibody_means",
+    "Mean level of an antibody over subjects at a visit, and its mean change from the baseline.",
+    (
+        Column("cohort", "text", "'all', or a cohort of the subjects sheet.", required=True),
+        Column("infusion", "integer", "Number of the infusion.", required=True),
+        *_COURSE_TYPE,
+        Column(
+            "quantity",
+            "text",
+            "level, or change: level over that of the baseline of the same subject.",
+            required=True,
+            allowed=("level", "change"),
+        ),
+        Column("visit", "text", "Baseline, a nominal visit, or a landmark.", required=True),
+        Column("day", "number", "Nominal day; of the baseline the median day.", required=True),
+        Column("n", "integer", "Subjects that entered.", required=True),
+        Column("n_below", "integer", "Of these, with a result below a limit.", required=True),
+        Column("n_above", "integer", "Of these, with a result above the range.", required=True),
+        Column(
+            "left_out", "text", "Subjects with this course who did not enter, by reason, with their counts."
+        ),
+        Column("mean_log2", "number", "Mean of log2."),
+        Column("lower_log2", "number", "Lower 95 % confidence limit of mean_log2."),
+        Column("upper_log2", "number", "Upper 95 % confidence limit of mean_log2."),
+        Column("sd_log2", "number", "Standard deviation of log2 between subjects."),
+        Column(
+            "geometric_mean",
+            "number",
+            "2 to the power of mean_log2, in course_unit; of a change the quotient.",
+        ),
+        Column("geometric_lower", "number", "Lower 95 % confidence limit of geometric_mean."),
+        Column("geometric_upper", "number", "Upper 95 % confidence limit of geometric_mean."),
+        Column(
+            "end_point_mean",
+            "number",
+            "The usual geometric mean for comparison: end points as they stand, negative titres one step below their "
+            "start, other results below a limit at half of it, above the range at the limit.",
+        ),
+        Column(
+            "status",
+            "text",
+            "estimated or not_estimable.",
+            required=True,
+            allowed=("estimated", "not_estimable"),
+        ),
+        Column("reason", "text", "Why it is not estimable."),
+        Column("method", "text", "How it was estimated.", required=True),
+    ),
+    key=("cohort", "infusion", "matrix", "analyte", "assay", "course_unit", "quantity", "visit"),
+)
+
 ASSOCIATIONS = Table(
     "associations",
     "Does one number go with another over the subjects? Rank tests with n, corrected within each family.",
@@ -551,6 +603,7 @@ TABLES: dict[str, Table] = {
         SURVIVAL,
         EPISODES,
         MODELS,
+        ANTIBODY_MEANS,
         ASSOCIATIONS,
         CHARACTERISTICS,
         OUTCOMES,
