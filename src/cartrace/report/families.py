@@ -38,6 +38,7 @@ ASSAY_LABELS = {
     "flow": "flow cytometry",
     "flow_fcs": "flow cytometry (FCS files)",
     "cba": "cell-based assay",
+    "luminex": "Luminex",
 }
 
 

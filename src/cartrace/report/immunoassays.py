@@ -45,6 +45,7 @@ _SAMPLE_LEFT_OUT = (
     *("plate", "target", "subject_id", "sample_id", "matrix", "infusion", "day", "visit", "analyte", "assay"),
     *("readout", "unit", "repeat", "source_row", "source_sha256"),
 )  # fmt: skip
+_CURVE_CONTROLS = {"ec50": "EC50 of the curve", "top": "top of the curve"}
 _CONTROL_RULES = ("control_recovery", "control_range")
 _REPEAT = ("plate", "sample", "target", "wells", "verdict", "flags", "repeat_reason", "s")
 
@@ -114,6 +115,7 @@ def payload(
     of_plate = {name: dict(list(frame.groupby("plate", sort=False))) for name, frame in parts.items()}
     repeats = samples.loc[samples["repeat"].fillna(value=False).astype(bool), list(_REPEAT)]
     controls = tables.controls.sort_values(["assay", "target", "control", "quantity", "order"], kind="stable")
+    of_curve = controls["quantity"].isin([f"log10 {name}" for name in _CURVE_CONTROLS])
     broken = controls["rules"].map(partial(in_words, words=WESTGARD), na_action="ignore")
     return {
         "plates": [
@@ -126,7 +128,14 @@ def payload(
             for plate in tables.plates
         ],
         "repeats": columns(repeats, texts),
-        "controls": columns(controls.assign(rules_in_words=broken), texts),
+        "controls": columns(
+            controls.assign(
+                rules_in_words=broken,
+                control=controls["control"].where(~of_curve, controls["control"].map(_CURVE_CONTROLS)),
+                assay=controls["assay"].map(lambda a: ASSAY_LABELS.get(a, a)),
+            ),
+            texts,
+        ),
         "tasks": TASKS,
         "ranges": RANGES,
         "confidence": confidence,
@@ -210,6 +219,7 @@ def _target(
         "readout": readout,
         "unit": "" if first is None else unit_label(str(first["unit"])),
         "counts": result_counts(samples),
+        "curve_lost": row is None and bool(_has(samples, "curve_missing").any()),
         "curve": None if row is None else curve_facts(row, standards, wells),
         "band": None if row is None else band(row, standards, confidence),
         "standards": compact(standards, texts, ("plate", "target"), digits=6),
@@ -355,10 +365,9 @@ def summary(samples: pd.DataFrame, curves: pd.DataFrame, standards: pd.DataFrame
             out.append(f"{READOUTS[readout].capitalize()} of {listed(names)}; no curve is needed.")
     controls = samples[samples["task"].isin(["control", "positive_control", "negative_control"])]
     n = controls["sample"].nunique()
-    flags = controls["flags"].fillna("")
-    fails = np.any([flags.str.contains(FLAGS[rule], regex=False) for rule in _CONTROL_RULES], axis=0)
+    fails = np.any([_has(controls, rule) for rule in _CONTROL_RULES], axis=0)
     if n == 0:
-        out.append("The plate has no control beside its standards and blanks.")
+        out.append("The plate has no control.")
     else:
         what = "One control" if n == 1 else f"{n} controls"
         about = listed(list(controls.loc[fails, "target"].unique()))
@@ -376,6 +385,11 @@ def summary(samples: pd.DataFrame, curves: pd.DataFrame, standards: pd.DataFrame
     return [*out, f"Of {total} {'result' if total == 1 else 'results'}: {', '.join(parts)}; {again}."]
 
 
+def _has(samples: pd.DataFrame, flag: str) -> np.ndarray:
+    """Say which rows, whose flags are in words already, have a flag."""
+    return samples["flags"].fillna("").str.contains(FLAGS[flag], regex=False).to_numpy(bool)
+
+
 def _said_of_curves(samples: pd.DataFrame, curves: pd.DataFrame, standards: pd.DataFrame) -> list[str]:
     wanted = list(samples.loc[samples["readout"] == "concentration", "target"].unique())
     if not wanted:
@@ -386,11 +400,7 @@ def _said_of_curves(samples: pd.DataFrame, curves: pd.DataFrame, standards: pd.D
     if len(wanted) == 1:
         name = wanted[0]
         if without:
-            lost = (
-                samples.loc[samples["target"] == name, "flags"]
-                .fillna("")
-                .str.contains(FLAGS["curve_missing"])
-            )
+            lost = _has(samples[samples["target"] == name], "curve_missing")
             return [
                 f"There is no curve of {name}, and so no concentration."
                 if lost.any()

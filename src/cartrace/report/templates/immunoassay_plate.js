@@ -4,8 +4,7 @@
     const plate = IMM.plates[k];
     plateHead(IMM.plates, k);
     const wells = unique(unpack(plate.places).well);
-    const facts = [["", plate.assay], ["read as ", plate.readouts.join(", ")], ["signal: ", plate.signal], ["", plural(plate.targets.length, "target")], ["", plural(wells.length, "well")],
-      ...["accepted", "flagged", "rejected"].map((v) => [v === "accepted" ? "results: " : "", `${plate.counts[v]} ${v}`]), plate.repeats ? ["to be repeated ", String(plate.repeats)] : null].filter((f) => f && f[1]);
+    const facts = [["", plate.assay], ["read as ", plate.readouts.join(", ")], ["signal: ", plate.signal], ["", plural(plate.targets.length, "target")], ["", plural(wells.length, "well")]].filter(([, value]) => value);
     view.append(h("div", { class: "facts" }, facts.map(([label, value]) => h("span", {}, label, h("b", {}, value)))),
       h("p", { class: "verdictline" }, plate.say.join(" ")));
     const found = findingsOf(plate.id);
@@ -62,7 +61,6 @@
   const nameOfWell = (W, r) => T(W.sample[r]) || T(W.sample_name[r]);
   const roleOf = (w, r) => IMM.tasks[T(w.task[r])][1];
   const signalOf = (W, r) => (W.corrected[r] === null ? W.signal[r] : W.corrected[r]);
-  const diluted = (x) => (x === null ? "" : `1:${num(x, 6)}`);
 
   /** All that is known of one well and target, one thing a line. */
   function immunoText(plate, t, W, r) {
@@ -70,7 +68,7 @@
     const unit = t.unit;
     return [
       `${T(W.well[r])}: ${roleOf(W, r)}${name ? ", " + name : ""}${given && given !== name ? ` (on the plate: ${given})` : ""}`,
-      `${t.name}${W.dilution[r] !== null && (W.dilution[r] !== 1 || t.readout === "titre") ? `, diluted ${diluted(W.dilution[r])}` : ""}`,
+      `${t.name}${W.dilution[r] !== null && (W.dilution[r] !== 1 || t.readout === "titre") ? `, diluted ${titreText(W.dilution[r])}` : ""}`,
       W.signal[r] === null ? "" : `signal ${num(W.signal[r], 4)}${W.corrected[r] === null ? "" : `, without the blank ${num(W.corrected[r], 4)}`}`,
       W.bead_count[r] === null ? "" : plural(W.bead_count[r], "bead"),
       T(W.reading[r]),
@@ -112,7 +110,7 @@
     const atEdge = others.filter(beyond), inside = others.filter((r) => !beyond(r));
     const zero = standards.filter((r) => W.nominal[r] === 0), blanks = read.filter((r) => T(W.task[r]) === "blank" && !left(r));
     const edge = [...atEdge, ...zero, ...blanks];
-    into.append(h("p", { class: "say" }, say, edge.length ? " What lies beyond the curve, a blank or a standard of concentration 0 stands at its edge." : "", N.rows.length ? " Below: what each level comes back as." : ""));
+    into.append(h("p", { class: "say" }, say, edge.length ? " What lies beyond the curve, a blank or a standard of concentration 0 stands at its edge." : "", N.rows.length ? " Below: what comes back of each level, in % of its concentration." : ""));
     const ys = [...(band ? band.fit : []), ...read.filter((r) => !left(r) || T(W.task[r]) === "standard").map(y)].filter((v) => v !== null);
     const [ymin, ymax] = [Math.min(...ys), Math.max(...ys)];
     const log = ymin > 0 && ymax / ymin > 100;
@@ -127,6 +125,7 @@
     const above = standards.filter((r) => W.nominal[r] > 0);
     const line = (x, name, style, rank) => (x !== null && x > lowest && x < highest ? [{ type: "scatter", mode: "lines", x: [x, x], y: [bottom, top], hoverinfo: "skip", name: `${name} ${withUnit(num(x), t.unit)}`, legendrank: rank, line: style }] : []);
     const recovery = N.rows.filter((n) => N.recovery_percent[n] !== null && N.nominal[n] > 0);
+    const found = recovery.map((n) => N.recovery_percent[n]);
     const levelText = (n) => hovering([`${withUnit(num(N.nominal[n]), t.unit)}: comes back as ${withUnit(num(N.back_mean[n]), t.unit)}, ${num(N.recovery_percent[n])} %`, `${N.n_used[n]} of ${plural(N.n[n], "well")} in the fit`, N.anchor[n] ? "anchor, not judged" : words(T(N.verdict[n])) + (T(N.flags[n]) ? `: ${T(N.flags[n])}` : "")]);
     const levels = (test, symbol, colour) => mark(recovery.filter(test), symbol, "", colour, (n) => N.nominal[n], (n) => N.recovery_percent[n], { text: levelText, trace: { yaxis: "y2", showlegend: false } });
     draw(plot, [
@@ -146,7 +145,7 @@
       height: 500,
       xaxis: logAxis(withUnit("Concentration in the well", t.unit ? `(${t.unit})` : ""), { range: [Math.log10(lowest) - 0.06, Math.log10(highest) + 0.06], anchor: recovery.length ? "y2" : "y" }),
       yaxis: log ? logAxis(capital(plate.signal), { range: [Math.log10(bottom), Math.log10(top)], domain: recovery.length ? [0.32, 1] : [0, 1] }) : axis(capital(plate.signal), { range: [bottom, top], domain: recovery.length ? [0.32, 1] : [0, 1] }),
-      ...(recovery.length ? { yaxis2: axis("Found, % of nominal", { domain: [0, 0.22], nticks: 4 }) } : {}),
+      ...(recovery.length ? { yaxis2: axis("Found, %", { domain: [0, 0.22], nticks: 4, range: [Math.min(75, ...found) - 5, Math.max(125, ...found) + 5] }) } : {}),
     });
   }
 
@@ -176,8 +175,7 @@
       { label: "Target", cls: "text", cell: (i) => [open ? h("button", { type: "button", class: "plainbutton", onclick: () => open(i) }, of(i).name) : of(i).name, of(i).label && of(i).label !== of(i).name ? h("div", { class: "say" }, of(i).label) : null].filter(Boolean), sort: (i) => of(i).name },
       { label: "Verdict", cls: "wide text", cell: (i) => [judged(curve(i).verdict), noted(curve(i).flags)].filter(Boolean), sort: (i) => RANK[curve(i).verdict] },
       { label: "Standards", tip: "Levels within tolerance, of those that are judged", n: true, cell: (i) => levelsOf(curve(i)), sort: (i) => curve(i).n_accepted },
-      n("LLOQ", "lloq", { cell: (i) => withUnit(num(curve(i).lloq), of(i).unit), tip: "Lower limit of quantification, in the well" }), n("ULOQ", "uloq", { cell: (i) => withUnit(num(curve(i).uloq), of(i).unit), tip: "Upper limit of quantification, in the well" }),
-      { label: "Limits from", cls: "text panel", cell: (i) => curve(i).limits_from },
+      { label: "Limits", cls: "text panel", tip: "Lower and upper limit of quantification, in the well", cell: (i) => [withUnit(`${num(curve(i).lloq)} to ${num(curve(i).uloq)}`, of(i).unit), noted(curve(i).limits_from)].filter(Boolean), sort: (i) => curve(i).lloq },
       n("LOD", "lod", { cell: (i) => (curve(i).lod === null ? "–" : withUnit(num(curve(i).lod), of(i).unit)), tip: "Limit of detection, in the well: mean of the blanks and so many of their standard deviations" }),
       { label: "Model", cls: "text panel", cell: (i) => [curve(i).model_in_words, noted(curve(i).weights)].filter(Boolean), sort: (i) => curve(i).model },
       { label: "Parameters", cell: (i) => parametersOf(curve(i)) },
@@ -186,7 +184,9 @@
     ], rows, { label: "Calibration curves", tight: true, limit: 12 });
   }
 
-  const titreText = (x) => `1:${num(x, 4)}`;
+  // Dilutions are whole numbers and stand as they are; a mean of two has three digits.
+  const dilution = (x) => num(x, Number.isInteger(x) ? 9 : 3);
+  const titreText = (x) => `1:${dilution(x)}`;
   /** A result as people read it: what is not quantified shows its bound, a rejected number is in italics. */
   function resultNode(S, r, t) {
     const seen = T(S.detection[r]), rejected = T(S.verdict[r]) === "rejected", titre = t.readout === "titre";
@@ -195,7 +195,7 @@
     if (!seen) return explain(h("span", { class: "ne" }, "no result"), `${lost}${T(S.flags[r]) || "Nothing could be computed"}.`);
     if (seen === "quantified") {
       const [low, high] = [S.lower[r], S.upper[r]];
-      const between = titre ? (high === null ? "" : `from ${num(low, 4)} up to ${num(high, 4)}`) : low === null || high === null ? "" : `${num(low)} to ${num(high)}`;
+      const between = titre ? (high === null ? "" : `from ${dilution(low)} up to ${dilution(high)}`) : low === null || high === null ? "" : `${num(low)} to ${num(high)}`;
       if (rejected) return explain(h("span", { class: "ne" }, show(S.result[r])), lost + withUnit(show(S.result[r]), titre ? "" : t.unit) + (between ? `, ${between}` : ""));
       return h("span", {}, show(S.result[r]), between ? h("div", {}, h("small", {}, between)) : null);
     }
@@ -210,39 +210,43 @@
     const all = T(S.dilutions[r]).split(", ").filter(Boolean);
     const used = (d) => S.dilution_used[r] !== null && Math.abs(Number(d) / S.dilution_used[r] - 1) < 1e-4;
     if (!all.length) return "–";
+    if (all.length === 1 && Number(all[0]) === 1) return "undiluted";
     return all.flatMap((d, k) => [k ? ", " : "", used(d) && all.length > 1 ? h("b", {}, `1:${d}`) : `1:${d}`]);
   }
 
   function resultTables(into, plate, t, S) {
     const titre = t.readout === "titre";
     const by = (test) => S.rows.filter((r) => test(T(S.task[r])));
-    const has = (key) => S[key].some((x) => x !== null);
-    const n = (label, unit, key, tip) => (has(key) ? [{ label, unit, n: true, tip, cell: (r) => num(S[key][r]), sort: (r) => S[key][r] }] : []);
-    const samples = by((x) => x === "unknown"), controls = by((x) => x !== "unknown");
-    const compared = has("vendor") && !(t.curve && t.curve.model === "vendor");
-    const wells = { label: "Wells", cls: "text wells", cell: (r) => [T(S.wells[r]), S.n_used[r] === S.n_wells[r] ? null : h("div", { class: "say line" }, `${S.n_used[r]} used`)].filter(Boolean) };
+    const compared = !(t.curve && t.curve.model === "vendor");
     const result = { label: t.readout === "index" ? "Ratio" : titre ? "Titre" : "Result", unit: titre ? "" : t.unit, n: true, cls: "fold", cell: (r) => resultNode(S, r, t), sort: (r) => S.result[r] };
-    const common = [
-      wells,
-      ...(titre || !has("dilution_used") ? [] : [{ label: "Dilution", cls: "text", tip: "The dilution that gives the result is bold where there are several", cell: (r) => dilutionCell(S, r), sort: (r) => S.dilution_used[r] }]),
-      result,
-      ...n("CV", "%", "cv_percent", "Between the wells of the dilution that gives the result"),
-      ...n("Linearity", "%", "linearity_percent", "Largest deviation of a dilution from the median of the dilutions"),
-      ...n("Parallelism", "p", "parallelism_p", "p of the test that the dilutions follow the standards' curve"),
-      ...(compared ? [{ label: "Instrument", unit: "% of ours", tip: "What the instrument's software computed for the wells behind the result", n: true, cell: (r) => (S.vendor_percent[r] === null ? "–" : explain(h("span", {}, num(S.vendor_percent[r], 4)), `In the well: ${withUnit(num(S.vendor[r], 4), t.unit)} by the instrument's software, ${withUnit(num(S.ours[r], 4), t.unit)} by ours`)), sort: (r) => S.vendor_percent[r] }] : []),
-    ];
+    /** The columns that samples and controls share; one without a number is left out. */
+    const common = (rows) => {
+      const has = (key) => rows.some((r) => S[key][r] !== null);
+      const n = (label, unit, key, tip) => (has(key) ? [{ label, unit, n: true, tip, cell: (r) => num(S[key][r]), sort: (r) => S[key][r] }] : []);
+      return [
+        { label: "Wells", cls: "text wells", cell: (r) => [T(S.wells[r]), S.n_used[r] === S.n_wells[r] ? null : h("div", { class: "say line" }, `${S.n_used[r]} used`)].filter(Boolean) },
+        ...(titre || !has("dilution_used") ? [] : [{ label: "Dilution", cls: "text", tip: "The dilution that gives the result is bold where there are several", cell: (r) => dilutionCell(S, r), sort: (r) => S.dilution_used[r] }]),
+        result,
+        ...n("CV", "%", "cv_percent", "Between the wells of the dilution that gives the result"),
+        ...n("Linearity", "%", "linearity_percent", "Largest deviation of a dilution from the median of the dilutions"),
+        ...n("Parallelism", "p", "parallelism_p", "p of the test that the dilutions follow the standards' curve"),
+        ...(compared && has("vendor") ? [{ label: "Instrument", unit: "% of ours", tip: "What the instrument's software computed for the wells behind the result", n: true, cell: (r) => (S.vendor_percent[r] === null ? "–" : explain(h("span", {}, num(S.vendor_percent[r], 4)), `In the well: ${withUnit(num(S.vendor[r], 4), t.unit)} by the instrument's software, ${withUnit(num(S.ours[r], 4), t.unit)} by ours`)), sort: (r) => S.vendor_percent[r] }] : []),
+        ...n("Expected", withUnit("in the well,", t.unit), "nominal"), ...n("Found", "% of expected", "recovery_percent"),
+        verdictColumn(S),
+      ];
+    };
     if (!titre) {
       into.append(h("h2", {}, "Samples"));
       if (samples.length) {
         into.append(h("p", { class: "say" }, `${t.readout === "concentration" ? `Intervals are at ${num(100 * IMM.confidence)} %. ` : ""}A result in italics comes from a rejected measurement; a dotted one is a bound. Both say why on hover.`), table([
-          { label: "Sample", cls: "text name", cell: (r) => sampleName(S, r), sort: (r) => T(S.sample[r]) }, ...common, verdictColumn(S),
+          { label: "Sample", cls: "text name", cell: (r) => sampleName(S, r), sort: (r) => T(S.sample[r]) }, ...common(samples),
         ], samples, { label: "Samples of the plate", tight: true, sticky: true, limit: 200 }));
       } else into.append(h("p", { class: "notice" }, "No sample is on this plate."));
     }
     if (controls.length) {
       into.append(h("h2", {}, "Controls"), table([
         { label: "Control", cls: "text", cell: (r) => [T(S.sample[r]), h("div", { class: "say" }, roleOf(S, r))], sort: (r) => T(S.sample[r]) },
-        ...common, ...n("Expected", withUnit("in the well,", t.unit), "nominal"), ...n("Found", "% of expected", "recovery_percent"), verdictColumn(S),
+        ...common(controls),
       ], controls, { label: "Controls of the plate", tight: true }));
     }
   }
