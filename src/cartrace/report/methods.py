@@ -15,7 +15,7 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.flow.acceptance import QUANTITIES
 from cartrace.pcr.acceptance import RULES
 from cartrace.plates.acceptance import Acceptance
-from cartrace.report import immunoassay_methods
+from cartrace.report import immunoassay_methods, safety_methods
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def sections(
     plates: bool = False,
     panels: Sequence[PanelUse] = (),
     immunoassays: Sequence[CalibrationUse] = (),
+    safety: Mapping[str, str] | None = None,
 ) -> list[tuple[str, str]]:
     """Describe what was done, as (heading, text) pairs in reading order.
 
@@ -73,6 +74,8 @@ def sections(
         How flow tubes were gated that cartrace read itself (:func:`cartrace.report.tubes.panels_used`).
     immunoassays
         How immunoassay plates were calibrated (:func:`cartrace.report.immunoassays.calibrations_used`).
+    safety
+        Graded terms with their standards (``cartrace.report.safety.SafetyTables.standards``); None without a safety page.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def sections(
         ("Model of expansion and decline", _stein(kinetics.stein)),
         ("Depletion and reconstitution", _depletion(config.depletion)),
         ("Antibodies", _antibody(config.antibody)),
+        *safety_methods.sections(config.safety, safety or {}, shown=safety is not None),
         ("Cohort", _cohort(config)),
     ]
     software = _software(versions)

@@ -171,6 +171,7 @@ def render(data: ReportData, config: Config) -> str:
                 plates=bool(data.pcr.plates),
                 panels=tubes.panels_used(data.flow),
                 immunoassays=immunoassays.calibrations_used(data.immunoassay),
+                safety=data.safety.standards if data.safety.listed else None,
             )
         ],
         groups=_definitions(data),
