@@ -217,6 +217,7 @@
   function resultTables(into, plate, t, S) {
     const titre = t.readout === "titre";
     const by = (test) => S.rows.filter((r) => test(T(S.task[r])));
+    const samples = by((x) => x === "unknown"), controls = by((x) => x !== "unknown");
     const compared = !(t.curve && t.curve.model === "vendor");
     const result = { label: t.readout === "index" ? "Ratio" : titre ? "Titre" : "Result", unit: titre ? "" : t.unit, n: true, cls: "fold", cell: (r) => resultNode(S, r, t), sort: (r) => S.result[r] };
     /** The columns that samples and controls share; one without a number is left out. */
