@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,13 @@ class Counts:
     upper: npt.NDArray[np.float64]
     assay: str = ""
     """Assays behind it, joined by '+'."""
+
+    def up_to(self, last: int | None) -> Counts:
+        """Return the counts up to and with day ``last``; all of them for None."""
+        if last is None:
+            return self
+        kept = self.day <= last
+        return replace(self, day=self.day[kept], lower=self.lower[kept], upper=self.upper[kept])
 
     def states(self, met: Callable[[float], bool]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Return (n,) where the count certainly is low, and where it can be.

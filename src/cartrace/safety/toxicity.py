@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from cartrace.kinetics.rows import assemble
@@ -66,10 +67,11 @@ class _Found:
         return [(subject, number) for subject, plan in self.plans.items() for number, _, _ in plan]
 
     def counts(self, table: CountTable | HaematotoxicityTable | RecoveryTable) -> dict[Key, Counts]:
-        """Return the counts that a table grades, by infusion."""
+        """Return the counts that a table grades, by infusion, up to the next lymphodepletion."""
         counts = blood_counts(self.measurements, table.analyte, table.unit)
-        known = set(self.keys)
-        return {k: c for c in counts if (k := (c.subject_id, c.infusion)) in known}
+        until = {(s, n): day for s, plan in self.plans.items() for n, day in _last_days(plan).items()}
+        cut = {k: c.up_to(until[k]) for c in counts if (k := (c.subject_id, c.infusion)) in until}
+        return {key: c for key, c in cut.items() if len(c.day)}
 
     def tell(self, key: Key, finding: str, message: str, verdict: str = "warn") -> None:
         """Add a row to qc."""
@@ -139,19 +141,25 @@ def _follow_up(found: _Found) -> dict[Key, FollowUp]:
             ends.setdefault(str(subject), []).append((float(day), kind == "death"))
     out: dict[Key, FollowUp] = {}
     for subject, plan in found.plans.items():
-        for place, (number, start, _) in enumerate(plan):
+        for number, start, _ in plan:
             last: int | None = None
             died = False
             for day, death in ends.get(subject, []):
                 whole = math.floor(day - start)
                 if whole >= 0 and (last is None or whole < last or (whole == last and death)):
                     last, died = whole, death
-            if place + 1 < len(plan):
-                _, after, lymphodepletion = plan[place + 1]
-                whole = math.ceil(after + lymphodepletion - start) - 1
-                if last is None or whole < last:
-                    last, died = whole, False
+            following = _last_days(plan)[number]
+            if following is not None and (last is None or following < last):
+                last, died = following, False
             out[subject, number] = FollowUp(last, died)
+    return out
+
+
+def _last_days(plan: Plan) -> dict[int, int | None]:
+    """Return the last whole day of each infusion before the next lymphodepletion; None for the last infusion."""
+    out: dict[int, int | None] = {number: None for number, _, _ in plan}
+    for (number, start, _), (_, after, lymphodepletion) in pairwise(plan):
+        out[number] = math.ceil(after + lymphodepletion - start) - 1
     return out
 
 

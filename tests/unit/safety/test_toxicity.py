@@ -213,6 +213,16 @@ class TestCounts:
         one = row(again, "icaht_early")
         assert (one["end_day"], one["duration_days"], one["grade"]) == (14, 5, 1)
 
+    def test_counts_of_the_next_lymphodepletion_are_no_toxicity_of_the_infusion_before(self) -> None:
+        # Lymphodepletion for the second infusion from day 15 on; the sheet's infusion is still the first.
+        found = grade(
+            measurements=counted("neutrophils", (3, 0.9), (14, 3.0), (16, 0.1)),
+            infusions=[("S1", 1, 0.0), ("S1", 2, 20.0)],
+        )
+        one = row(found, "neutropenia")
+        assert (one["grade"], one["end_day"], one["n_days"]) == (3, 3, 2)
+        assert row(found, "neutropenia", infusion=2)["reason"] == "no count of neutrophils from day 0 on"
+
     def test_platelet_transfusions_of_the_events_delay_recovery(self) -> None:
         platelets = counted(
             "platelets", *((float(d), v) for d, v in ((5, 10.0), (6, 30.0), (7, 30.0), (8, 30.0)))
