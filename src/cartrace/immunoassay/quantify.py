@@ -280,8 +280,6 @@ def _samples(
         & wells["task"].isin(REPORTED)
         & wells["exclusion"].ne("ignored").fillna(value=True)
     ]
-    # Hundreds of small groups: plain objects are sliced in half the time of pandas' own texts.
-    mine = mine.astype({c: "object" for c in mine.columns[mine.dtypes == "string"]})
     findings: list[Finding] = []
     cutoffs: dict[str, float | None] = {}
     ratios: dict[str, float] = {}
