@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     size = ["--subjects", str(arguments.subjects), "--seed", str(arguments.seed)]
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "trial"
-        tables_only = ["--without-errors", "--without-plates"]
+        tables_only = ["--without-errors", "--without-plates", "--without-immunoassays"]
         command = [sys.executable, str(simulate), "--output", str(folder), *size, *tables_only]
         subprocess.run(command, check=True)
         measured = measure(folder)

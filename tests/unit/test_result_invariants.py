@@ -27,7 +27,9 @@ NEVER_NEGATIVE = (
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    return read(simulate_trial(7, tubes=False), tmp_path_factory.mktemp("invariants") / "trial")
+    return read(
+        simulate_trial(7, tubes=False, immunoassays=False), tmp_path_factory.mktemp("invariants") / "trial"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,14 @@ from cartrace.simulate.trial import simulate_trial
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return read(
-        simulate_trial(2024, plates=False, tubes=False, bedside=False),
+        simulate_trial(2024, plates=False, tubes=False, immunoassays=False, bedside=False),
         tmp_path_factory.mktemp("demo") / "trial",
     )
 
 
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    trial = simulate_trial(2024, 60, plant_errors=False, plates=False, tubes=False, bedside=False)
+    trial = simulate_trial(
+        2024, 60, plant_errors=False, plates=False, tubes=False, immunoassays=False, bedside=False
+    )
     return read(trial, tmp_path_factory.mktemp("clean") / "trial")

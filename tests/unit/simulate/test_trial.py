@@ -13,12 +13,14 @@ from cartrace.simulate.trial import MAY_BE_MISSED, VISITS, Trial, simulate_trial
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024, plates=False, tubes=False, bedside=False)
+    return simulate_trial(2024, plates=False, tubes=False, immunoassays=False, bedside=False)
 
 
 @pytest.fixture(scope="module")
 def clean() -> Trial:
-    return simulate_trial(2024, plant_errors=False, plates=False, tubes=False, bedside=False)
+    return simulate_trial(
+        2024, plant_errors=False, plates=False, tubes=False, immunoassays=False, bedside=False
+    )
 
 
 def test_the_cohorts_are_those_of_the_nmosd_phase_1(trial: Trial) -> None:
@@ -64,7 +66,7 @@ def test_the_late_maximum_is_measured_at_day_42_or_60(trial: Trial) -> None:
 
 def test_some_visits_are_missed_but_never_two_in_a_row() -> None:
     samples = (
-        simulate_trial(2024, 60, plates=False, tubes=False, bedside=False)
+        simulate_trial(2024, 60, plates=False, tubes=False, immunoassays=False, bedside=False)
         .truth["samples"]
         .query("unit == 'copies/ug' and infusion == 1")
     )
@@ -89,7 +91,7 @@ def test_a_clean_trial_stays_within_its_visit_windows(clean: Trial) -> None:
 
 
 def test_a_larger_trial_holds_the_smaller_one_unchanged(trial: Trial) -> None:
-    larger = simulate_trial(2024, 20, plates=False, tubes=False, bedside=False)
+    larger = simulate_trial(2024, 20, plates=False, tubes=False, immunoassays=False, bedside=False)
     smaller = trial.truth["samples"]
     shared = larger.truth["samples"].merge(smaller[["subject_id"]].drop_duplicates())
     columns = ["subject_id", "visit", "study_day", "analyte", "unit", "measured_value", "right_cell"]
@@ -114,7 +116,7 @@ def test_planting_errors_changes_nothing_else(trial: Trial, clean: Trial) -> Non
 
 def test_noise_of_the_pcr_has_a_cv_of_25_percent() -> None:
     samples = (
-        simulate_trial(5, 120, plates=False, tubes=False, bedside=False)
+        simulate_trial(5, 120, plates=False, tubes=False, immunoassays=False, bedside=False)
         .truth["samples"]
         .query("unit == 'copies/ug' and true_value > 0")
     )
