@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from cartrace.safety.thresholds import SymptomTable
 
 MASK = "fever_masked"
+OTHER_CAUSE = "crs_other_cause"
 
 
 def crs_items(table: SymptomTable) -> tuple[str, ...]:
-    """Return the items that CRS is graded by, with fever and what masks it."""
+    """Return the items that CRS is graded by, with fever, what masks it, and what rules CRS out."""
     fever = (table.fever.item,) if table.fever is not None else ()
-    return (*fever, MASK, *table.items)
+    return (*fever, MASK, OTHER_CAUSE, *table.items)
 
 
 def grade_crs(
@@ -29,6 +30,7 @@ def grade_crs(
     for. An item that is missing leaves the grade between two: no fever known, or no
     oxygen known, never means none. What follows from other items is not missing:
     without hypotension there is no pressor, and whoever needs one is hypotensive.
+    Signs that the clinician gives to another cause on a day are no CRS on that day.
 
     Parameters
     ----------
@@ -54,6 +56,9 @@ def grade_crs(
         if MASK in seen:
             masked = "yes" in seen[MASK]
         if not any(item in seen for item in crs_items(table)):
+            continue
+        if "yes" in seen.get(OTHER_CAUSE, ()):
+            out.append(DayGrade(day, 0, 0, "another cause"))
             continue
         missing: list[str] = []
         low, high = _organs(seen, table, by_exception, missing)

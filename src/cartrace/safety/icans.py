@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from cartrace.safety.thresholds import SymptomTable
 
 
+OTHER_CAUSE = "icans_other_cause"
+
+
+def icans_items(table: SymptomTable) -> tuple[str, ...]:
+    """Return the items that ICANS is graded by, with what rules it out."""
+    return (OTHER_CAUSE, *table.items)
+
+
 def grade_icans(
     days: Mapping[int, Seen], table: SymptomTable, by_exception: Collection[str] = ()
 ) -> list[DayGrade]:
@@ -18,7 +26,8 @@ def grade_icans(
 
     An item that is missing leaves the grade between what was observed and the most
     that the item could give. An ICE score is not asked of a patient who can't be
-    aroused.
+    aroused. Signs that the clinician gives to another cause on a day are no ICANS on
+    that day.
 
     Parameters
     ----------
@@ -37,10 +46,13 @@ def grade_icans(
     out = []
     for day in sorted(days):
         seen = days[day]
-        if not any(item in seen for item in table.items):
+        if not any(item in seen for item in icans_items(table)):
+            continue
+        if "yes" in seen.get(OTHER_CAUSE, ()):
+            out.append(DayGrade(day, 0, 0, "another cause"))
             continue
         grades = {item: table.grade(item, seen[item]) for item in table.items if item in seen}
-        least = max(grades.values())
+        least = max(grades.values(), default=0)
         missing = [item for item in table.items if item not in seen and item not in by_exception]
         most = max([least, *(table.ceiling(item) for item in missing)])
         worst = [

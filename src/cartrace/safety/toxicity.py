@@ -14,7 +14,7 @@ from cartrace.safety.crs import contradictions, crs_items, grade_crs
 from cartrace.safety.ctcae import grade_counts, lower_limit
 from cartrace.safety.grades import DayGrade, observed_days
 from cartrace.safety.icaht import FollowUp, Haematotoxicity, grade_haematotoxicity
-from cartrace.safety.icans import grade_icans
+from cartrace.safety.icans import grade_icans, icans_items
 from cartrace.safety.recovery import courses_of, find_recovery, low_days_result, recovery_result
 from cartrace.safety.reported import Key, Plan, Reported, plans_of, reported_events
 from cartrace.safety.tables import GRADES, TOXICITY
@@ -170,7 +170,7 @@ def _symptoms(found: _Found) -> None:
         for key, days in found.observed.items()
     }
     for term, table in found.standards.symptoms.items():
-        items = crs_items(table) if term == "crs" else table.items
+        items = crs_items(table) if term == "crs" else icans_items(table)
         if not any(i in seen for days in acute.values() for seen in days.values() for i in items):
             continue
         grade = grade_crs if term == "crs" else grade_icans

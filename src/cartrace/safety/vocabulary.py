@@ -13,13 +13,16 @@ ITEMS: dict[str, tuple[str, ...] | tuple[float, float]] = {
     "seizure": ("none", "brief", "prolonged"),
     "motor_weakness": YES_NO,
     "cerebral_oedema": ("none", "focal", "diffuse"),
+    "crs_other_cause": YES_NO,
+    "icans_other_cause": YES_NO,
     "crs_grade": (0.0, 5.0),
     "icans_grade": (0.0, 5.0),
 }
 """Item of the observations sheet -> the words, or lowest and highest number, that it allows.
 
 ``fever_masked``: antipyretics, tocilizumab or steroids, after which fever is no longer asked for.
-``vasopressors`` counts all but vasopressin. ``seizure`` brief: rapidly resolving, or only in the EEG;
+``crs_other_cause`` and ``icans_other_cause``: the clinician gives the signs of the day to something else (an
+infection, a sedative), so that they are no CRS or ICANS. ``vasopressors`` counts all but vasopressin. ``seizure`` brief: rapidly resolving, or only in the EEG;
 prolonged: over 5 minutes or repetitive. ``consciousness`` alert: not depressed; spontaneous: opens
 the eyes spontaneously, which is grade 1 only where the ICE score says so. ``crs_grade`` and ``icans_grade`` are the clinician's own."""
 

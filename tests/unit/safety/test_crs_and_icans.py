@@ -119,6 +119,19 @@ class TestCrs:
         found = crs({**without(CALM, "fever_masked"), "oxygen": "low_flow"})[0]
         assert (found.least, found.most, found.reason) == (0, 2, "not observed: fever_masked")
 
+    def test_signs_of_another_cause_are_no_release_on_that_day_alone(self) -> None:
+        found = crs(
+            {**HOT, "oxygen": "low_flow", "crs_other_cause": "yes"}, {**HOT, "crs_other_cause": "no"}, HOT
+        )
+        assert [(d.grade, d.because) for d in found] == [
+            (0, "another cause"),
+            (1, "temperature 38.4 °C"),
+            (1, "temperature 38.4 °C"),
+        ]
+        assert icans(ice=3.0, icans_other_cause="yes").grade == 0
+        assert icans(**CLEAR, icans_other_cause="no").grade == 0
+        assert (icans(icans_other_cause="no").least, icans(icans_other_cause="no").most) == (0, 4)
+
     def test_what_is_charted_by_exception_is_normal_where_it_is_missing(self) -> None:
         found = crs({"temperature_c": 39.0}, by_exception=("oxygen", "hypotension", "vasopressors"))[0]
         # vasopressin was not listed: it could have been given.
