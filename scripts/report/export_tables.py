@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from cartrace.pcr.tables import SAMPLES
 from cartrace.report.export import (
     EXPORTED,
     FLOW_EXPORTED,
+    IMMUNOASSAY_EXPORTED,
     PCR_EXPORTED,
-    REPEAT_LIST,
+    REPEAT_LISTS,
     SAFETY_EXPORTED,
     in_order,
     repeat_list,
@@ -19,7 +19,7 @@ from cartrace.report.export import (
 )
 from cartrace.tables import read_table, write_table, write_tsv
 
-TABLES = (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, *SAFETY_EXPORTED)
+TABLES = (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, *IMMUNOASSAY_EXPORTED, *SAFETY_EXPORTED)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -38,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     given = [t for t in TABLES if arguments[t.name] is not None]
     frames = {t.name: in_order(read_table(arguments[t.name], t), t) for t in given}
-    if SAMPLES.name in frames:
-        frames[REPEAT_LIST.name] = repeat_list(frames[SAMPLES.name])
-        given.append(REPEAT_LIST)
+    for samples, listed in REPEAT_LISTS.items():
+        if samples in frames:
+            frames[listed.name] = repeat_list(frames[samples], listed)
+            given.append(listed)
     for table in given:
         write_table(frames[table.name], arguments["folder"] / f"{table.name}.parquet", table)
         write_tsv(frames[table.name], arguments["folder"] / f"{table.name}.tsv")

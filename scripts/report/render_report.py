@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from cartrace import config, provenance, registry, tables
 from cartrace.files import write_whole
 from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
+from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
+from cartrace.report.immunoassays import ImmunoassayTables
 from cartrace.report.page import ReportData, render
 from cartrace.report.plates import PcrTables
 from cartrace.report.safety import SafetyTables
@@ -52,6 +54,13 @@ FLOW_INPUTS = {
     "plots": PLOTS,
     "populations": POPULATIONS,
 }
+IMMUNOASSAY_INPUTS = {
+    "wells": immunoassay.WELLS,
+    "standards": immunoassay.STANDARDS,
+    "curves": immunoassay.CURVES,
+    "samples": immunoassay.SAMPLES,
+    "controls": immunoassay.CONTROLS,
+}
 SAFETY_INPUTS = {"grades": SAFETY_GRADES, "toxicity": TOXICITY, "summary": SAFETY_SUMMARY}
 
 
@@ -65,7 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             help=f"the table {name} as Parquet",
             metavar="PARQUET",
         )
-    for table in (*PCR_INPUTS.values(), *FLOW_INPUTS.values(), *SAFETY_INPUTS.values()):
+    for table in (
+        *PCR_INPUTS.values(),
+        *FLOW_INPUTS.values(),
+        *IMMUNOASSAY_INPUTS.values(),
+        *SAFETY_INPUTS.values(),
+    ):
         option = f"--{table.name.replace('_', '-')}"
         # The workflow names no file where the trial has no plate or no tube.
         parser.add_argument(option, nargs="?", help=f"the table {table.name} as Parquet", metavar="PARQUET")
@@ -84,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         **frames,
         pcr=PcrTables(**given(PCR_INPUTS)),
         flow=FlowTables(**given(FLOW_INPUTS)),
+        immunoassay=ImmunoassayTables(**given(IMMUNOASSAY_INPUTS)),
         safety=SafetyTables(**given(SAFETY_INPUTS)),
         registry=registry.load_all(),
         versions=provenance.versions(),

@@ -2,7 +2,7 @@
 
 INPUTS:
     <results>/{intake,cohort,depletion,antibody,safety}/*.parquet
-    <results>/{pcr,flow}/*.parquet    the evidence of PCR plates and flow tubes, where there are some
+    <results>/{pcr,flow,immunoassay}/*.parquet    the evidence of plates and tubes, where there are some
 
 OUTPUTS:
     <results>/tables/*.parquet, *.tsv   the final tables
@@ -44,6 +44,15 @@ FLOW = {
 if PLAN.tubes:
     TABLES += [f"flow_{name}" for name in FLOW_TABLES]
 
+# The evidence of immunoassay plates.
+IMMUNOASSAY = {
+    name: f"<results>/immunoassay/{name}.parquet" if PLAN.immunoassays else []
+    for name in ("wells", "standards", "curves", "samples", "controls")
+}
+if PLAN.immunoassays:
+    TABLES += [f"immunoassay_{name}" for name in IMMUNOASSAY]
+    TABLES += ["immunoassay_repeat_list"]
+
 
 rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
@@ -73,6 +82,11 @@ rule export_tables:
         flow_thresholds=FLOW["thresholds"],
         flow_background=FLOW["background"],
         flow_populations=FLOW["populations"],
+        immunoassay_wells=IMMUNOASSAY["wells"],
+        immunoassay_standards=IMMUNOASSAY["standards"],
+        immunoassay_curves=IMMUNOASSAY["curves"],
+        immunoassay_samples=IMMUNOASSAY["samples"],
+        immunoassay_controls=IMMUNOASSAY["controls"],
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -116,6 +130,11 @@ rule export_tables:
             --flow-thresholds {input.flow_thresholds:q} \
             --flow-background {input.flow_background:q} \
             --flow-populations {input.flow_populations:q} \
+            --immunoassay-wells {input.immunoassay_wells:q} \
+            --immunoassay-standards {input.immunoassay_standards:q} \
+            --immunoassay-curves {input.immunoassay_curves:q} \
+            --immunoassay-samples {input.immunoassay_samples:q} \
+            --immunoassay-controls {input.immunoassay_controls:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -151,6 +170,11 @@ rule render_report:
         flow_acquisition=FLOW["acquisition"],
         flow_plots=FLOW["plots"],
         flow_populations=FLOW["populations"],
+        immunoassay_wells=IMMUNOASSAY["wells"],
+        immunoassay_standards=IMMUNOASSAY["standards"],
+        immunoassay_curves=IMMUNOASSAY["curves"],
+        immunoassay_samples=IMMUNOASSAY["samples"],
+        immunoassay_controls=IMMUNOASSAY["controls"],
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -198,6 +222,11 @@ rule render_report:
             --flow-acquisition {input.flow_acquisition:q} \
             --flow-plots {input.flow_plots:q} \
             --flow-populations {input.flow_populations:q} \
+            --immunoassay-wells {input.immunoassay_wells:q} \
+            --immunoassay-standards {input.immunoassay_standards:q} \
+            --immunoassay-curves {input.immunoassay_curves:q} \
+            --immunoassay-samples {input.immunoassay_samples:q} \
+            --immunoassay-controls {input.immunoassay_controls:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
             --settings {params.settings:q} \

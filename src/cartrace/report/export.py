@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cartrace.files import replacing
 from cartrace.flow.tables import BACKGROUND, GATES, POPULATIONS, THRESHOLDS, TUBES
+from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, SAMPLES, WELLS
 from cartrace.safety.tables import GRADES, OBSERVATIONS, SAFETY_SUMMARY, TOXICITY
 from cartrace.tables import (
@@ -49,20 +50,50 @@ PCR_EXPORTED: tuple[Table, ...] = (SAMPLES, WELLS, CURVES, CONTROLS)
 FLOW_EXPORTED: tuple[Table, ...] = (POPULATIONS, TUBES, GATES, THRESHOLDS, BACKGROUND)
 """Written as well when the trial has flow tubes; pictures and acquisitions stay in the report."""
 
+IMMUNOASSAY_EXPORTED: tuple[Table, ...] = (
+    immunoassay.SAMPLES,
+    immunoassay.WELLS,
+    immunoassay.STANDARDS,
+    immunoassay.CURVES,
+    immunoassay.CONTROLS,
+)
+"""Written as well when the trial has immunoassay plates."""
+
 SAFETY_EXPORTED: tuple[Table, ...] = (SAFETY_SUMMARY, TOXICITY, GRADES, OBSERVATIONS)
 """The safety table, highest grades, grades by day, and what was observed."""
 
-REPEAT_LIST = Table(
-    "repeat_list",
-    "Samples whose PCR is to be repeated: the rows of pcr_samples that say so.",
-    tuple(
-        next(c for c in SAMPLES.columns if c.name == name)
-        for name in (
-            *("plate", "sample", "subject_id", "sample_id", "target", "assay", "task", "wells"),
-            *("n_wells", "n_used", "detection", "verdict", "flags", "repeat_reason"),
-        )
-    ),
+
+def _list_of(name: str, description: str, samples: Table) -> Table:
+    """Declare the list of what is to be repeated: what a technician needs of a table of samples."""
+    wanted = (
+        *(
+            "plate",
+            "sample",
+            "subject_id",
+            "sample_id",
+            "target",
+            "assay",
+            "task",
+            "wells",
+            "n_wells",
+            "n_used",
+        ),
+        *("dilutions", "detection", "verdict", "flags", "repeat_reason"),
+    )
+    of = {c.name: c for c in samples.columns}
+    return Table(name, description, tuple(of[column] for column in wanted if column in of))
+
+
+REPEAT_LIST = _list_of(
+    "repeat_list", "Samples whose PCR is to be repeated: the rows of pcr_samples that say so.", SAMPLES
 )
+IMMUNOASSAY_REPEAT_LIST = _list_of(
+    "immunoassay_repeat_list",
+    "Samples whose immunoassay is to be repeated: the rows of immunoassay_samples that say so.",
+    immunoassay.SAMPLES,
+)
+REPEAT_LISTS = {SAMPLES.name: REPEAT_LIST, immunoassay.SAMPLES.name: IMMUNOASSAY_REPEAT_LIST}
+"""Table of samples -> list of those that are to be repeated."""
 
 ORDER: dict[str, tuple[str, ...]] = {
     "measurements": (*COURSE_KEY, "unit", "study_day", "sample_id", "source_file", "source_row"),
@@ -91,10 +122,10 @@ def in_order(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     return checked.sort_values(columns, kind="stable", ignore_index=True) if columns else checked
 
 
-def repeat_list(samples: pd.DataFrame) -> pd.DataFrame:
-    """Pick the rows of ``pcr_samples`` that are to be repeated, and what a technician needs of them."""
+def repeat_list(samples: pd.DataFrame, table: Table = REPEAT_LIST) -> pd.DataFrame:
+    """Pick the samples of plates that are to be repeated, and what a technician needs of them."""
     wanted = samples["repeat"].fillna(value=False).astype(bool)
-    return conform(samples.loc[wanted, REPEAT_LIST.names], REPEAT_LIST)
+    return conform(samples.loc[wanted, table.names], table)
 
 
 def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None:
@@ -115,7 +146,14 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
 
     by_name = {
         table.name: table
-        for table in (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, *SAFETY_EXPORTED, REPEAT_LIST)
+        for table in (
+            *EXPORTED,
+            *PCR_EXPORTED,
+            *FLOW_EXPORTED,
+            *IMMUNOASSAY_EXPORTED,
+            *SAFETY_EXPORTED,
+            *REPEAT_LISTS.values(),
+        )
     }
     with replacing(path) as temporary:
         # DuckDB makes its file itself and takes an empty one for a broken one.
