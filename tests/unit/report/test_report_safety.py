@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -63,13 +62,10 @@ def test_a_trial_without_safety_has_no_page_and_no_paragraph() -> None:
 def test_no_date_and_no_markup_of_a_cell_reaches_the_page() -> None:
     # P02's own date of a dose, as somebody may type it into a label.
     data = safety_trial(4, hostile=HOSTILE + " 2024-03-05")
-    page = payload(data, Config())
-    assert not any("2024-03-05" in text for text in page["texts"])
     written = render(data, Config())
     assert HOSTILE not in written
     assert "2024-03-05" not in written
     assert '<a href="#/safety">Safety</a>' in written
-    json.dumps(page, allow_nan=False)
 
 
 STANDARD = {"crs": "ASTCT: Lee", "icaht_early": "ICAHT: Rejeski", "icaht_late": "ICAHT: Rejeski", "neutropenia": "CTCAE [recalled: grade 2 below 1.5]"}  # fmt: skip

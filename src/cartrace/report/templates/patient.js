@@ -189,7 +189,7 @@
     // What ended before the axis begins is told in words.
     const early = (l) => l.events.every((e) => (e.end === null ? e.day : e.end) < from);
     const span = (l) => `${days(l.events[0].day)} to ${days(Math.max(...l.events.map((e) => (e.end === null ? e.day : e.end))))}`;
-    return { title: "Drugs", lanes: listed.map((l) => (early(l) ? `${shorten(l.name, 26)}, days ${span(l)}` : l.name)), draw: (axes) => {
+    return { title: "Drugs", lanes: listed.map((l) => (early(l) ? `${shorten(l.name, 22)}, days ${span(l)}` : l.name)), draw: (axes) => {
       const all = listed.flatMap((l, k) => l.events.map((e) => ({ e, y: k + 0.22 })));
       const lasting = all.filter(({ e }) => e.end !== null && e.end > e.day), single = all.filter(({ e }) => !(e.end !== null && e.end > e.day));
       return [
@@ -268,7 +268,7 @@
       y += tall;
       layout[`yaxis${types.length + 2 + k}`] = { domain, range: [b.lanes.length - 0.5, -0.5], showgrid: false, zeroline: false, showticklabels: false, ticks: "", showline: true, linecolor: "#8b97a3", fixedrange: true };
       traces.push(...b.draw(axes));
-      b.lanes.forEach((text, at) => annotations.push({ xref: "paper", yref: name, x: 0, y: at - 0.22, xanchor: "left", yanchor: "middle", xshift: 3, showarrow: false, align: "left", text: plain(shorten(text, 40)), font: { size: 10.5, color: SOFT }, bgcolor: "rgba(255,255,255,0.75)", borderpad: 0 }));
+      b.lanes.forEach((text, at) => annotations.push({ xref: "paper", yref: name, x: 0, y: at - 0.22, xanchor: "left", yanchor: "middle", xshift: 3, showarrow: false, align: "left", text: plain(shorten(text, 44)), font: { size: 10.5, color: SOFT }, bgcolor: "rgba(255,255,255,0.75)", borderpad: 0 }));
       annotations.push({ xref: "paper", yref: "paper", x: 0, y: domain[1], xanchor: "left", yanchor: "bottom", showarrow: false, text: `<b>${plain(b.title)}</b>`, font: { size: 12.5, color: INK } });
     });
     types.forEach((t, k) => {
