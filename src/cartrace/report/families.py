@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cartrace.analytes import ANALYTES
 
 FAMILIES = (
@@ -50,3 +52,17 @@ def family_of(analyte: str) -> str:
         return "biomarker"
     family = ANALYTES[analyte].family
     return "cells" if family == "depletion" else family
+
+
+_COURSE_OF_VARIABLE = re.compile(r"\((?P<matrix>\w+), (?P<assay>\w+), ")
+"""How cartrace.cohort.association names a course inside a variable."""
+
+
+def readable(variable: str) -> str:
+    """Write compartment and assay inside the name of a variable as people do."""
+    return _COURSE_OF_VARIABLE.sub(_readable, variable)
+
+
+def _readable(course: re.Match[str]) -> str:
+    matrix, assay = course["matrix"], course["assay"]
+    return f"({MATRIX_LABELS.get(matrix, matrix)}, {ASSAY_LABELS.get(assay, assay)}, "

@@ -26,8 +26,8 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import figures, immunoassays, methods, plates, tubes
-from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of
+from cartrace.report import efficacy, figures, immunoassays, methods, plates, tubes
+from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of, readable
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
 from cartrace.report.safety import SafetyTables
@@ -69,9 +69,6 @@ KEY_METRICS = (
 """The columns of the cohort table that are shown before the reader asks for more. A course has
 the metrics of its own family only."""
 
-_COURSE_OF_VARIABLE = re.compile(r"\((?P<matrix>\w+), (?P<assay>\w+), ")
-"""How cartrace.cohort.association names a course inside a variable."""
-
 _SCRIPTS = (
     "tools",
     "figures",
@@ -88,6 +85,7 @@ _SCRIPTS = (
     "tube",
     "gates",
     "safety",
+    "efficacy",
     "routes",
 )
 
@@ -115,6 +113,7 @@ class ReportData:
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
     pcr: plates.PcrTables = field(default_factory=plates.PcrTables)
     flow: tubes.FlowTables = field(default_factory=tubes.FlowTables)
+    efficacy: efficacy.EfficacyTables = field(default_factory=efficacy.EfficacyTables)
     immunoassay: immunoassays.ImmunoassayTables = field(default_factory=immunoassays.ImmunoassayTables)
     safety: SafetyTables = field(default_factory=SafetyTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
@@ -162,6 +161,7 @@ def render(data: ReportData, config: Config) -> str:
         data=Markup(_json(payload(data, config))),
         has_plates=bool(data.pcr.plates or data.immunoassay.plates),
         has_tubes=bool(data.flow.listed),
+        has_efficacy=data.efficacy.listed,
         has_safety=data.safety.listed,
         sections=[
             (heading, redact_dates(text))
@@ -269,6 +269,13 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             min_plates=config.immunoassay.westgard.min_plates,
         ),
         "safety": safety_payload(data.safety, number_of, texts),
+        "efficacy": efficacy.payload(
+            data.efficacy,
+            efficacy.Trial(data.measurements, data.metrics, data.subjects, data.events, data.associations),
+            number_of,
+            config,
+            texts,
+        ),
         "texts": texts.listed,
     }
 
@@ -625,14 +632,9 @@ def _named(associations: pd.DataFrame) -> pd.DataFrame:
     """Write compartment, assay and unit inside the names of the variables as people do."""
 
     def named(variable: str) -> str:
-        return unit_label(_COURSE_OF_VARIABLE.sub(_readable, variable))
+        return unit_label(readable(variable))
 
     return associations.assign(**{c: associations[c].map(named, na_action="ignore") for c in ("x", "y")})
-
-
-def _readable(course: re.Match[str]) -> str:
-    matrix, assay = course["matrix"], course["assay"]
-    return f"({MATRIX_LABELS.get(matrix, matrix)}, {ASSAY_LABELS.get(assay, assay)}, "
 
 
 def _waterfalls(

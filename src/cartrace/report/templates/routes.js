@@ -26,7 +26,8 @@
       tab = "#/tubes";
       if (page === "tube" && tubeNumber.has(id)) { title = id; tubePage(tubeNumber.get(id)); }
       else { title = "Tubes"; tubesPage(); }
-    } else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
+    } else if (EFFICACY && page === "efficacy") { title = "Efficacy"; tab = "#/efficacy"; efficacyPage(); }
+    else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
     else if (SAFE && page === "safety") { title = "Safety"; tab = "#/safety"; safetyPage(); }
     else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }
     else if (page === "methods") { title = "Methods"; tab = "#/methods"; methods.hidden = false; }
