@@ -135,6 +135,15 @@ def _judged(made: Calibration, standard: pd.DataFrame, name: str, acceptance: Ac
         findings.append(
             Finding("curve_missing", "fail", f"{name}: no curve: {why}", target=name, marks=("target",))
         )
+    if made.curve is not None and made.curve.converged and made.curve.reason:
+        findings.append(
+            Finding(
+                "curve_open",
+                "note",
+                f"{name}: {made.curve.reason}: the standards do not fix it. Between the standards the curve is as good as any",
+                target=name,
+            )
+        )
     judged = int(made.table["within"].notna().sum()) + len(made.left_out) if len(made.table) else 0
     if made.curve is not None:
         values = {

@@ -260,6 +260,11 @@ def _broken(curve: Curve, table: pd.DataFrame, judged: int, rules: Rules) -> dic
         broken["standard_levels"] = (
             f"{within} levels of standards are within tolerance, {rules.min_levels} are needed"
         )
+        if judged < rules.min_levels:
+            broken["standard_levels"] += (
+                f"; the plate has only {judged}. For a kit with so few, the assay file may say "
+                f"acceptance: {{standard_levels: {{lower: {judged}}}}}"
+            )
     return broken
 
 

@@ -505,3 +505,38 @@ def test_standards_of_a_serum_with_dilutions_only_give_relative_units() -> None:
     assert len(findings(result, "relative_units")) == 1
     ng = quantified([*rows, *sample("C01", "S1 d0", od(50))])
     assert row(ng, "S1 d0")["verdict"] == "rejected"
+
+
+def test_typed_end_points_of_a_grid_become_titres() -> None:
+    rows = [
+        {"well": w, "sample_name": f"S{i} d0", "vendor_status": text}
+        for i, (w, text) in enumerate([("A01", "1:40"), ("A02", "<1:10"), ("A03", ">1:320")])
+    ]
+    found = quantified(rows, titre_assay()).samples
+    assert found["detection"].tolist() == ["quantified", "BLQ", "above_uloq"]
+    assert found["result"].tolist()[0] == 40
+
+
+def test_a_kit_with_fewer_levels_is_told_the_remedy_and_passes_with_it() -> None:
+    rows = [r for r in standards() if r["nominal"] <= 300]
+    finding = quantified(rows + sample("C01", "S1 d0", od(50))).qc.set_index("check").loc["standard_levels"]
+    assert finding["verdict"] == "fail"
+    assert "the assay file may say acceptance: {standard_levels: {lower: 5}}" in finding["message"]
+    eased = assay(acceptance={"standard_levels": {"lower": 5}})
+    result = quantified(rows + sample("C01", "S1 d0", od(50)), eased)
+    assert result.samples["verdict"].tolist() == ["accepted"]
+
+
+def test_a_curve_whose_standards_leave_a_parameter_open_says_so() -> None:
+    # A 5pl of points on a line against the logarithm: no plateau anywhere.
+    rows = [
+        r | {"signal": 1 + 0.3 * math.log(r["nominal"]) * f}
+        for r, f in zip(standards(), [1.002, 0.998] * 7, strict=True)
+    ]
+    target = {
+        "analyte": "soluble_bcma",
+        "unit": "ng/mL",
+        "calibration": {"model": "5pl", "weighting": "none"},
+    }
+    result = quantified(rows, assay(targets={"sBCMA": target}))
+    assert "runs to the edge of the search" in result.qc.set_index("check").loc["curve_open", "message"]

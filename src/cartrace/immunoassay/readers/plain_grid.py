@@ -6,6 +6,7 @@ several reads of one analyte. Samples come from a layout.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,9 @@ LOOKED_FOR = "a grid (csv, text or xlsx) with the numbers 1 to 12 or 1 to 24 on 
 
 SIGNS = frozenset({"+", "-", "+/-", "(+)", "++", "+++", "++++", "pos", "neg", "positive", "negative"})
 """What a reader of a cell-based assay writes in place of a number."""
+_END_POINT = re.compile(r"(<=?|>=?|[\u2264\u2265])?\s*1\s*[:/]\s*\d+(\.\d+)?")
+"""An end point of a titre that was typed in: 1:40, <1:10, >= 1:320."""
+_TIME = re.compile(r"\d{1,2}:\d{2}:\d{2}")
 _SKIPPED = frozenset({"", "<>"})
 
 
@@ -199,8 +203,12 @@ def _readings(source: Source, block: Block) -> dict[str, Reading]:
     found = {}
     for row in block.rows:
         for well, column, text in row.wells():
-            if fold(text) in SIGNS:
+            if fold(text) in SIGNS or _END_POINT.fullmatch(text):
                 found[well] = Reading(None, text, row.number, column)
+            elif _TIME.fullmatch(text):
+                source.problem(
+                    show(text), "a titre as text; a spreadsheet program made a time of it", row.number, column
+                )
             else:
                 found[well] = Reading(
                     *number_or_word(source, text, row.number, column, OVERFLOW), row.number, column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Any
 
 import pandas as pd
@@ -372,6 +373,22 @@ class TestPlainGrid:
     def test_grids_without_titles_are_refused(self) -> None:
         lines = made.grid_lines(lambda r, c: f"{made.od(r, c):.4f}")
         assert "not each with a title of its own" in faults("\n".join([*lines, "", *lines, ""]).encode())
+
+    def test_end_points_that_were_typed_in_are_kept(self) -> None:
+        typed = {("A", 1): "1:40", ("B", 2): "<1:10", ("C", 3): ">= 1/320"}
+        content = "\n".join(made.grid_lines(lambda r, c: typed.get((r, c), ""))) + "\n"
+        wells = read_plate(content.encode(), "f").wells
+        assert dict(zip(wells["well"], wells["vendor_status"], strict=True)) == {
+            "A01": "1:40",
+            "B02": "<1:10",
+            "C03": ">= 1/320",
+        }
+        assert wells["signal"].isna().all()
+
+    def test_an_end_point_of_which_a_program_made_a_time_is_refused(self) -> None:
+        rows = made.grid_rows_of(lambda r, c: time(1, 40) if (r, c) == ("A", 1) else None)
+        with pytest.raises(InputError, match="a titre as text; a spreadsheet program made a time of it"):
+            read_plate(made.workbook({"s": rows}), "f")
 
     def test_signs_in_place_of_numbers_are_kept(self) -> None:
         plate = read("\n".join([*made.grid_lines(lambda r, c: "+" if c < 5 else "-"), ""]).encode())
