@@ -38,6 +38,8 @@ APLASTIC = 10
 """Neutrophils at most 0.1e9/L for more than a week, platelets below 20e9/L, a platelet transfusion."""
 FEVER_FREE = 8
 """Cytokine release of grade 1 with a day without fever in between."""
+FEBRILE: dict[int, tuple[int, ...]] = {APLASTIC: (14, 15)}
+"""Days of fever from the neutropenia, after the cytokine release: not to be graded as one."""
 
 TRANSFUSED, TRANSFUSED_HALF_LIFE = 28.0, 1.5
 """Rise of the platelets (1e9/L) by a transfusion, and days in which half of it is gone."""
@@ -130,7 +132,9 @@ class Bedside:
     release: Release | None
     counts: tuple[Counts, ...]
     scores: Mapping[tuple[int, str, str], float] = field(default_factory=dict)
-    drugs: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()
+    febrile: tuple[int, ...] = ()
+    """Days of fever from another cause, after the first infusion."""
 
 
 def draw_bedside(
@@ -167,7 +171,10 @@ def draw_bedside(
     )
     scores = _scores(rng, place, len(infusion_days))
     drugs = _drugs(rng, place, release, counts[0], follow_up_day)
-    return Bedside(release, counts, scores, drugs)
+    febrile = FEBRILE.get(place, ())
+    if febrile:
+        drugs = (*drugs, Event(febrile[0], "adverse_event", "Febrile neutropenia", febrile[-1], 3))
+    return Bedside(release, counts, scores, drugs, febrile)
 
 
 def release_of(place: int, events: Sequence[Event]) -> Release | None:

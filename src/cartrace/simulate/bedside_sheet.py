@@ -17,7 +17,7 @@ import pandas as pd
 if TYPE_CHECKING:
     import numpy as np
 
-    from cartrace.simulate.bedside import Release
+    from cartrace.simulate.bedside import Bedside, Release
 
 BY_EXCEPTION = (
     "fever_masked",
@@ -122,7 +122,7 @@ def faults_table(faults: Sequence[PlantedFault]) -> pd.DataFrame:
 def observations(
     rng: np.random.Generator,
     subject_id: str,
-    release: Release | None,
+    bedside: Bedside,
     infusion_days: Sequence[int],
     *,
     follow_up_day: int,
@@ -137,20 +137,21 @@ def observations(
         temperatures with and without a fault.
     subject_id, infusion_days, follow_up_day
         Whose, study days of the infusions, last contact.
-    release
-        Cytokine release after the first infusion.
+    bedside
+        The truth: cytokine release and other fever after the first infusion.
     fault
         Planted fault, or None.
     """
     rows: list[dict[str, str]] = []
     for number, start in enumerate(infusion_days, 1):
-        ill = release if number == 1 else None
+        ill = bedside.release if number == 1 else None
+        febrile = bedside.febrile if number == 1 else ()
         flaw = fault if number == 1 else None
         for day in range(FIRST, LAST + 1):
             cool, hot = float(rng.uniform(36.3, 37.4)), float(rng.uniform(38.2, 39.8))
             if start + day > follow_up_day:
                 continue
-            for when, item, value in _day(day, cool, hot, ill):
+            for when, item, value in _day(day, cool, hot, ill, other=day in febrile):
                 item_, value_ = (item, value) if flaw is None else _spoilt(flaw, day, item, value)
                 if item_:
                     rows.append(
@@ -164,12 +165,14 @@ def observations(
     return rows
 
 
-def _day(day: int, cool: float, hot: float, release: Release | None) -> list[tuple[float, str, str]]:
+def _day(
+    day: int, cool: float, hot: float, release: Release | None, *, other: bool
+) -> list[tuple[float, str, str]]:
     """Return what is written down on one day: time of the day, item, value."""
-    feverish = release is not None and release.feverish(day)
+    feverish = other or (release is not None and release.feverish(day))
     highest = f"{hot if feverish else cool + 0.2:.1f}"
     if day > IN_HOSPITAL:
-        return [(EVENING, "temperature_c", highest)]
+        return [(EVENING, "temperature_c", highest), *_reasons(other=other)]
     grade = release.grade(day) if release else 0
     sign = release.sign if release and grade == 2 else ""
     out = [
@@ -188,7 +191,11 @@ def _day(day: int, cool: float, hot: float, release: Release | None) -> list[tup
             (MORNING, "consciousness", "alert"),
             (MORNING, "crs_grade", str(grade)),
         ]
-    return out
+    return out + _reasons(other=other)
+
+
+def _reasons(*, other: bool) -> list[tuple[float, str, str]]:
+    return [(EVENING, "crs_other_cause", "yes")] if other else []
 
 
 def _spoilt(fault: PlantedFault, day: int, item: str, value: str) -> tuple[str, str]:

@@ -401,13 +401,11 @@ def _subject(seed: int, index: int, *, plant_errors: bool, bedside: bool) -> _Su
         b_cells=humoral.courses["b_cells"],
     )
     fault = plan_fault(subject_id, place, ward.release) if plant_errors and index < 12 else None
-    written = observations(
-        stream, subject_id, ward.release, infusion_days, follow_up_day=follow_up, fault=fault
-    )
+    written = observations(stream, subject_id, ward, infusion_days, follow_up_day=follow_up, fault=fault)
     lost = COUNTS_MISSING if fault is not None and fault.kind == "counts_missing" else None
     measured = bedside_results(stream, ward, draws, infusion_days, place=place, missing=lost)
     results += measured if bedside else []
-    events += [*ward.drugs, *(reported_counts(measured) if bedside else ())]
+    events += [*ward.events, *(reported_counts(measured) if bedside else ())]
     events.sort(key=lambda e: (e.day, e.kind, e.label))
     return _Subject(
         index=index,
