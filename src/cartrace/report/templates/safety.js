@@ -27,9 +27,9 @@
         type: "bar", x: mine.map((r) => day(r) + 0.5), base: mine.map((r) => lane(r) - high / 2), y: mine.map(() => high), width: mine.map(() => 1),
         name: open ? "Grade open, see hover" : `Grade ${g}`, legendrank: open ? 690 : 600 + g, showlegend: mine.length > 0,
         hoverinfo: "text", hovertext: mine.map(gradeHover), customdata: mine.map((r) => GR.s[r]),
-        text: mine.map((r) => (open ? `${GR.least[r]}–${GR.most[r]}` : String(g))), textposition: "inside", insidetextanchor: "middle", textangle: 0, constraintext: "none",
+        text: mine.map((r) => (open ? "?" : String(g))), textposition: "inside", insidetextanchor: "middle", textangle: 0, constraintext: "none",
         insidetextfont: { size: 10, color: g === 0 ? SOFT : g !== "open" && g >= 3 ? "#fff" : INK },
-        marker: { color: open ? "#fff" : GRADES[g], line: { width: open ? 1 : 0, color: SOFT }, ...(open ? { pattern: { shape: "/", fgcolor: "#8b97a3", bgcolor: "#fff", size: 5, solidity: 0.25 } } : {}) }, ...more,
+        marker: { color: open ? "#fff" : GRADES[g], line: { width: 0 }, ...(open ? { pattern: { shape: "/", fgcolor: "#8b97a3", bgcolor: "#fff", size: 6, solidity: 0.2 } } : {}) }, ...more,
       };
     }).filter((t) => t.x.length);
   }
@@ -125,7 +125,7 @@
     const both = (term) => options.filter(([t]) => t === term).length > 1;
     let now = options.find((o) => key(o) === `${safetyState.term}|${safetyState.source}`) || options[0];
     const box = h("figure", {}), body = h("div", {});
-    into.append(h("h2", {}, "Grades by day"), h("p", { class: "say" }, "One tile for each day that was observed; between two tiles nobody looked, or nobody reported. Hatched: items are missing, and the grade is open."), box);
+    into.append(h("h2", {}, "Grades by day"), h("p", { class: "say" }, "One tile for each day that was observed; between two tiles nobody looked, or nobody reported. Hatched, with a question mark: items are missing, and the grade is open."), box);
     box.append(h("div", { class: "controls" }, segments("Term", options.map((o) => [o, `${shortTerm(o[0]).replace("\u200b", "")}${both(o[0]) || o[1] === "clinician" ? `, ${WHO[o[1]]}` : ""}`]), now, (o) => { now = o; [safetyState.term, safetyState.source] = o; show(); })), body);
     const show = () => {
       for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
