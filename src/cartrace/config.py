@@ -514,6 +514,13 @@ class AntibodyMeans(Section):
         description="Fewest subjects. In simulations (tests/unit/antibody/test_interval_mean.py) the limits keep to 95 % "
         "from 3 on, but with 3 subjects and half of them negative the mean is 0.5 to 1 log2 too high. House value.",
     )
+    max_beyond_percent: float = Field(
+        50.0,
+        ge=0,
+        lt=100,
+        description="Largest share of results on one side of a limit, %. With more the mean would lie beyond all that was "
+        "measured, and only the assumed normal distribution would say where. As aNCA issue 1323.",
+    )
 
 
 class Antibody(Section):

@@ -9,7 +9,18 @@ import pandas as pd
 import pytest
 
 from cartrace.problems import InputError
-from cartrace.tables import INFUSIONS, MEASUREMENTS, METRICS, MODELS, QC, conform, read_table, write_table
+from cartrace.tables import (
+    ANTIBODY_MEANS,
+    INFUSIONS,
+    MEASUREMENTS,
+    METRICS,
+    MODELS,
+    QC,
+    SUBJECTS,
+    conform,
+    read_table,
+    write_table,
+)
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "antibody"
 
@@ -104,6 +115,30 @@ def test_the_population_decay_is_written_as_models(folder: Path, capsys: pytest.
     assert models.loc["decay_rate", "value"] == pytest.approx(0.035, abs=0.006)
     assert models.loc["decay_rate", "n_points"] == 18
     assert "1 antibodies, 1 with a decay" in capsys.readouterr().out
+
+
+def test_the_means_are_written_for_the_visits_and_cohorts_of_the_settings(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = pd.DataFrame({"subject_id": [f"S{i}" for i in range(6)], "cohort": ["A", "B"] * 3})
+    write_table(conform(people, SUBJECTS), folder / "subjects.parquet", SUBJECTS)
+    settings = {"visits": [{"name": "W4", "day": 28, "window": 3}], "antibody": {"means": {"min_n": 3}}}
+    _load("estimate_titre_means").main(
+        [
+            *("--measurements", str(folder / "measurements.parquet")),
+            *("--infusions", str(folder / "infusions.parquet")),
+            *("--subjects", str(folder / "subjects.parquet")),
+            *("--settings", json.dumps(settings)),
+            *("--output", str(folder / "means.parquet")),
+        ]
+    )
+    means = read_table(folder / "means.parquet", ANTIBODY_MEANS)
+    assert set(means["visit"]) == {"Baseline", "W4"}
+    change = means[(means["quantity"] == "change") & (means["cohort"] == "all")].iloc[0]
+    # 640 -> 80 in everybody, up to a factor: three steps.
+    assert change["mean_log2"] == pytest.approx(-3, abs=1e-6)
+    assert set(means["cohort"]) == {"all", "A", "B"}
+    assert "9 means, 9 of them estimated" in capsys.readouterr().out
 
 
 def test_unknown_settings_are_refused_and_nothing_is_written(folder: Path) -> None:

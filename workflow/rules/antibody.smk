@@ -3,11 +3,13 @@
 INPUTS:
     <results>/intake/measurements.parquet
     <results>/intake/infusions.parquet
+    <results>/intake/subjects.parquet             for the means of each cohort
 
 OUTPUTS:
     <results>/antibody/metrics.parquet
-    <results>/antibody/qc.parquet                 changes of the starting dilution
+    <results>/antibody/qc.parquet                 changes of the starting dilution, other dilution steps
     <results>/antibody/population_decay.parquet   one decay over all subjects
+    <results>/antibody/means.parquet              mean level and change at each visit
 """
 
 
@@ -66,4 +68,35 @@ rule fit_population_decay:
             --measurements {input.measurements:q} \
             --settings {params.settings:q} \
             --output {output.models:q}
+        """
+
+
+rule estimate_titre_means:
+    """Mean level and change of every antibody at every visit, with results as intervals."""
+    input:
+        script=script("antibody/estimate_titre_means.py"),
+        code=sources("antibody/estimate_titre_means.py"),
+        measurements="<results>/intake/measurements.parquet",
+        infusions="<results>/intake/infusions.parquet",
+        subjects="<results>/intake/subjects.parquet",
+    output:
+        means="<results>/antibody/means.parquet",
+    log:
+        "<logs>/antibody/estimate_titre_means.log",
+    benchmark:
+        "<benchmarks>/antibody/estimate_titre_means.tsv"
+    resources:
+        mem_mb=memory(1500, per_input_mb=100),
+        runtime=minutes(60),
+    params:
+        settings=settings("antibody", "visits", "cohort.by_cohort"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --measurements {input.measurements:q} \
+            --infusions {input.infusions:q} \
+            --subjects {input.subjects:q} \
+            --settings {params.settings:q} \
+            --output {output.means:q}
         """

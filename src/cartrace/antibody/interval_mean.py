@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 from scipy.stats import t
 
 from cartrace.antibody.likelihood import normal_interval
@@ -59,7 +59,9 @@ def normal_mean(lower: Floats, upper: Floats, smallest_sd: float) -> Mean:
     With gamma = 1 / sd the likelihood of intervals is concave for a fixed mean (Burridge, J R Stat
     Soc B 1981;43:41), so that the best gamma is found by Newton's method within a bracket.
     """
-    low, high = (np.asarray(a, dtype=np.float64).reshape(len(a), -1) for a in (lower, upper))
+    low, high = (np.asarray(a, dtype=np.float64) for a in (lower, upper))
+    if low.ndim == 1:
+        low, high = low[:, None], high[:, None]
     told = (np.isfinite(low) | np.isfinite(high)).all(axis=1)
     low, high = low[told], high[told]
     n = len(low)
@@ -67,19 +69,23 @@ def normal_mean(lower: Floats, upper: Floats, smallest_sd: float) -> Mean:
     if bounded.sum() < 2:
         return _none(low, high, bounded)
 
-    def profile(mean: float) -> float:
-        return _best_sd(low - mean, high - mean, smallest_sd)[0]
-
     # Open numbers count at their bound: only a place to start.
     ends = np.where(np.isfinite(low), low, high), np.where(np.isfinite(high), high, low)
     middle = (ends[0] + ends[1]).mean(axis=1) / 2
     spread = max(float(middle.std()), smallest_sd)
+    profile = _Profile(low, high, smallest_sd)
     start = float(middle.mean())
-    found = minimize_scalar(lambda m: -profile(m), bracket=(start - spread, start + spread), tol=1e-7)
-    value, best = float(found.x), -float(found.fun)
-    drop = n * np.log1p(t.ppf(0.975, n - 1) ** 2 / (n - 1)) / 2
-    sd = 1 / _best_sd(low - value, high - value, smallest_sd)[1]
-    least, most = (_crossing(profile, value, side * spread, best - drop) for side in (-1, 1))
+    left, right = (_beyond(profile.slope, start, side * spread) for side in (-1, 1))
+    value = float(brentq(profile.slope, left, right, xtol=1e-8))
+    best, sd = profile.best(value), profile.sd
+    target = best - n * np.log1p(t.ppf(0.975, n - 1) ** 2 / (n - 1)) / 2
+
+    def drop(mean: float) -> float:
+        return float(profile.best(mean) - target)
+
+    # Known numbers have their limits that far away.
+    reach = sd * float(t.ppf(0.975, n - 1)) / np.sqrt(n - 1)
+    least, most = (_limit(drop, value, side * reach, spread) for side in (-1, 1))
     return Mean(value, least, most, sd)
 
 
@@ -111,8 +117,13 @@ def differences(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> 
     return least, most
 
 
-def _none(low: Floats, high: Floats, bounded: npt.NDArray[np.bool_]) -> Mean:
+def no_mean(problem: str) -> Mean:
+    """Return the mean that can't be estimated because of ``problem``."""
     nan = float("nan")
+    return Mean(nan, nan, nan, nan, problem)
+
+
+def _none(low: Floats, high: Floats, bounded: npt.NDArray[np.bool_]) -> Mean:
     n = len(low)
     if bounded.any():
         problem = "fewer than 2 results between the limits"
@@ -122,58 +133,97 @@ def _none(low: Floats, high: Floats, bounded: npt.NDArray[np.bool_]) -> Mean:
         problem = f"all {n} results lie above a limit"
     else:
         problem = "no result between the limits"
-    return Mean(nan, nan, nan, nan, problem)
+    return no_mean(problem)
 
 
-def _crossing(profile: Callable[[float], float], value: float, step: float, target: float) -> float:
-    """Go from the maximum to where the profile falls to ``target``."""
+def _beyond(slope: Callable[[float], float], start: float, step: float) -> float:
+    """Go to where the likelihood rises back towards ``start``."""
     reach = step
-    while profile(value + reach) > target:
-        reach *= 1.6
-        if abs(reach) > _WIDEST * abs(step):
+    while slope(start + reach) * step > 0:
+        reach *= 2
+    return start + reach
+
+
+def _limit(drop: Callable[[float], float], value: float, step: float, spread: float) -> float:
+    """Go from the maximum to where the profile has fallen to its target."""
+    inner, outer = value, value + step
+    while drop(outer) > 0:
+        inner, outer = outer, value + 1.6 * (outer - value)
+        if abs(outer - value) > _WIDEST * spread:
             return float("nan")
-    return float(brentq(lambda m: profile(m) - target, value, value + reach, xtol=1e-7))
+    return float(brentq(drop, inner, outer, xtol=1e-7))
 
 
-def _best_sd(low: Floats, high: Floats, smallest_sd: float) -> tuple[float, float]:
-    """Return the largest log-likelihood of mean 0, and gamma = 1 / sd there."""
-    cap = 1 / smallest_sd
-    value, slope, _ = _of_gamma(low, high, cap, smallest_sd)
-    if slope >= 0:
-        return value, cap
-    # On the scale of log gamma, between an sd that no data need and the smallest one.
-    left, right = np.log(cap) - 20.0, np.log(cap)
-    x = right - 1.0
-    for _ in range(100):
-        gamma = float(np.exp(x))
-        value, slope, bend = _of_gamma(low, high, gamma, smallest_sd)
-        first, second = slope * gamma, bend * gamma * gamma + slope * gamma
-        left, right = (x, right) if first > 0 else (left, x)
-        step = x - first / second if second < 0 else np.inf
-        nxt = step if left < step < right else (left + right) / 2
-        if abs(nxt - x) < 1e-10:
-            break
-        x = nxt
-    return value, gamma
+class _Profile:
+    """Log-likelihood of a mean at the standard deviation that suits it best.
 
+    ``sd`` is that of the last mean; the next search begins there.
+    """
 
-def _of_gamma(low: Floats, high: Floats, gamma: float, smallest_sd: float) -> tuple[float, float, float]:
-    """Return the log-likelihood of mean 0 with its first two derivatives by gamma."""
-    known = high - low <= _NARROWEST * smallest_sd
-    open_low, open_high = np.isneginf(low), np.isposinf(high)
-    l0, u0 = np.where(open_low, 0.0, low), np.where(open_high, 0.0, high)
-    a = np.where(open_low, -np.inf, gamma * l0)
-    b = np.where(open_high, np.inf, gamma * u0)
-    # A known number has no interval: one of width 1 stands in and is masked out.
-    p = normal_interval(np.where(known, -0.5, a), np.where(known, 0.5, b))
-    log = np.where(known, np.log(gamma) - 0.5 * (gamma * l0) ** 2 - _LOG_ROOT, p.log)
-    first = np.where(known, 1 / gamma - gamma * l0 * l0, p.a * l0 + p.b * u0)
-    second = np.where(known, -1 / gamma**2 - l0 * l0, p.aa * l0 * l0 + 2 * p.ab * l0 * u0 + p.bb * u0 * u0)
-    weight = WEIGHTS if low.shape[1] > 1 else np.ones(1)
-    top = log.max(axis=1, keepdims=True)
-    share = np.exp(log - top) * weight
-    total = share.sum(axis=1, keepdims=True)
-    share /= total
-    slope = (share * first).sum(axis=1)
-    bend = (share * (second + first * first)).sum(axis=1) - slope * slope
-    return float((top + np.log(total)).sum()), float(slope.sum()), float(bend.sum())
+    def __init__(self, low: Floats, high: Floats, smallest_sd: float) -> None:
+        """Sort the numbers (n, k) into known ones and intervals, once."""
+        self.known = high - low <= _NARROWEST * smallest_sd
+        self.open = np.isneginf(low), np.isposinf(high)
+        self.bounds = np.where(self.open[0], 0.0, low), np.where(self.open[1], 0.0, high)
+        self.weight = WEIGHTS if low.shape[1] > 1 else np.ones(1)
+        self.cap = 1 / smallest_sd
+        self.gamma = self.cap
+
+    @property
+    def sd(self) -> float:
+        """Best standard deviation of the last mean."""
+        return 1 / self.gamma
+
+    def slope(self, mean: float) -> float:
+        """Return the derivative of the profile by the mean: that at the best standard deviation."""
+        self.best(mean)
+        return self._at(mean, self.gamma)[3]
+
+    def best(self, mean: float) -> float:
+        """Return the largest log-likelihood of ``mean``."""
+        value, first, _, _ = self._at(mean, self.cap)
+        if first >= 0:
+            self.gamma = self.cap
+            return value
+        # On the scale of log gamma, between an sd that no data need and the smallest one.
+        right = float(np.log(self.cap))
+        left = right - 40.0
+        x = min(float(np.log(self.gamma)), right - 0.01)
+        for _ in range(100):
+            gamma = float(np.exp(x))
+            value, first, second, _ = self._at(mean, gamma)
+            slope, bend = first * gamma, second * gamma * gamma + first * gamma
+            left, right = (x, right) if slope > 0 else (left, x)
+            step = x - slope / bend if bend < 0 else np.inf
+            after = step if left < step < right else (left + right) / 2
+            if abs(after - x) < 1e-8:
+                break
+            x = after
+        self.gamma = gamma
+        return value
+
+    def _at(self, mean: float, gamma: float) -> tuple[float, float, float, float]:
+        """Return the log-likelihood, its first two derivatives by gamma, and the first by the mean."""
+        low, high = self.bounds[0] - mean, self.bounds[1] - mean
+        low = np.where(self.open[0], 0.0, low)
+        high = np.where(self.open[1], 0.0, high)
+        a = np.where(self.open[0], -np.inf, gamma * low)
+        b = np.where(self.open[1], np.inf, gamma * high)
+        # A known number has no interval: one of width 1 stands in and is masked out.
+        known = self.known
+        p = normal_interval(np.where(known, -0.5, a), np.where(known, 0.5, b))
+        z = gamma * low
+        log = np.where(known, np.log(gamma) - 0.5 * z * z - _LOG_ROOT, p.log)
+        first = np.where(known, 1 / gamma - z * low, p.a * low + p.b * high)
+        second = np.where(
+            known, -1 / gamma**2 - low * low, p.aa * low * low + 2 * p.ab * low * high + p.bb * high * high
+        )
+        by_mean = np.where(known, gamma * z, -gamma * (p.a + p.b))
+        top = log.max(axis=1, keepdims=True)
+        share = np.exp(log - top) * self.weight
+        total = share.sum(axis=1, keepdims=True)
+        share /= total
+        slope = (share * first).sum(axis=1)
+        bend = (share * (second + first * first)).sum(axis=1) - slope * slope
+        value = float((top + np.log(total)).sum())
+        return value, float(slope.sum()), float(bend.sum()), float((share * by_mean).sum())
