@@ -1127,6 +1127,12 @@ class ImmunoassayAcceptance(Acceptance):
     standard_levels: AcceptanceRule = _rule(
         6, None, "reject", "Levels of standards within tolerance. Source: ICH M10, 4.2.3."
     )
+    standard_cv: AcceptanceRule = _rule(
+        None,
+        25.0,
+        "flag",
+        "CV of the signals of a level of standards in the fit, %: one of its wells may be wrong. House value.",
+    )
     replicate_cv: AcceptanceRule = _rule(
         None,
         20.0,

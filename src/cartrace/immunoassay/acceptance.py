@@ -27,6 +27,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule("standards_within", "curve", "share of the levels of standards within tolerance", "%"),
         Rule("standard_levels", "curve", "levels of standards within tolerance"),
+        Rule("standard_cv", "curve", "CV of the signals of a level of standards", "%"),
         Rule("replicate_cv", "sample", "CV between the wells of a sample", "%"),
         Rule("control_recovery", "plate", "recovery of a control", "% of its concentration"),
         Rule("control_range", "plate", "distance of a control from its range"),

@@ -20,7 +20,7 @@ from cartrace.plates.assay_parts import Reading, SampleNames
 from cartrace.problems import did_you_mean
 from cartrace.validation import validated
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e15)]
 
 
 class Calibration(Part):

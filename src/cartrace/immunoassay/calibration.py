@@ -258,8 +258,8 @@ def fit_curve(
     p = _power(x, y, weighting, power)
     means = (np.bincount(index, weights=y) / np.bincount(index)).astype(float)
     floor = _floor(levels, means) if p > 0 else 0.0
-    weights = np.maximum(np.abs(means), floor)[index] ** -p
     unit_y = float(np.max(np.abs(y))) or 1.0
+    weights = (np.maximum(np.abs(means), floor) / unit_y)[index] ** -p
     # Weights near 1 and signals within 1: the search stops at the same relative precision whatever the units.
     unit_w = float(np.mean(weights))
     sw, ys = np.sqrt(weights / unit_w), y / unit_y
@@ -286,7 +286,7 @@ def fit_curve(
         floor=floor,
         log_concentration=log_concentration and model == "linear",
         covariance=_in_units(covariance, units),
-        residual_sd=math.sqrt(variance * unit_w) * unit_y if df > 0 else math.nan,
+        residual_sd=math.sqrt(variance * unit_w) * unit_y ** (1 - p / 2) if df > 0 else math.nan,
         r2=1 - sse / total,
         n=len(x),
         n_levels=len(levels),

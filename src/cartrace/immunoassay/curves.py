@@ -175,6 +175,7 @@ def _judged(made: Calibration, standard: pd.DataFrame, name: str, acceptance: Ac
             for rule in ("standard_recovery", "standard_recovery_ends")
             if rule in made.broken
         ]
+        findings += _scatter(made.table, standard, name, acceptance)
     out = [i for i in range(len(made.table)) if made.table["left_out"].iloc[i]]
     for i in out:
         level = float(made.table["nominal"].iloc[i])
@@ -195,6 +196,33 @@ def _judged(made: Calibration, standard: pd.DataFrame, name: str, acceptance: Ac
             )
         )
     return [_only_warns(f) if not f.marks else f for f in findings]
+
+
+def _scatter(table: pd.DataFrame, standard: pd.DataFrame, name: str, acceptance: Acceptance) -> list[Finding]:
+    """Judge the replicates of the levels in the fit."""
+    kept = table[~table["left_out"] & (table["nominal"] > 0)]
+    wide = kept[acceptance.broken("standard_cv", kept["signal_cv_percent"])]
+    if wide.empty:
+        return []
+    listed = [
+        f"{number(cv)} % at {number(level)}"
+        for cv, level in zip(wide["signal_cv_percent"], wide["nominal"], strict=True)
+    ]
+    nominal = standard["nominal"].to_numpy(np.float64)
+    mine = np.isclose(nominal[:, None], wide["nominal"].to_numpy(np.float64), rtol=1e-3, atol=0).any(axis=1)
+    return [
+        rule_finding(
+            acceptance,
+            "standard_cv",
+            f"{name}: the signals of the standards differ by a CV of {'; '.join(listed)} "
+            f"({well_list(standard.loc[mine, 'well'])})",
+            broken=True,
+            target=name,
+            value="; ".join(listed),
+            marks=("target",),
+            wells=standard.index[mine],
+        )
+    ]
 
 
 def _only_warns(f: Finding) -> Finding:

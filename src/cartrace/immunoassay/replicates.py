@@ -125,7 +125,8 @@ def concentration_of(
     Returns
     -------
     Estimate
-        Its faults: no_well_left, hook (no dilution is left), dilutions_contradict.
+        Its faults: no_well_left, hook (no dilution is left), dilutions_contradict. Its flags: hook (a
+        dilution was left out), replicates_straddle (some wells behind a result lie beyond the curve).
     """
     past = np.zeros(len(dilution), dtype=bool) if hooked is None else hooked
     steps = [
@@ -159,6 +160,9 @@ def concentration_of(
         return Estimate(lod=lod, lloq=lloq, uloq=uloq, faults=("dilutions_contradict",), flags=flags)
     if inside:
         best = min(inside, key=lambda s: (_off_middle(s, limits), s.dilution))
+        if not np.isfinite(concentration[best.wells]).all():
+            # No CV of concentrations tells that these replicates disagree.
+            flags = (*flags, "replicates_straddle")
         lower, upper = _interval(best, signal, curve, confidence)
         t = times(best.dilution)
         return Estimate(

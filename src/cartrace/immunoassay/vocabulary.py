@@ -29,6 +29,7 @@ FLAGS = {
     "reading_missing": "the file has no reading of the well",
     "standard_without_quantity": "no concentration is known of a standard",
     "no_well_left": "no well of the sample could be used",
+    "replicates_straddle": "some wells of the dilution lie beyond the curve",
     "dilutions_contradict": "some dilutions lie above the curve and others below it",
     "vendor_dilution": "the assay file is wrong about whether the software's concentrations hold the dilution",
     "control_missing": "the plate lacks the control that the cut-off or the index needs",

@@ -540,3 +540,38 @@ def test_a_curve_whose_standards_leave_a_parameter_open_says_so() -> None:
     }
     result = quantified(rows, assay(targets={"sBCMA": target}))
     assert "runs to the edge of the search" in result.qc.set_index("check").loc["curve_open", "message"]
+
+
+@pytest.mark.parametrize("second", [0.0, 9.9])
+def test_replicates_of_which_one_lies_beyond_the_curve_are_flagged(second: float) -> None:
+    # Their mean signal is on the curve, and no CV of concentrations can tell.
+    first = od(50) if second < 1 else 0.2
+    target = {"analyte": "soluble_bcma", "unit": "ng/mL", "calibration": {"weighting": "none"}}
+    rows = standards() + sample("C01 C02", "S1 d0", first, second if second < 1 else 3.5)
+    found = row(quantified(rows, assay(targets={"sBCMA": target})), "S1 d0")
+    assert found["verdict"] == "flagged"
+    assert flags(found) == ["replicates_straddle"]
+    assert found["repeat"] is pd.NA or not pd.isna(found["result"])
+
+
+def test_replicates_of_a_standard_that_disagree_flag_every_sample() -> None:
+    # 125 % and 75 % of the signal at 100: the level comes back well, since its mean does.
+    rows = [
+        r | {"signal": od(100) * (1.25 if r["well"].startswith("A") else 0.75)} if r["nominal"] == 100 else r
+        for r in standards()
+    ]
+    result = quantified(rows + sample("C01 C02", "S1 d0", od(50), od(50)))
+    finding = result.qc.set_index("check").loc["standard_cv"]
+    assert (finding["verdict"], finding["limit"]) == ("warn", "at most 25 %")
+    assert "35.36 % at 100 (A04, B04)" in finding["message"]  # 25 % on both sides: 25 sqrt(2)
+    assert result.samples["verdict"].tolist() == ["flagged"]
+
+
+@pytest.mark.parametrize("signal", [1e-300, 1e-12, 1e12])
+def test_signals_of_any_size_give_the_same_concentrations(signal: float) -> None:
+    rows = standards() + sample("C01 C02", "S1 d0", od(50), od(50))
+    target = {"analyte": "soluble_bcma", "unit": "ng/mL", "calibration": {"weighting": "1/y2"}}
+    scaled = quantified(
+        [r | {"signal": r["signal"] * signal} for r in rows], assay(targets={"sBCMA": target})
+    )
+    assert scaled.samples["result"].tolist() == pytest.approx([50], rel=1e-3)

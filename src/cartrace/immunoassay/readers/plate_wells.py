@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FROM_ZERO = ("nominal", "bead_count")
+_NUMBERS = ("signal", "nominal", "vendor_concentration", "vendor_recovery_percent")
+LARGEST = 1e15
+"""No instrument prints more; squares of it still are numbers."""
 
 
 def plate_wells(source: Source, records: Sequence[Mapping[str, object]]) -> pd.DataFrame:
@@ -29,7 +32,7 @@ def plate_wells(source: Source, records: Sequence[Mapping[str, object]]) -> pd.D
     Raises
     ------
     InputError
-        With every problem of the source; for a signal that is not finite, a negative
+        With every problem of the source; for a number that is not finite or absurd, a negative
         concentration or count, a dilution below 1, one analyte twice in one well, no well.
     """
     seen: dict[tuple[str, str], object] = {}
@@ -53,9 +56,10 @@ def plate_wells(source: Source, records: Sequence[Mapping[str, object]]) -> pd.D
             value = record.get(name)
             if isinstance(value, (int, float)) and not 0 <= value < math.inf:
                 source.problem(f"{name} {value:g}", "a number from 0", row, column or name)
-        signal = record.get("signal")
-        if isinstance(signal, (int, float)) and not math.isfinite(signal):
-            source.problem(f"the signal {signal:g}", "a finite number", row, column)
+        for name in _NUMBERS:
+            value = record.get(name)
+            if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+                source.problem(f"{name} {value:g}", f"a number up to {LARGEST:g}", row, column or name)
         dilution = record.get("dilution")
         if isinstance(dilution, (int, float)) and not 1 <= dilution < 1e12:
             source.problem(f"the dilution {dilution:g}", "1 or more: 50 means 1 in 50", row, column)

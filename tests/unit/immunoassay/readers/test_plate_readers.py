@@ -435,3 +435,14 @@ def test_a_file_that_nobody_knows_is_refused_with_what_each_reader_looked_for() 
 
 def test_an_empty_file_is_refused() -> None:
     assert "an empty file" in faults(b"")
+
+
+@pytest.mark.parametrize("cell", ["1e308", "-1e16", "1e400", "inf", "nan", "NaN", "1e", "0x1F", "１２"])
+def test_absurd_numbers_are_refused(cell: str) -> None:
+    content = "\n".join(made.grid_lines(lambda r, c: cell if (r, c) == ("B", 2) else "1.5")) + "\n"
+    assert "row 3, column '2'" in faults(content.encode())
+
+
+def test_a_table_of_thousands_of_columns_is_refused() -> None:
+    line = ",".join(map(str, range(1, 5001)))
+    assert "no reader knows" in faults(f",{line}\nA,{line}\n".encode())
