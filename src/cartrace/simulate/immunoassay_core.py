@@ -62,7 +62,10 @@ CYTOKINE_VISITS = ("Pre-LD", "D1", "D4", "D7", "D10", "D14", "D21", "D28")
 VISITS = tuple(dict.fromkeys((*CYTOKINE_VISITS, *SERUM_VISITS)))
 SUBJECTS_PER_PLATE = 2
 
-FURTHER = {"sbcma_elisa": (20.0, ("Pre-LD",)), "aqp4_elisa": (10.0, ("Pre-LD", "D14", "D28"))}
+FURTHER = {
+    "sbcma_elisa": (20.0, ("Pre-LD", "D150", "D180", "D270", "D365")),
+    "aqp4_elisa": (10.0, ("Pre-LD", "D14", "D28")),
+}
 """Assay file -> a second dilution, and the visits that have it."""
 READER_SD, READER_LIMIT = 0.1, 0.4
 """Doublings by which the two readers of a cell-based assay differ from its titre."""

@@ -63,7 +63,9 @@ def calibrate(trial: Trial) -> Calibrated:
         tables.append(
             PlateTables(row["file_id"], assay, one.wells, one.standards, one.curves, one.samples, one.qc)
         )
-    sheet = conform(pd.DataFrame(raw.samples).drop(columns="date"), SAMPLES)
+    # The workflow reads the days off the dates of the sheet (tests/workflow).
+    days = pd.DataFrame(raw.truth)[["sample_id", "infusion", "day", "study_day"]].drop_duplicates()
+    sheet = conform(pd.DataFrame(raw.samples).drop(columns="date").merge(days), SAMPLES)
     made = assemble_immunoassays(tables, sheet, Immunoassay())
     return Calibrated(raw, plates, made, beside(raw, made))
 
@@ -71,7 +73,7 @@ def calibrate(trial: Trial) -> Calibrated:
 def beside(raw: ImmunoassayFiles, made: Assembled) -> pd.DataFrame:
     truth = pd.DataFrame(raw.truth)
     return truth.merge(
-        made.samples.rename(columns={"plate": "file_id"}),
+        made.samples.dropna(subset=["sample_id"]).rename(columns={"plate": "file_id"}),
         on=["file_id", "sample_id", "target"],
         how="left",
         suffixes=("", "_found"),
