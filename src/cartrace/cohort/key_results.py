@@ -340,8 +340,7 @@ def _patients(sources: Sources, group: _Group) -> Iterator[Row]:
     for dose in _records(doses):
         if not pd.isna(dose["median"]):
             yield {
-                "result": "First dose",
-                "course": _text(dose["unit"]) or "",
+                "result": dose["variable"],
                 "text": _span(dose["median"], dose["minimum"], dose["maximum"], _text(dose["unit"]) or ""),
                 "value": dose["median"],
                 "minimum": dose["minimum"],
@@ -760,11 +759,8 @@ def _associations(sources: Sources, config: Config, group: _Group) -> Iterator[R
         return
     shown = [course_words(*c) for c in expansion_courses(sources, config)]
     families = ("expansion and response", "expansion and relapse")
-    tests = sources.associations[sources.associations["family"].isin(families)]
-    for row in _records(tests):
-        course = next((c for c in shown if str(row["x"]).endswith(f", {c}")), None)
-        if course is None:
-            continue
+    tests = _records(sources.associations[sources.associations["family"].isin(families)])
+    for course, row in ((c, r) for c in shown for r in tests if str(r["x"]).endswith(f", {c}")):
         name = str(row["x"]).removesuffix(f", {course}")
         out: Row = {
             "result": f"{name} and {str(row['y'])[0].lower()}{str(row['y'])[1:]}",

@@ -31,6 +31,8 @@ _TYPE = ["matrix", "analyte", "assay", "unit"]
 FALL = ("log2_fall",)
 CHANGE = "score_change_at_"
 BEST = "score_best_change"
+FEW = 30
+"""Up to so many patients the page says what the test cannot show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +271,11 @@ def _against_response(
     if not (trial.events["kind"] == "response").any():
         return None
     people, expansion = _expansion(trial, config)
-    grouping = group_by_response(people, trial.events, config.cohort.association.response)
+    rules = config.cohort.association
+    grouping = group_by_response(people, trial.events, rules.response)
     tests = _tests(trial.associations, grouping.name)
     ids = people["subject_id"].to_numpy(dtype=object)
-    plots = []
+    plots: list[dict[str, Any]] = []
     for x in expansion:
         if x.name not in tests:
             continue
@@ -287,7 +290,8 @@ def _against_response(
                 "group": [grouping.groups.index(str(g)) for g in grouping.group[both]],
                 **_points(x, both),
                 "sizes": sizes,
-                "least_p": least_p(sizes) if min(sizes) else None,
+                # Drawn rearrangements can't give a smaller p than one of them.
+                "least_p": max(least_p(sizes), 1 / (rules.permutations + 1)) if min(sizes) else None,
                 "test": _test(tests[x.name], texts),
             }
         )
@@ -297,6 +301,7 @@ def _against_response(
         "name": redact_dates(grouping.name),
         "groups": [redact_dates(g) for g in grouping.groups],
         "missing": int((grouping.missing != "").sum()),
+        "few": max(len(p["s"]) for p in plots) <= FEW,
         "plots": plots,
     }
 
@@ -308,7 +313,7 @@ def _against_antibody(
     people, expansion = _expansion(trial, config)
     first = trial.metrics[trial.metrics["infusion"] == 1]
     ids = people["subject_id"].to_numpy(dtype=object)
-    plots = []
+    plots: list[dict[str, Any]] = []
     for y in variables(first, people, ANTIBODY, FALL, config.cohort.association):
         tests = _tests(trial.associations, y.name)
         for x in expansion:

@@ -23,14 +23,16 @@
     const of = (g) => all.filter((r) => T(K.cohort[r]) === g);
     const refused = (r) => T(K.status[r]) !== "estimated";
     const source = (r) => `Table ${words(T(K.source_table[r]))}${T(K.source_metric[r]) ? ": " + words(T(K.source_metric[r])) : ""}`;
+    const remark = (r) => (T(K.text[r]).includes(T(K.reason[r])) ? "" : T(K.reason[r]));
+    // A narrow window has no room for a third column.
+    const small = narrow();
     const list = table([
-      { label: "Result", cls: "wide text", cell: (r) => [T(K.result[r]), T(K.course[r]) ? h("div", { class: "say" }, T(K.course[r])) : null].filter(Boolean) },
-      { label: "Value", cls: "wide text", cell: (r) => (refused(r) ? h("span", { class: "ne" }, T(K.text[r])) : T(K.text[r])) },
-      { label: "Remark", cls: "remark", cell: (r) => (T(K.text[r]).includes(T(K.reason[r])) ? "" : T(K.reason[r])) },
-      { label: "From", cls: "wide", cell: (r) => h("small", { class: "nothing" }, source(r)) },
-    ], of("all"), { group: (r) => T(K.section[r]), label: "Key results" });
+      { label: "Result", cls: small ? "text" : "wide text", cell: (r) => h("span", { title: source(r) }, T(K.result[r])) },
+      { label: "Value", cls: small ? "text" : "wide text", cell: (r) => [refused(r) ? h("span", { class: "ne" }, T(K.text[r])) : T(K.text[r]), small && remark(r) ? h("div", { class: "say" }, remark(r)) : null].filter(Boolean) },
+      ...(small ? [] : [{ label: "Remark", cls: "remark", cell: remark }]),
+    ], of("all"), { group: (r) => `${T(K.section[r])}${T(K.course[r]) ? ": " + T(K.course[r]) : ""}`, tight: true, label: "Key results" });
     into.append(h("h2", {}, "Key results"),
-      h("p", { class: "say" }, "What an abstract prints. Shares are n of those who could be assessed (share; exact 95 % limits); who could not be is counted beside them. Numbers are median (smallest to largest)."),
+      h("p", { class: "say" }, "What an abstract prints. Shares are n of those who could be assessed (share; exact 95 % limits); who could not be is counted beside them. Numbers are median (smallest to largest). Hold the pointer on a result for the table that it comes from."),
       h("div", { class: "controls" },
         ...(groups.length > 1 ? [choice("Group", groups.map((g) => [g, g === "all" ? "All patients" : g]), "all", (g) => list.update(of(g)))] : []),
         h("button", {
@@ -56,7 +58,7 @@
     const all = range(0, C.cohort.length);
     const groups = unique(all.map((r) => T(C.cohort[r])));
     const body = h("div", {});
-    const named = groups.filter((g) => g !== "all");
+    const named = unique(range(0, O.cohort.length).map((r) => T(O.cohort[r]))).filter((g) => g !== "all");
     const choices = [["all", "All patients"], ...named.map((g) => [g, g]), ...(named.length > 1 ? [["each", "Each cohort"]] : [])];
     const what = EFFICACY.kinds.join(" or ");
     into.append(h("h2", {}, "Relapse-free survival and follow-up"),
@@ -84,7 +86,7 @@
     const low = outcomeRow(group, "follow_up", "minimum"), high = outcomeRow(group, "follow_up", "maximum");
     if (m === undefined) return h("p", { class: "say" }, `${group}: no row.`);
     const ends = (r) => `${O.lower[r] === null ? "not reached" : days(O.lower[r])} to ${O.upper[r] === null ? "not reached" : days(O.upper[r])}`;
-    const median = T(O.status[m]) === "estimated" ? `Median ${days(O.value[m])} days (95 % limits ${ends(m)}).` : `Median not estimable: ${T(O.reason[m])}.`;
+    const median = T(O.status[m]) === "estimated" ? `Median ${days(O.value[m])} days (95 % limits ${ends(m)}).` : T(O.reason[m]).startsWith("not reached") ? `Median ${T(O.reason[m])}.` : `Median not estimable: ${T(O.reason[m])}.`;
     const out = O.n_left_out[m] ? ` Left out: ${T(O.left_out[m])}.` : "";
     const counts = outcome === "follow_up" ? `${plural(O.n[m], "patient")} followed, ${plural(O.n_events[m], "death")}; observed from ${low === undefined ? "–" : days(O.value[low])} to ${high === undefined ? "–" : days(O.value[high])} days.`
       : `${plural(O.n[m], "patient")}, ${O.n_events[m]} with an event.${plainShare !== undefined && T(O.reason[plainShare]) && T(O.status[plainShare]) === "estimated" ? ` ${capital(T(O.reason[plainShare]))}.` : ""}`;
@@ -126,7 +128,7 @@
       const cut = rows.filter((r) => C.n_censored[r] > 0);
       traces.push({
         type: "scatter", mode: "markers", x: cut.map((r) => C.day[r]), y: cut.map((r) => pct(C.survival[r])), hoverinfo: "text", name: outcome === "follow_up" ? "Death" : "Last contact without an event", showlegend: k === 0,
-        text: cut.map((r) => `${said(r)}<br>${plural(C.n_censored[r], "patient")} censored`), marker: { symbol: "line-ns-open", size: 11, color: lines > 1 && k ? colour : colour, line: { width: 1.8, color: colour } },
+        text: cut.map((r) => `${said(r)}<br>${plural(C.n_censored[r], "patient")} censored`), marker: { symbol: "line-ns-open", size: 11, color: colour, line: { width: 1.8, color: colour } },
       });
       // Who has a time of that day or later is at risk just before it.
       const left = ticks.map((d) => { const r = rows.find((q) => C.day[q] >= d); return r === undefined ? 0 : C.n_at_risk[r]; });
@@ -205,7 +207,7 @@
     const y = [Math.max(score.range[0] - score.minimal / 4, a - pad), Math.min(score.range[1] + score.minimal / 4, b + pad)];
     draw(plot, traces, {
       height: narrow() ? 340 : 400, xaxis: axis("Days from infusion", {}),
-      yaxis: axis(`${plain(score.label)} (${score.better} is better)`, { range: score.better === "higher" ? y : y }),
+      yaxis: axis(`${plain(score.label)} (${score.better} is better)`, { range: y }),
       shapes: [{ type: "line", xref: "x", yref: "paper", x0: 0, x1: 0, y0: 0, y1: 1, line: { color: NIGHT, width: 1 } }],
     }, true);
   }
@@ -282,7 +284,7 @@
     }
     const most = R.plots.reduce((a, p) => (p.s.length > a.s.length ? p : a));
     into.append(h("p", { class: "say" }, `${R.name}. ${R.missing ? `${plural(R.missing, "patient")} without a response that counts. ` : ""}Rank tests of the cohort page; q is p corrected for all questions about response. An effect of 50 % is none, 100 % means that every one of the first group lies above every one of the second.`),
-      h("p", { class: "notice" }, `With ${R.groups.map((g, k) => `${most.sizes[k]} (${g})`).join(" and ")} patients ${most.least_p === null ? "there is no test" : `p cannot fall below ${num(most.least_p, 2)}, whatever the cells did`}. So few patients show only a nearly complete separation: a p above 0.05 is no sign that expansion does not matter, and a small p is no cause, since dose and disease differ too.`));
+      h("p", { class: "notice" }, `${R.few ? `With ${R.groups.map((g, k) => `${most.sizes[k]} (${g})`).join(" and ")} patients ${most.least_p === null ? "there is no test" : `p cannot fall below ${num(most.least_p, 2)}, whatever the cells did`}. So few patients show only a nearly complete separation: a p above 0.05 is no sign that expansion does not matter. ` : ""}A small p is no cause, since dose and disease differ too.`));
     courseChoice(into, R.plots, (box, p) => {
       const plot = figure(`${p.metric} by response group.`, 320);
       const t = p.test;
