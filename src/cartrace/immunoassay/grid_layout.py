@@ -12,22 +12,27 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cartrace.immunoassay.readers.grid import grid_rows, header_of_grid
 from cartrace.immunoassay.vocabulary import TASKS
+from cartrace.plates.layout_table import NO_REASON, Columns
 from cartrace.plates.source import Row, Source, as_text, fold, show
 from cartrace.problems import did_you_mean, holds_date
 
-COLUMNS = ("well", "sample", "task", "target", "nominal", "dilution", "exclude")
-NUMBERS = {
-    "nominal": (0.0, 1e15, "a concentration, 0 or more"),
-    "dilution": (1.0, 1e9, "how many fold the sample was diluted, 1 or more: 50 means 1 in 50"),
-}
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = Columns(
+    ("well", "sample", "task", "target", "nominal", "dilution", "exclude"),
+    {
+        "nominal": (0.0, 1e15, "a concentration, 0 or more"),
+        "dilution": (1.0, 1e9, "how many fold the sample was diluted, 1 or more: 50 means 1 in 50"),
+    },
+    TASKS,
+)
 BLANKS = frozenset({"b", "blank", "background"})
 _DILUTION = re.compile(r"1\s*[/:]\s*(\d{1,9}(?:\.\d+)?)")
-NO_REASON = frozenset({"x", "y", "yes", "true", "1", "n", "no", "false", "0", "exclude", "excluded", "-"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,9 @@ def read_grid_layout(content: bytes, name: str) -> pd.DataFrame:
     held = [grid.column for grid in grids]
     for grid in grids:
         if len(grids) > 1 and (not grid.column or held.count(grid.column) > 1):
-            near = did_you_mean(grid.title, COLUMNS[1:])
+            near = did_you_mean(grid.title, COLUMNS.names[1:])
             found = f"{len(grids)} grids, of which one is called {show(grid.title)}"
-            source.problem(found, f"each once: {', '.join(COLUMNS[1:])}", grid.row, None, near)
+            source.problem(found, f"each once: {', '.join(COLUMNS.names[1:])}", grid.row, None, near)
         for well, (text, row, column) in grid.cells.items():
             if text:
                 said = _said(source, grid.column, text, row, column)
@@ -83,10 +88,7 @@ def read_grid_layout(content: bytes, name: str) -> pd.DataFrame:
     if not records:
         source.problem("empty grids", "a sample in at least one well")
     source.check()
-    out = pd.DataFrame([records[w] for w in sorted(records)], columns=list(COLUMNS))
-    out = out.astype({c: "float64" if c in NUMBERS else "string" for c in COLUMNS})
-    out.attrs["name"] = name
-    return out
+    return COLUMNS.frame([records[w] for w in sorted(records)], name)
 
 
 def _grids(source: Source, sheet: str) -> Iterator[_Grid]:
@@ -123,7 +125,7 @@ def _title(rows: Sequence[Row], at: int, first: int, sheet: str) -> tuple[str, s
     above = [t for t in rows[at - 1].texts() if t] if at else []
     titles = [rows[at].texts()[first - 1], above[0] if len(above) == 1 else "", sheet]
     for title in titles:
-        if fold(title) in COLUMNS[1:]:
+        if fold(title) in COLUMNS.names[1:]:
             return title, fold(title)
     return next((t for t in titles if t), ""), ""
 
@@ -141,7 +143,7 @@ def _said(source: Source, of: str, text: str, row: int, column: str) -> dict[str
             number = _number(source, "dilution", match[1], row, column)
             return {"sample": text, "task": "standard", "dilution": number}
         return {"sample": text, "task": "blank" if fold(text) in BLANKS else None}
-    elif of in NUMBERS:
+    elif of in COLUMNS.numbers:
         match = _DILUTION.fullmatch(text) if of == "dilution" else None
         return {of: _number(source, of, match[1] if match else text, row, column)}
     elif of == "task" and text.casefold() not in TASKS:
@@ -154,7 +156,7 @@ def _said(source: Source, of: str, text: str, row: int, column: str) -> dict[str
 
 
 def _number(source: Source, of: str, text: str, row: int, column: str) -> float:
-    low, high, meaning = NUMBERS[of]
+    low, high, meaning = COLUMNS.numbers[of]
     value = float(text) if re.fullmatch(r"\d{1,15}(\.\d*)?([eE][+-]?\d{1,2})?", as_text(text)) else math.nan
     if not low <= value <= high:
         source.problem(show(text), meaning, row, column)

@@ -26,7 +26,7 @@ def test_a_whole_plate_map_is_read() -> None:
         + "B12\tS2\t\t\t\t\t\t\tbubble in the well\n\n",
         "maps/a.tsv",
     )
-    assert list(found.columns) == list(COLUMNS)
+    assert list(found.columns) == list(COLUMNS.names)
     assert list(found["well"]) == ["A01", "A02", "B12"]
     assert found.loc[0, ["dna_ng", "dilution", "template_ul"]].tolist() == [120.5, 5, 4]
     assert (found.at[1, "task"], found.at[1, "nominal"]) == ("accuracy_control", 1000)

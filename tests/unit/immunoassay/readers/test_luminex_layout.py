@@ -57,7 +57,7 @@ def said(layout: pd.DataFrame) -> dict[str, dict[str, object]]:
 
 def test_one_grid_names_samples_blanks_and_dilutions_of_the_standard() -> None:
     layout = read(Feuil1=grid({"A1": "B", "A2": "1/50", "A3": "1:102400", "B1": "P-01 d28", "H12": 17}))
-    assert list(layout.columns) == list(COLUMNS)
+    assert list(layout.columns) == list(COLUMNS.names)
     assert layout.attrs["name"] == "layout.xlsx"
     assert said(layout) == {
         "A01": {"sample": "B", "task": "blank"},
