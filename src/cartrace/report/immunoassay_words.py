@@ -10,6 +10,7 @@ BROKEN: dict[str, str] = {
     "standard_recovery_ends": "the lowest or highest standard off its concentration",
     "standards_within": "too many levels of standards off their concentration",
     "standard_levels": "too few levels of standards within tolerance",
+    "standard_cv": "the wells of a level of standards scatter",
     "replicate_cv": "replicates scatter",
     "control_recovery": "a control off its expected concentration",
     "control_range": "a control out of its range",

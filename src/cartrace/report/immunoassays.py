@@ -39,7 +39,7 @@ from cartrace.tables import empty
 VERDICTS = ("accepted", "flagged", "rejected", "not_used")
 BEYOND = 4.0
 """The curve is drawn so many times below the lowest and above the highest standard."""
-_PLACE = ["well", "sample_name", "sample", "task", "dilution", "exclusion", "source_row"]
+_PLACE = ["well", "sample_name", "sample", "task", "dilution", "exclusion"]
 _WELL_LEFT_OUT = ("plate", "target", "signal_kind", *_PLACE)
 _SAMPLE_LEFT_OUT = (
     *("plate", "target", "subject_id", "sample_id", "matrix", "infusion", "day", "visit", "analyte", "assay"),
@@ -376,13 +376,13 @@ def summary(samples: pd.DataFrame, curves: pd.DataFrame, standards: pd.DataFrame
     total = sum(counts.values())
     if total == 0:
         return [*out, "No sample is on the plate."]
-    parts = [f"{counts[v]} {v.replace('_', ' ')}" for v in VERDICTS if counts[v] or v == "accepted"]
+    parts = [f"{counts[v]} {v.replace('_', ' ')}" for v in VERDICTS if counts[v]]
     again = (
         "none is to be repeated"
         if repeats == 0
         else f"{repeats} {'is' if repeats == 1 else 'are'} to be repeated"
     )
-    return [*out, f"Of {total} {'result' if total == 1 else 'results'}: {', '.join(parts)}; {again}."]
+    return [*out, f"{total} {'result' if total == 1 else 'results'}: {', '.join(parts)}; {again}."]
 
 
 def _has(samples: pd.DataFrame, flag: str) -> np.ndarray:

@@ -8,9 +8,10 @@ words of two readers, T02 by signals; R01 ratios.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from functools import cache
 
 from tests.unit.immunoassay.hand_elisa import Row, assay, od, plate, sample, standards, titre_assay
+from tests.unit.report.browser import HOSTILE
 from tests.unit.report.full_trial import full_trial
 
 from cartrace import tables
@@ -145,17 +146,17 @@ def of_page(made: Assembled) -> ImmunoassayTables:
     )
 
 
-def everything(hostile: str = "") -> Assembled:
+@cache
+def everything() -> Assembled:
     off = {"E07": 150.0}
     charted = [elisa(f"E{i:02d}", off.get(f"E{i:02d}", 100.0 + i)) for i in range(2, 8)]
     return assembled(
-        elisa(hostile=hostile), *charted, multiplex(), titres_by_words(), titres_by_signal(), ratios()
+        elisa(hostile=HOSTILE), *charted, multiplex(), titres_by_words(), titres_by_signal(), ratios()
     )
 
 
-def immunoassay_trial(patients: int = 3, hostile: str = "", **more: Any) -> ReportData:
+def immunoassay_trial(patients: int = 3, of: Assembled | None = None) -> ReportData:
     """The full trial with immunoassay plates, and their findings."""
-    base = full_trial(patients)
-    made = everything(hostile)
+    base, made = full_trial(patients), of or everything()
     qc = tables.concat([base.qc, made.qc], tables.QC)
-    return dataclasses.replace(base, qc=qc, immunoassay=of_page(made), **more)
+    return dataclasses.replace(base, qc=qc, immunoassay=of_page(made))

@@ -79,7 +79,8 @@
       // plotly.js 4 offers by default to upload a figure and its data: patients' results stay here.
       showSendToCloud: false, plotlyServerURL: "",
       modeBarButtons: [[picture], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
-    });
+      // Who chooses another target before a figure is finished takes it off the page.
+    }).catch((error) => { if (div.isConnected) throw error; });
     plots.add(div);
     div.after(key(traces));
     if (click) {
@@ -145,7 +146,7 @@
         if (P.status[p] === REJECTED) { mark("rejected", p, c); continue; }
         if (P.status[p] === MASKED) { gap(); mark(`masked after ${maskedBy(p)}`, p, c); continue; }
         if (style.bars !== false) {
-          if (P.top[p] !== null) stretch(bars, p, c, P.y[p], P.top[p]);
+          if (P.top[p] !== null) stretch(bars, p, c, P.foot[p] ?? P.y[p], P.top[p]);
           else if (type.titre && (P.kind[p] === BLQ || P.kind[p] === BLD) && P.y[p] !== null) stretch(open, p, c, P.y[p], P.y[p] / 1e6);
           else if (type.titre && P.kind[p] === ABOVE && P.y[p] !== null) stretch(open, p, c, P.y[p], P.y[p] * 1e6);
         }

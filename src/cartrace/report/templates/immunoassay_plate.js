@@ -219,7 +219,7 @@
     const by = (test) => S.rows.filter((r) => test(T(S.task[r])));
     const samples = by((x) => x === "unknown"), controls = by((x) => x !== "unknown");
     const compared = !(t.curve && t.curve.model === "vendor");
-    const result = { label: t.readout === "index" ? "Ratio" : titre ? "Titre" : "Result", unit: titre ? "" : t.unit, n: true, cls: "fold", cell: (r) => resultNode(S, r, t), sort: (r) => S.result[r] };
+    const result = { label: t.readout === "index" ? "Ratio" : titre ? "Titre" : "Result", unit: titre || t.readout === "index" ? "" : t.unit, n: true, cls: "fold", cell: (r) => resultNode(S, r, t), sort: (r) => S.result[r] };
     /** The columns that samples and controls share; one without a number is left out. */
     const common = (rows) => {
       const has = (key) => rows.some((r) => S[key][r] !== null);
@@ -239,7 +239,7 @@
     if (!titre) {
       into.append(h("h2", {}, "Samples"));
       if (samples.length) {
-        into.append(h("p", { class: "say" }, `${t.readout === "concentration" ? `Intervals are at ${num(100 * IMM.confidence)} %. ` : ""}A result in italics comes from a rejected measurement; a dotted one is a bound. Both say why on hover.`), table([
+        into.append(h("p", { class: "say" }, `${t.readout === "concentration" ? `Intervals are at ${num(100 * IMM.confidence)} %: the curve and the scatter that its standards have. ` : ""}A result in italics comes from a rejected measurement; a dotted one is a bound. Both say why on hover.`), table([
           { label: "Sample", cls: "text name", cell: (r) => sampleName(S, r), sort: (r) => T(S.sample[r]) }, ...common(samples),
         ], samples, { label: "Samples of the plate", tight: true, sticky: true, limit: 200 }));
       } else into.append(h("p", { class: "notice" }, "No sample is on this plate."));
