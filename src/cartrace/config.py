@@ -1326,8 +1326,9 @@ class Safety(Section):
     treatment_days: float = Field(
         30,
         ge=0,
-        description="Last day from the infusion on which such a drug counts as given against toxicity; it has to begin on "
-        "or after the infusion. House value: as acute_days.",
+        description="Last day from the infusion on which such a drug counts as given against toxicity. It has to begin on "
+        "or after the infusion, and what the patient was taking at the infusion (a taper of prednisone) does not count. "
+        "House value: as acute_days.",
     )
 
     @field_validator("charted_by_exception")

@@ -86,7 +86,8 @@ def _counting(settings: Safety) -> str:
         "Onset is the first day of any grade; a duration counts first and last day, is known from below while it lasts, and "
         "of several reported events is that of the longest. "
         + (
-            f"Drugs against toxicity ({drugs}) count when they began from the infusion to day {settings.treatment_days:g}."
+            f"Drugs against toxicity ({drugs}) count when they began from the infusion to day {settings.treatment_days:g}, "
+            "unless the patient was taking the same drug at the infusion."
             if drugs
             else ""
         )

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cartrace.cohort.groups import ALL, cohorts
 from cartrace.safety.grades import observed_days
-from cartrace.safety.reported import HIGHEST, NO_GRADE, Key, Reported, plans_of, reported_events
+from cartrace.safety.reported import HIGHEST, NO_GRADE, Key, Plan, Reported, plans_of, reported_events
 from cartrace.safety.tables import SAFETY_SUMMARY
 from cartrace.safety.thresholds import plain_label
 from cartrace.safety.toxicity import HIGHEST_COMPUTED, OWN_GRADES
@@ -114,7 +114,7 @@ def summarise_safety(  # noqa: PLR0917 - the inputs of the stage, in the order o
     lines = [
         *_graded(toxicity, grades, observations, reports, standards),
         *_reported(reports, standards),
-        *_drugs(events, infusions, settings),
+        *_drugs(events, plans, settings),
     ]
     out: list[Row] = []
     for name, members in cohorts(subjects, by_cohort=cohort.by_cohort):
@@ -278,26 +278,45 @@ def _longest(reports: Iterable[Reported], key: Key) -> Span | None:
     return longest, longest if len(known) == len(mine) else math.inf
 
 
-def _drugs(events: pd.DataFrame, infusions: pd.DataFrame, settings: Safety) -> Iterator[Line]:
+def _drugs(events: pd.DataFrame, plans: Mapping[str, Plan], settings: Safety) -> Iterator[Line]:
     """Give who got a drug against toxicity; nothing where the events sheet holds no drug at all."""
-    # Severity has no place here: a drug was given, or nobody wrote it down.
-    given = list(reported_events(events, plans_of(infusions), ("drug",)))
     if not (events["kind"] == "drug").any():
         return
+    given = list(reported_events(events, plans, ("drug",)))
+    running = _running(events, plans)
     for treatment in settings.treatments:
-        wanted = [plain_label(label) for label in treatment.labels]
         first: dict[Key, int] = {}
-        for drug in given:
-            if drug.day <= settings.treatment_days and _names(drug.label, wanted):
-                first[drug.key] = min(drug.day, first.get(drug.key, drug.day))
+        for name in map(plain_label, treatment.labels):
+            # The taper of what a patient took anyway is none against toxicity.
+            anyway = {key for key, label in running if _holds(label, name)}
+            for drug in given:
+                if (
+                    drug.day <= settings.treatment_days
+                    and drug.key not in anyway
+                    and _holds(drug.label, name)
+                ):
+                    first[drug.key] = min(drug.day, first.get(drug.key, drug.day))
         cases = {key: Case(1, 1, (float(day), float(day))) for key, day in first.items()}
         yield Line("drug", treatment.name, "reported", cases, basis="treated")
 
 
-def _names(label: str, wanted: Sequence[str]) -> bool:
-    """Say whether a label holds one of the names as whole words."""
-    words = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in label.casefold()).split())} "
-    return any(f" {name} " in words for name in wanted)
+def _running(events: pd.DataFrame, plans: Mapping[str, Plan]) -> list[tuple[Key, str]]:
+    """Name the drugs that began before an infusion and lasted to it or longer."""
+    drugs = events[events["kind"] == "drug"].dropna(subset=["label", "end_study_day"])
+    return [
+        ((str(subject), number), str(label))
+        for subject, label, first, last in drugs[
+            ["subject_id", "label", "study_day", "end_study_day"]
+        ].itertuples(index=False)
+        for number, start, _ in plans.get(str(subject), [])
+        if math.floor(first - start) < 0 <= math.floor(last - start)
+    ]
+
+
+def _holds(label: str, name: str) -> bool:
+    """Say whether a label holds a name as whole words."""
+    words = " ".join("".join(c if c.isalnum() else " " for c in label.casefold()).split())
+    return f" {name} " in f" {words} "
 
 
 def _counted(line: Line, keys: Sequence[Key], min_n: int) -> Row:

@@ -83,7 +83,7 @@ STANDARD = {"crs": "ASTCT: Lee", "icaht_early": "ICAHT: Rejeski", "icaht_late": 
         ({"lower_limits": [{"analyte": "neutrophils", "value": 1.8, "unit": "1e9/L"}]}, "neutrophils 1.8 1e9/L."),
         ({"icaht": {"count": "longest", "carry_days": 3}}, "count the longest stretch of days at a threshold"),
         ({"icaht": {"carry_days": 3}}, "at most 3 days away"),
-        ({"treatment_days": 14}, "from the infusion to day 14."),
+        ({"treatment_days": 14}, "from the infusion to day 14,"),
         ({}, "never counted as none"),
     ],
 )  # fmt: skip

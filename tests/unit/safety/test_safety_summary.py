@@ -238,12 +238,20 @@ def test_drugs_count_who_got_them_early_enough() -> None:
         event("C", "drug", -20, "prednisone", end_study_day=60.0),
         event("D", "drug", 9, "IV methylprednisolone, 3 x 1 g"),
         event("E", "drug", 9, "methylprednisolones"),
+        # A taper is no new drug; dexamethasone beside it is, and so is prednisone after a pause.
+        event("F", "drug", -60, "Prednisone 15 mg", end_study_day=28.0),
+        event("F", "drug", 29, "prednisone 7.5 mg", end_study_day=45.0),
+        event("B", "drug", -60, "prednisone", end_study_day=28.0),
+        event("B", "drug", 5, "dexamethasone", end_study_day=6.0),
+        event("A", "drug", -60, "prednisone", end_study_day=-10.0),
+        event("A", "drug", 5, "prednisone", end_study_day=8.0),
     ]
     table = summary(events=events)
     drug = line(table, "Tocilizumab", "reported")
     assert [drug[k] for k in ("n_any", "onset_minimum", "n_grade_1", "n_open")] == [1, 2, None, None]
     assert drug["percent_any"] == pytest.approx(100 / 6)
-    assert line(table, "Corticosteroids", "reported")["n_any"] == 1
+    steroids = line(table, "Corticosteroids", "reported")
+    assert [steroids[k] for k in ("n_any", "onset_minimum", "onset_maximum")] == [3, 5, 9]
 
 
 def test_a_trial_without_anything_has_no_row() -> None:
