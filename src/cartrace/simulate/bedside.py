@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cartrace.simulate.courses import t_cell_count
-from cartrace.simulate.events import IMPROVED, RESPONSES, STABLE, TOCILIZUMAB, WORSE, Event
+from cartrace.simulate.events import IMPROVED, STABLE, TOCILIZUMAB, WORSE, Event, responses_of
 from cartrace.simulate.humoral import SRP
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ def draw_bedside(
     events: Sequence[Event],
     infusion_days: Sequence[int],
     *,
+    cmax: float,
     follow_up_day: int,
     t_cells: float,
     b_cells: Callable[[npt.ArrayLike], Array],
@@ -160,6 +161,8 @@ def draw_bedside(
         release come from there, so that sheet and bedside tell one story.
     infusion_days
         Study days of the infusions.
+    cmax
+        Copies/ug that the transgene reaches after the first infusion: responses go with it.
     follow_up_day
         Last contact.
     t_cells, b_cells
@@ -169,7 +172,7 @@ def draw_bedside(
     counts = tuple(
         _counts(rng, place, n, day, t_cells=t_cells, b_cells=b_cells) for n, day in enumerate(infusion_days)
     )
-    scores = _scores(rng, place, len(infusion_days))
+    scores = _scores(rng, place, responses_of(place, cmax), len(infusion_days))
     drugs = _drugs(rng, place, release, counts[0], follow_up_day)
     febrile = FEBRILE.get(place, ())
     if febrile:
@@ -261,9 +264,10 @@ EDSS_VISITS = ("Pre-LD", "D28", "D90", "D180", "D365")
 """Visits with a neurological examination; before a later infusion it is on its day."""
 
 
-def _scores(rng: np.random.Generator, place: int, infusions: int) -> dict[tuple[int, str, str], float]:
+def _scores(
+    rng: np.random.Generator, place: int, labels: tuple[str, str], infusions: int
+) -> dict[tuple[int, str, str], float]:
     """Draw EDSS (all) and MMT-8 (those with anti-SRP), as the responses of the events sheet say."""
-    labels = RESPONSES.get(place, (IMPROVED, IMPROVED))
     before = float(rng.integers(8, 14)) / 2
     steps = rng.integers(0, 3, size=4).tolist()
     out: dict[tuple[int, str, str], float] = {(1, "edss", "Pre-LD"): before}

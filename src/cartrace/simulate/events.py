@@ -36,9 +36,12 @@ RESPONSES: dict[int, tuple[str, str]] = {
     6: (STABLE, STABLE),
     8: (IMPROVED, WORSE),
     9: ("", ""),
-    11: (STABLE, STABLE),
 }
-"""Responses at months 3 and 6, by place; the others improve at both."""
+"""Responses at months 3 and 6 that a special case needs, by place."""
+IMPROVES_FROM = 15_000.0
+"""Cmax (copies/ug) from which the others improve: expansion was associated with responses (Qin 2023).
+
+The level is a house value, near the lower third of the simulated courses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,20 @@ class Event:
     dose_unit: str = ""
 
 
+def responses_of(place: int, cmax: float) -> tuple[str, str]:
+    """Return the responses at months 3 and 6 of a subject whose transgene reached ``cmax`` copies/ug."""
+    label = IMPROVED if cmax >= IMPROVES_FROM else STABLE
+    return RESPONSES.get(place, (label, label))
+
+
 def draw_events(
-    rng: np.random.Generator, place: int, *, weight_kg: float, follow_up_day: int, ivig_days: tuple[int, ...]
+    rng: np.random.Generator,
+    place: int,
+    *,
+    cmax: float,
+    weight_kg: float,
+    follow_up_day: int,
+    ivig_days: tuple[int, ...],
 ) -> list[Event]:
     """Draw the events of one subject, up to the last contact, in order of days."""
     onset, lasts = int(rng.integers(2, 8)), int(rng.integers(2, 6))
@@ -74,7 +89,7 @@ def draw_events(
     if place == RELAPSE:
         out.append(Event(RESCUE_DAY - 5, "relapse", "myelitis"))
         out.append(Event(RESCUE_DAY, "drug", "rituximab", dose=1000, dose_unit="mg"))
-    for day, label in zip((month_3, month_6), RESPONSES.get(place, (IMPROVED, IMPROVED)), strict=True):
+    for day, label in zip((month_3, month_6), responses_of(place, cmax), strict=True):
         if label:
             out.append(Event(day, "response", label))
     return sorted(

@@ -388,7 +388,10 @@ def _subject(seed: int, index: int, *, plant_errors: bool, bedside: bool) -> _Su
     humoral = draw_humoral(stream, place, infusion_days, ivig_days)
     down = [FLOW_DOWN[place]] if place in FLOW_DOWN else []
     results += humoral_results(stream, humoral, draws, infusion_days, left_out=down)
-    events = draw_events(stream, place, weight_kg=weight_kg, follow_up_day=follow_up, ivig_days=ivig_days)
+    cmax = blood[0].parameters.cmax
+    events = draw_events(
+        stream, place, cmax=cmax, weight_kg=weight_kg, follow_up_day=follow_up, ivig_days=ivig_days
+    )
     # A stream of its own: what happens at the bedside moves no result of a laboratory.
     stream = np.random.default_rng([seed, index + 1, 6])
     ward = draw_bedside(
@@ -396,6 +399,7 @@ def _subject(seed: int, index: int, *, plant_errors: bool, bedside: bool) -> _Su
         place,
         events,
         infusion_days,
+        cmax=cmax,
         follow_up_day=follow_up,
         t_cells=blood[0].t_cells,
         b_cells=humoral.courses["b_cells"],

@@ -180,6 +180,15 @@ def test_scores_go_with_the_responses_of_the_events_sheet(clean: list[Read]) -> 
         ].itertuples(index=False):
             by = change[subject, "D90" if day < 150 else "D180"]
             assert {IMPROVED: by <= -1, STABLE: abs(by) < 1, WORSE: by >= 1}[label]
+        courses = one.trial.truth["courses"].query(
+            "unit == 'copies/ug' and matrix == 'blood' and infusion == 1"
+        )
+        cmax = courses.set_index("subject_id")["stein_cmax_copies_per_ug"]
+        at_6 = events[(events["kind"] == "response") & (events["study_day"] > 150)].set_index("subject_id")[
+            "label"
+        ]
+        free = at_6.drop(["NMO-002", "NMO-006", "NMO-007", "NMO-009"])
+        assert (free == IMPROVED).to_dict() == (cmax[free.index] >= 15_000).to_dict()
         relapsed = events.loc[events["kind"] == "relapse", "subject_id"].tolist()
         assert relapsed == ["NMO-009"]
         assert change["NMO-009", "D180"] >= 1
