@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cartrace.report.export import (
+    EFFICACY_EXPORTED,
     EXPORTED,
     FLOW_EXPORTED,
     IMMUNOASSAY_EXPORTED,
@@ -19,7 +20,14 @@ from cartrace.report.export import (
 )
 from cartrace.tables import read_table, write_table, write_tsv
 
-TABLES = (*EXPORTED, *PCR_EXPORTED, *FLOW_EXPORTED, *IMMUNOASSAY_EXPORTED, *SAFETY_EXPORTED)
+TABLES = (
+    *EXPORTED,
+    *PCR_EXPORTED,
+    *FLOW_EXPORTED,
+    *IMMUNOASSAY_EXPORTED,
+    *SAFETY_EXPORTED,
+    *EFFICACY_EXPORTED,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from cartrace.files import write_whole
 from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
+from cartrace.report.efficacy import EfficacyTables
 from cartrace.report.immunoassays import ImmunoassayTables
 from cartrace.report.page import ReportData, render
 from cartrace.report.plates import PcrTables
@@ -35,6 +36,7 @@ INPUTS = (
     "events",
     "episodes",
     "models",
+    "antibody_means",
     "associations",
     "characteristics",
 )
@@ -62,6 +64,11 @@ IMMUNOASSAY_INPUTS = {
     "controls": immunoassay.CONTROLS,
 }
 SAFETY_INPUTS = {"grades": SAFETY_GRADES, "toxicity": TOXICITY, "summary": SAFETY_SUMMARY}
+EFFICACY_INPUTS = {
+    "outcomes": tables.OUTCOMES,
+    "curves": tables.OUTCOME_CURVES,
+    "key_results": tables.KEY_RESULTS,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *FLOW_INPUTS.values(),
         *IMMUNOASSAY_INPUTS.values(),
         *SAFETY_INPUTS.values(),
+        *EFFICACY_INPUTS.values(),
     ):
         option = f"--{table.name.replace('_', '-')}"
         # The workflow names no file where the trial has no plate or no tube.
@@ -100,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flow=FlowTables(**given(FLOW_INPUTS)),
         immunoassay=ImmunoassayTables(**given(IMMUNOASSAY_INPUTS)),
         safety=SafetyTables(**given(SAFETY_INPUTS)),
+        efficacy=EfficacyTables(**given(EFFICACY_INPUTS)),
         registry=registry.load_all(),
         versions=provenance.versions(),
     )

@@ -18,9 +18,13 @@ TABLES = [
     "survival",
     "episodes",
     "models",
+    "antibody_means",
     "associations",
     "characteristics",
     "events",
+    "key_results",
+    "outcomes",
+    "outcome_curves",
     "safety_summary",
     "safety_toxicity",
     "safety_grades",
@@ -66,9 +70,13 @@ rule export_tables:
         survival="<results>/cohort/survival.parquet",
         episodes="<results>/depletion/episodes.parquet",
         models="<results>/antibody/population_decay.parquet",
+        antibody_means="<results>/antibody/means.parquet",
         associations="<results>/cohort/associations.parquet",
         characteristics="<results>/cohort/characteristics.parquet",
         events="<results>/intake/events.parquet",
+        key_results="<results>/cohort/key_results.parquet",
+        outcomes="<results>/cohort/outcomes.parquet",
+        outcome_curves="<results>/cohort/outcome_curves.parquet",
         safety_summary="<results>/safety/summary.parquet",
         safety_toxicity="<results>/safety/toxicity.parquet",
         safety_grades="<results>/safety/grades.parquet",
@@ -114,9 +122,13 @@ rule export_tables:
             --survival {input.survival:q} \
             --episodes {input.episodes:q} \
             --models {input.models:q} \
+            --antibody-means {input.antibody_means:q} \
             --associations {input.associations:q} \
             --characteristics {input.characteristics:q} \
             --events {input.events:q} \
+            --key-results {input.key_results:q} \
+            --outcomes {input.outcomes:q} \
+            --outcome-curves {input.outcome_curves:q} \
             --safety-summary {input.safety_summary:q} \
             --safety-toxicity {input.safety_toxicity:q} \
             --safety-grades {input.safety_grades:q} \
@@ -152,9 +164,13 @@ rule render_report:
         survival="<results>/cohort/survival.parquet",
         episodes="<results>/depletion/episodes.parquet",
         models="<results>/antibody/population_decay.parquet",
+        antibody_means="<results>/antibody/means.parquet",
         associations="<results>/cohort/associations.parquet",
         characteristics="<results>/cohort/characteristics.parquet",
         events="<results>/intake/events.parquet",
+        key_results="<results>/cohort/key_results.parquet",
+        outcomes="<results>/cohort/outcomes.parquet",
+        outcome_curves="<results>/cohort/outcome_curves.parquet",
         safety_summary="<results>/safety/summary.parquet",
         safety_toxicity="<results>/safety/toxicity.parquet",
         safety_grades="<results>/safety/grades.parquet",
@@ -204,9 +220,13 @@ rule render_report:
             --survival {input.survival:q} \
             --episodes {input.episodes:q} \
             --models {input.models:q} \
+            --antibody-means {input.antibody_means:q} \
             --associations {input.associations:q} \
             --characteristics {input.characteristics:q} \
             --events {input.events:q} \
+            --key-results {input.key_results:q} \
+            --outcomes {input.outcomes:q} \
+            --outcome-curves {input.outcome_curves:q} \
             --safety-summary {input.safety_summary:q} \
             --safety-toxicity {input.safety_toxicity:q} \
             --safety-grades {input.safety_grades:q} \

@@ -12,15 +12,19 @@ from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, SAMPLES, WELLS
 from cartrace.safety.tables import GRADES, OBSERVATIONS, SAFETY_SUMMARY, TOXICITY
 from cartrace.tables import (
+    ANTIBODY_MEANS,
     ASSOCIATIONS,
     CHARACTERISTICS,
     COHORT_SUMMARY,
     COURSE_KEY,
     EPISODES,
     EVENTS,
+    KEY_RESULTS,
     MEASUREMENTS,
     METRICS,
     MODELS,
+    OUTCOME_CURVES,
+    OUTCOMES,
     QC,
     SURVIVAL,
     Table,
@@ -39,6 +43,7 @@ EXPORTED: tuple[Table, ...] = (
     SURVIVAL,
     EPISODES,
     MODELS,
+    ANTIBODY_MEANS,
     ASSOCIATIONS,
     CHARACTERISTICS,
     EVENTS,
@@ -61,6 +66,9 @@ IMMUNOASSAY_EXPORTED: tuple[Table, ...] = (
 
 SAFETY_EXPORTED: tuple[Table, ...] = (SAFETY_SUMMARY, TOXICITY, GRADES, OBSERVATIONS)
 """The safety table, highest grades, grades by day, and what was observed."""
+
+EFFICACY_EXPORTED: tuple[Table, ...] = (KEY_RESULTS, OUTCOMES, OUTCOME_CURVES)
+"""What an abstract prints, relapse-free survival and follow-up, and their curves."""
 
 
 def _list_of(name: str, description: str, samples: Table) -> Table:
@@ -152,6 +160,7 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
             *FLOW_EXPORTED,
             *IMMUNOASSAY_EXPORTED,
             *SAFETY_EXPORTED,
+            *EFFICACY_EXPORTED,
             *REPEAT_LISTS.values(),
         )
     }

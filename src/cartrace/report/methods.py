@@ -15,7 +15,7 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.flow.acceptance import QUANTITIES
 from cartrace.pcr.acceptance import RULES
 from cartrace.plates.acceptance import Acceptance
-from cartrace.report import immunoassay_methods, safety_methods
+from cartrace.report import efficacy_methods, immunoassay_methods, safety_methods
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def sections(
     panels: Sequence[PanelUse] = (),
     immunoassays: Sequence[CalibrationUse] = (),
     safety: Mapping[str, str] | None = None,
+    efficacy: bool = False,
 ) -> list[tuple[str, str]]:
     """Describe what was done, as (heading, text) pairs in reading order.
 
@@ -76,6 +77,8 @@ def sections(
         How immunoassay plates were calibrated (:func:`cartrace.report.immunoassays.calibrations_used`).
     safety
         Graded terms with their standards (``cartrace.report.safety.SafetyTables.standards``); None without a safety page.
+    efficacy
+        Whether the report has a page of efficacy.
 
     Returns
     -------
@@ -96,6 +99,7 @@ def sections(
         ("Depletion and reconstitution", _depletion(config.depletion)),
         ("Antibodies", _antibody(config.antibody)),
         *safety_methods.sections(config.safety, safety or {}, shown=safety is not None),
+        *efficacy_methods.sections(config, shown=efficacy),
         ("Cohort", _cohort(config)),
     ]
     software = _software(versions)
@@ -458,7 +462,8 @@ def _antibody(antibody: Antibody) -> str:
     stepped = antibody.titre_step > 1
     text = (
         f"A titre is the last dilution that still reacts: with a step of {antibody.titre_step:g}, 40 means a titre "
-        f"from 40 to below {40 * antibody.titre_step:g}. A negative result lies below the starting dilution. "
+        f"from 40 to below {40 * antibody.titre_step:g}; a plate's own interval counts before that. A negative result "
+        "lies below the starting dilution. "
         if stepped
         else "Titres are taken as plain numbers. A negative result lies below the starting dilution. "
     )
@@ -472,9 +477,9 @@ def _antibody(antibody: Antibody) -> str:
     text += f"Lowest positive results: {_list(cut)}. " if cut else ""
     text += (
         "The fall from the baseline to the lowest later result is given in log2 steps, with the interval that the "
-        f"dilutions leave open. A fall of {antibody.fold:g} times counts. Seronegative means "
-        f"{_negatives(antibody.confirm_negative)}; a change of the starting dilution between "
-        "them confirms nothing. "
+        f"dilutions leave open. A fall of {antibody.fold:g} times counts. So does such a rise above the lowest earlier "
+        f"result. Seronegative means {_negatives(antibody.confirm_negative)}; a change of the starting dilution between "
+        f"them confirms nothing. Positive again means {_positives(antibody.confirm_positive)} after that. "
     )
     half_life = antibody.half_life
     begin = {
@@ -497,7 +502,21 @@ def _antibody(antibody: Antibody) -> str:
             f"likelihood, with random starts and {rates} distributed rates, an error constant on the log scale, and results below a "
             f"limit as left-censored; it needs {population.min_subjects} patients with two results. "
         )
+    means = antibody.means
+    if means.enabled:
+        text += (
+            "The mean level of the patients at each visit, and the mean change from the baseline, were estimated by maximum "
+            "likelihood for log2-normal levels with every result as its interval, with profile-likelihood limits that "
+            "are those of Student's t where nothing is censored. They are given for "
+            f"{means.min_n} patients or more, of whom no more than {means.max_beyond_percent:g} % lie on one side of a "
+            "limit; patients negative at baseline are left out. The usual geometric mean stands beside it for comparison: "
+            "end points as they are, a negative titre one step below its start, another result at half its limit. "
+        )
     return text + READ_OUT
+
+
+def _positives(n: int) -> str:
+    return "a positive result" if n == 1 else f"{n} consecutive positive results"
 
 
 def _negatives(n: int) -> str:

@@ -109,6 +109,7 @@ class ReportData:
     events: pd.DataFrame = field(default_factory=partial(tables.empty, tables.EVENTS))
     episodes: pd.DataFrame = field(default_factory=partial(tables.empty, tables.EPISODES))
     models: pd.DataFrame = field(default_factory=partial(tables.empty, tables.MODELS))
+    antibody_means: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ANTIBODY_MEANS))
     associations: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ASSOCIATIONS))
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
     pcr: plates.PcrTables = field(default_factory=plates.PcrTables)
@@ -172,6 +173,7 @@ def render(data: ReportData, config: Config) -> str:
                 panels=tubes.panels_used(data.flow),
                 immunoassays=immunoassays.calibrations_used(data.immunoassay),
                 safety=data.safety.standards if data.safety.listed else None,
+                efficacy=data.efficacy.listed,
             )
         ],
         groups=_definitions(data),
@@ -204,6 +206,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         kind=figures.kinds(measurements),
         position=figures.positions(measurements),
         top=figures.titre_tops(measurements, config.antibody),
+        foot=figures.titre_feet(measurements),
         masked=is_masked(measurements),
     )
     measurements = _by_course(measurements, courses).sort_values(["course", "study_day"], kind="stable")
@@ -238,6 +241,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
         "episodes": _episodes(data.episodes, courses, texts),
         "waterfalls": _waterfalls(data.metrics, number_of, type_of, texts),
         "models": {"t": _type_numbers(data.models, type_of), **columns(data.models, texts)},
+        "antibody_means": _antibody_means(data.antibody_means, type_of, texts),
         "questions": _questions(questions(data.metrics, data.events, last_day, types, config), texts),
         "characteristics": columns(data.characteristics, texts),
         "associations": columns(_named(data.associations), texts),
@@ -392,6 +396,7 @@ def _points(measurements: pd.DataFrame, texts: Texts) -> dict[str, list[Any]]:
         "study": numbers(measurements["study_day"]),
         "y": numbers(measurements["position"]),
         "top": numbers(measurements["top"]),
+        "foot": numbers(measurements["foot"]),
         "kind": measurements["kind"].astype(int).tolist(),
         "status": status.astype(int).tolist(),
         "lloq": numbers(measurements["lloq"]),
@@ -526,6 +531,13 @@ def _table(
         "name": [order.get(str(m), -1) for m in frame["metric"]],
         **columns(frame, texts, ["matrix", "analyte", "assay", "course_unit", "metric"]),
     }
+
+
+def _antibody_means(means: pd.DataFrame, type_of: Mapping[tuple[str, ...], int], texts: Texts) -> Columns:
+    """Give the means; a visit without anybody has nothing to show."""
+    shown = means[(means["n"] > 0) | means["left_out"].notna()]
+    leave = ["matrix", "analyte", "assay", "course_unit", "method", "lower_log2", "upper_log2"]
+    return {"t": _type_numbers(shown, type_of), **columns(shown, texts, leave)}
 
 
 def _type_numbers(frame: pd.DataFrame, type_of: Mapping[tuple[str, ...], int]) -> list[int]:
