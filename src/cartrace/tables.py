@@ -442,7 +442,7 @@ ANTIBODY_MEANS = Table(
             "end_point_mean",
             "number",
             "The usual geometric mean for comparison: end points as they stand, negative titres one step below their "
-            "start, other results below a limit at half of it, above the range at the limit.",
+            "start, other results below a limit at half of it, above the range at the limit; where geometric_mean is estimated.",
         ),
         Column(
             "status",

@@ -192,7 +192,7 @@ def _mean(known: _Known, why: Texts, smallest_sd: float, settings: AntibodyMeans
     lower, upper = known.lower[entered], known.upper[entered]
     # Of a change (n, k): open at one place of the baseline's interval is open at all.
     below, above = (
-        int(is_open.reshape(n, -1).any(axis=1).sum()) for is_open in (np.isneginf(lower), np.isposinf(upper))
+        int(np.atleast_2d(b.T).any(axis=0).sum()) for b in (np.isneginf(lower), np.isposinf(upper))
     )
     most = max(below, above)
     if n < min_n:
@@ -203,7 +203,8 @@ def _mean(known: _Known, why: Texts, smallest_sd: float, settings: AntibodyMeans
     else:
         mean = normal_mean(lower, upper, smallest_sd)
     end = known.end[entered]
-    usual = n >= min_n and bool(np.isfinite(end).all())
+    # Where most of it would be made up of limits, the usual mean is no number either.
+    usual = not mean.problem and bool(np.isfinite(end).all())
     return {
         "n": n,
         "n_below": int(known.below[entered].sum()),

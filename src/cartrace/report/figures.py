@@ -107,6 +107,19 @@ def titre_tops(measurements: pd.DataFrame, antibody: Antibody) -> np.ndarray:
     return np.where(told, upper, np.where(read & (step > 1), value * step, np.nan))
 
 
+def titre_feet(measurements: pd.DataFrame) -> np.ndarray:
+    """Give the lower end of the interval of each titre whose wells leave open more than one step.
+
+    Returns
+    -------
+    array of float, shape (n,)
+        Below the value; nan where the interval begins at the value, and for every other result.
+    """
+    read = (measurements["unit"] == "titre").to_numpy() & (kinds(measurements) == QUANTIFIED)
+    value, lower = (measurements[c].to_numpy(dtype=float) for c in ("value", "lower"))
+    return np.where(read & (lower > 0) & (lower < value), lower, np.nan)
+
+
 def titre_step(antibody: Antibody, analyte: str) -> float:
     """Give the dilution step of the titres of an antibody; 1 for interpolated titres."""
     step = antibody.titre_step

@@ -106,6 +106,7 @@ def test_a_change_above_the_range_twice_is_not_known() -> None:
     ("cells", "reason"),
     [
         (CELLS[:4], "4 subjects, fewer than 5"),
+        ([["<10", 20]] * 6, "0 subjects, fewer than 5"),
         ([[80, "<10"]] * 6, "all 6 results lie below a limit"),
         ([[80, "<10"]] * 4 + [[80, 20]] * 3, "4 of 7 results lie below a limit, more than 50 %"),
         ([[80, ">2560"]] * 5 + [[80, 20]] * 2, "5 of 7 results lie above the range, more than 50 %"),
@@ -114,7 +115,7 @@ def test_a_change_above_the_range_twice_is_not_known() -> None:
 def test_a_mean_that_is_not_estimable_is_a_row_with_its_reason(cells: list[list[Any]], reason: str) -> None:
     row = means(cells).loc[("all", "level", "M1")]
     assert (row["status"], row["reason"]) == ("not_estimable", reason)
-    assert row[["mean_log2", "geometric_mean", "lower_log2", "sd_log2"]].isna().all()
+    assert row[["mean_log2", "geometric_mean", "lower_log2", "sd_log2", "end_point_mean"]].isna().all()
 
 
 def test_plain_units_are_known_numbers_with_left_censored_ones() -> None:

@@ -88,6 +88,7 @@ def full_trial(n: int = 12, hostile: str = "") -> ReportData:
         events=tables.rows(events, tables.EVENTS),
         episodes=tables.rows(episodes, tables.EPISODES),
         models=tables.rows(_decay(), tables.MODELS),
+        antibody_means=tables.rows(_means(hostile), tables.ANTIBODY_MEANS),
         associations=tables.rows(_associations(hostile), tables.ASSOCIATIONS),
         characteristics=tables.rows(_characteristics(n, hostile), tables.CHARACTERISTICS),
         registry={**base.registry, **REGISTRY},
@@ -221,6 +222,25 @@ def _decay() -> list[dict[str, Any]]:
         base
         | {"parameter": "sd_log_decay_rate", "status": "not_estimable", "reason": "the likelihood is flat"},
     ]
+
+
+def _means(hostile: str) -> list[dict[str, Any]]:
+    """Baseline, a visit with level and change, and one where most results lie below the limit."""
+    base = {
+        "cohort": "all",
+        "infusion": 1,
+        **of(AQP4),
+        "n_below": 0,
+        "n_above": 0,
+        "method": "maximum likelihood",
+    }
+    level = base | {"quantity": "level", "status": "estimated"}
+    return [
+        level | {"visit": "Baseline", "day": -6.0, "n": 11, "mean_log2": 7.6, "lower_log2": 6.8, "upper_log2": 8.4, "sd_log2": 1.2, "geometric_mean": 194.0, "geometric_lower": 111.4, "geometric_upper": 337.8, "end_point_mean": 137.2},
+        level | {"visit": f"D28{hostile}", "day": 28.0, "n": 10, "n_below": 2, "left_out": "1 no result in the window", "mean_log2": 6.0, "lower_log2": 5.0, "upper_log2": 7.0, "sd_log2": 1.5, "geometric_mean": 64.0, "geometric_lower": 32.0, "geometric_upper": 128.0, "end_point_mean": 46.0},
+        level | {"quantity": "change", "visit": f"D28{hostile}", "day": 28.0, "n": 10, "n_below": 2, "mean_log2": -1.5, "lower_log2": -2.0, "upper_log2": -1.0, "sd_log2": 0.8, "geometric_mean": 0.354, "geometric_lower": 0.25, "geometric_upper": 0.5, "end_point_mean": 0.38},
+        level | {"visit": "M6", "day": 180.0, "n": 9, "n_below": 7, "status": "not_estimable", "reason": "7 of 9 results lie below a limit, more than 50 %"},
+    ]  # fmt: skip
 
 
 def _associations(hostile: str) -> list[dict[str, Any]]:

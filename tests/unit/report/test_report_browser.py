@@ -142,6 +142,29 @@ def test_each_family_has_its_own_figures_and_key_metrics(scripted, family, figur
     assert (int(caution) > 0) == (family == "Antibody")
 
 
+def test_means_of_an_antibody_stand_in_the_figure_and_in_a_table(scripted) -> None:
+    said = scripted(
+        "#/cohort",
+        FAMILY
+        + """
+        press("Antibody");
+        setTimeout(() => {
+            const rows = [...document.querySelectorAll('[aria-label="Mean level and change at each visit"] tbody tr')].map((r) => [...r.children].map((c) => c.textContent).join(";"));
+            const traces = document.querySelector(".js-plotly-plot").data.filter((t) => /mean/.test(t.name) && !/Median/.test(t.name));
+            const why = document.querySelector('[aria-label="Mean level and change at each visit"] .ne').dataset.tip;
+            done([...rows, traces.map((t) => `${t.name} ${t.y}`).join(";"), traces[1].error_y.array.concat(traces[1].error_y.arrayminus).map(Math.round), why].join("|"));
+        }, 2000);""",
+    )
+    baseline, m1, m6, traces, bars, why = said.split("|")
+    assert baseline.startswith("Baseline;−6;11;–;194 (95 % 111 to 338);137;–")
+    assert m1.startswith(f"D28{HOSTILE};28;10;2 below;")
+    assert m1.endswith("64 (95 % 32 to 128);46;0.354 (95 % 0.25 to 0.5);1 no result in the window")
+    assert m6 == "M6;180;9;7 below;not estimable;–;–;–"
+    assert traces == "Usual mean of end points 137.2,46;Geometric mean with 95 % limits 194,64"
+    assert bars == "144,64,83,32"
+    assert why == "7 of 9 results lie below a limit, more than 50 %"
+
+
 def test_the_answers_look_different_and_say_what_they_rest_on(scripted) -> None:
     said = scripted(
         "#/cohort",

@@ -75,6 +75,8 @@ def test_each_setting_changes_its_sentence(kinetics: dict[str, Any], sentence: s
         ({"depletion": {"landmarks": [{"name": "D100", "day": 100, "window": 20}]}}, "Landmarks: D100 (day 100 ± 20)."),
         ({"antibody": {"titre_step": 3}}, "with a step of 3, 40 means a titre from 40 to below 120"),
         ({"antibody": {"titre_step": 1}}, "Titres are taken as plain numbers."),
+        ({"antibody": {"means": {"min_n": 4}}}, "They are given for 4 patients or more, of whom no more than 50 %"),
+        ({"antibody": {"confirm_positive": 2}}, "Positive again means 2 consecutive positive results after that."),
         ({"antibody": {"rules": [{"analyte": "anti_srp", "titre_step": 10, "positive_from": 15, "unit": "U/mL"}]}}, "Other steps: Anti-SRP 10. Lowest positive results: Anti-SRP 15 U/mL."),
         ({"antibody": {"fold": 8}}, "A fall of 8 times counts."),
         ({"antibody": {"confirm_negative": 1}}, "Seronegative means one negative result"),

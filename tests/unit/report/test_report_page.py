@@ -303,7 +303,7 @@ def test_tables_of_issue_three_that_are_empty_leave_their_panels_out(
     data: ReportData, config: Config
 ) -> None:
     out = payload(data, config)
-    for name in ("episodes", "models", "associations", "characteristics"):
+    for name in ("episodes", "models", "antibody_means", "associations", "characteristics"):
         assert not any(out[name].values()), name
     assert out["waterfalls"] == []
     assert [q["text"] for q in out["questions"]] == ["Were the cells still there at 6 months?"]

@@ -70,7 +70,7 @@
     const two = h("div", { class: "two" });
     into.append(two);
     if (type.family === "expansion") steps.unshift(() => curveFigure(two, "persistence"), () => swimmer(two, type, member));
-    else if (type.family === "antibody") steps.unshift(() => waterfallFigure(two, member), () => curveFigure(two, "antibody"), () => { two.after(caution()); decaySay(into); });
+    else if (type.family === "antibody") steps.unshift(() => waterfallFigure(two, member), () => curveFigure(two, "antibody"), () => { two.after(caution()); decaySay(into); }, () => meansTable(into));
     else if (courses.some((c) => metricOf(c, "time_to_depletion") !== undefined)) steps.unshift(() => curveFigure(two, "depletion"), () => curveFigure(two, "reconstitution"));
     const next = () => {
       if (!plot.isConnected || !steps.length) return;
@@ -103,6 +103,7 @@
         text: curve.day.map((_, k) => plain(`Median at ${curve.label[k]}`) + `<br>${plain(num(curve.median[k]) + " " + type.unit)}<br>n = ${curve.n[k]}, of these ${curve.below[k]} below a limit`),
       });
     }
+    if (type.family === "antibody") traces.push(...meansTraces(type));
     if (type.family === "antibody") traces.push(...decayTraces(Math.max(28, ...courses.flatMap((c) => range(...c.p)).map((p) => P.day[p]))));
     traces.push(...limitTraces(type, [xrange[0] - 20, Math.max(xrange[1], 4000)]));
     const ys = courses.flatMap((c) => range(...c.p)).map((p) => height(type, p));

@@ -106,7 +106,9 @@
     reconstitution: { title: "Reconstitution", options: [back("threshold", "Above the threshold"), back("baseline", "Back to baseline"), back("normal", "Normal")],
       say: "Share of patients who have come back, by three definitions. Patients who never did are counted to their last sample.", none: "No reconstitution curve: too few patients with a time to it in this course." },
     antibody: { title: "Decline", options: [{ name: "time_to_fourfold_fall", label: `${fold} fall`, invert: true, x: "Days from infusion", y: `Patients with a ${fold.toLowerCase()} fall (%)`, word: "fallen" },
-      { name: "time_to_seronegative", label: "Seronegative", invert: true, x: "Days from infusion", y: "Patients seronegative (%)", word: "seronegative" }],
+      { name: "time_to_seronegative", label: "Seronegative", invert: true, x: "Days from infusion", y: "Patients seronegative (%)", word: "seronegative" },
+      { name: "time_to_seropositive_again", label: "Positive again", invert: true, x: "Days from infusion", y: "Seronegative patients positive again (%)", word: "positive again" },
+      { name: "time_to_fourfold_rise", label: `${fold} rise`, invert: true, x: "Days from infusion", y: `Patients with a ${fold.toLowerCase()} rise (%)`, word: "risen" }],
       say: "Share of patients whose antibody fell, or went below the limit for good.", none: "No curve: too few patients with a time to a fall in this course." },
   };
   const chosenCurve = {};
@@ -189,6 +191,7 @@
 
   // ---------------------------------------------------------------- antibodies
 
+  const B = D.antibody_means, MEAN = "#6a1b5d";
   /** Each patient's fall: a bar as far as it is certain, a whisker as far as it may reach. */
   function waterfallFigure(into, member) {
     const w = D.waterfalls.find((x) => x.t === state.t && x.i === state.i);
@@ -250,6 +253,46 @@
       yaxis: axis("Change from baseline (log2)", { zeroline: true, zerolinecolor: "#8b97a3" }),
     }, true);
     if (none.length) box.append(h("p", { class: "say" }, "Not assessable: ", none.flatMap((k, j) => [j ? ", " : "", explain(h("span", { class: "ne" }, D.subjects[w.s[k]].id), T(w.reason[k]) || "no reason given")]), "."));
+  }
+
+  const meansOf = (quantity) => range(0, B.t.length).filter((r) => B.t[r] === state.t && B.infusion[r] === state.i && T(B.cohort[r]) === state.cohort && T(B.quantity[r]) === quantity);
+  const meanText = (r) => `${num(B.geometric_mean[r])} (95 % ${num(B.geometric_lower[r])} to ${num(B.geometric_upper[r])})`;
+  /** Mean levels with their limits, and the usual means of end points beside them, for the figure of the courses. */
+  function meansTraces(type) {
+    const rows = meansOf("level");
+    const known = rows.filter((r) => B.geometric_mean[r] !== null), usual = rows.filter((r) => B.end_point_mean[r] !== null);
+    const away = (key) => known.map((r) => (B[key][r] === null ? 0 : Math.abs(B[key][r] - B.geometric_mean[r])));
+    const base = { type: "scatter", mode: "markers", hoverinfo: "text" };
+    const say = (r, text) => plain(`${T(B.visit[r])}: ${text}`) + `<br>n = ${B.n[r]}, of these ${B.n_below[r]} below a limit`;
+    return [
+      ...(usual.length ? [{ ...base, name: type.titre ? "Usual mean of end points" : "Usual mean, half of a limit", legendrank: 111, x: usual.map((r) => B.day[r]), y: usual.map((r) => B.end_point_mean[r]),
+        text: usual.map((r) => say(r, `usual mean ${num(B.end_point_mean[r])}`)), marker: { color: NIGHT, size: 8, symbol: "x-thin-open", line: { color: NIGHT, width: 1.6 } } }] : []),
+      ...(known.length ? [{ ...base, name: "Geometric mean with 95 % limits", legendrank: 110, x: known.map((r) => B.day[r]), y: known.map((r) => B.geometric_mean[r]), text: known.map((r) => say(r, `geometric mean ${meanText(r)}`)),
+        error_y: { type: "data", array: away("geometric_upper"), arrayminus: away("geometric_lower"), color: MEAN, thickness: 1.8, width: 5 }, marker: { color: MEAN, size: 10, symbol: "diamond", line: { color: "#fff", width: 1 } } }] : []),
+    ];
+  }
+  /** Mean level and change at each visit, one line for each. */
+  function meansTable(into) {
+    const levels = meansOf("level");
+    if (!levels.length) return;
+    const change = new Map(meansOf("change").map((r) => [T(B.visit[r]), r]));
+    const type = D.types[state.t];
+    const beyond = (r) => [B.n_below[r] ? `${B.n_below[r]} below` : "", B.n_above[r] ? `${B.n_above[r]} above` : ""].filter(Boolean).join(", ") || "–";
+    const mean = (r) => {
+      if (r === undefined) return h("span", { class: "nothing" }, "–");
+      return T(B.status[r]) === "estimated" ? meanText(r) : explain(h("span", { class: "ne" }, "not estimable"), T(B.reason[r]) || "no reason given");
+    };
+    const out = (r) => [T(B.left_out[r]), change.has(T(B.visit[r])) && B.n[change.get(T(B.visit[r]))] !== B.n[r] ? `change: n = ${B.n[change.get(T(B.visit[r]))]}${T(B.left_out[change.get(T(B.visit[r]))]) ? `; ${T(B.left_out[change.get(T(B.visit[r]))])}` : ""}` : ""].filter(Boolean).join(". ") || "–";
+    into.append(h("h2", {}, "Mean level and change"),
+      h("p", { class: "say" }, `Geometric means over patients, each result as the interval that it stands for${type.titre ? ": a titre of 40 in two-fold dilutions is anything from 40 up to 80, so the mean lies half a step above the usual one" : ""}. The change is the quotient to the baseline of the same patient. Patients who were negative at baseline are left out.`),
+      table([
+        { label: "Visit", cell: (r) => T(B.visit[r]) }, { label: "Day", n: true, cell: (r) => days(B.day[r]) },
+        { label: "Patients", n: true, cell: (r) => num(B.n[r]) }, { label: "Beyond a limit", cell: beyond },
+        { label: "Geometric mean", unit: type.unit, cls: "fold", cell: mean },
+        { label: "Usual mean", unit: type.titre ? "of end points" : "half of a limit", n: true, cell: (r) => num(B.end_point_mean[r]) },
+        { label: "Change", unit: "of baseline", cls: "fold", cell: (r) => mean(change.get(T(B.visit[r]))) },
+        { label: "Left out", cls: "wide", cell: out },
+      ], levels, { sticky: true, label: "Mean level and change at each visit" }));
   }
 
   const PARAMETER = { y0: "level on day 0", decay_rate: "rate of decay", half_life: "half-life" };
