@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import duckdb
 import numpy as np
 import pytest
 from tests.unit.report.browser import HOSTILE
@@ -12,8 +13,10 @@ from tests.unit.report.efficacy_trial import efficacy_trial, settings
 from tests.unit.report.full_trial import full_trial
 
 from cartrace import tables
-from cartrace.config import Config
+from cartrace.config import Config, load
 from cartrace.report.efficacy import EfficacyTables, least_p
+from cartrace.report.export import EFFICACY_EXPORTED, in_order, write_database
+from cartrace.report.methods import sections
 from cartrace.report.page import payload, render
 
 
@@ -120,3 +123,35 @@ def test_tables_without_a_row_still_make_a_page(data):
     packed = payload(empty, settings())
     assert packed["efficacy"]["curves"]["day"] == []
     assert json.dumps(packed, allow_nan=False)
+
+
+def test_the_methods_say_the_rules_only_where_there_is_a_page():
+    config = settings()
+    assert not [h for h, _ in sections(config, {}) if h == "Relapses and follow-up"]
+    said = dict(sections(config, {}, efficacy=True))
+    assert "death without one is an event as well" in said["Relapses and follow-up"]
+    assert "EDSS, lower is better, 1 of 0 to 10" in said["Clinical scores"]
+    other = load(
+        {"cohort": {"outcomes": {"death": "censoring", "before_days": 365}}, "efficacy": {"scores": []}}
+    )
+    said = dict(sections(other, {}, efficacy=True))
+    assert "death without one ends the follow-up" in said["Relapses and follow-up"]
+    assert "relapses of 365 days" in said["Relapses and follow-up"]
+    assert said["Clinical scores"] == "No clinical score was followed."
+
+
+def test_the_tables_of_outcomes_are_exported_in_their_contracts(data, tmp_path):
+    frames = {
+        "key_results": data.efficacy.key_results,
+        "outcomes": data.efficacy.outcomes,
+        "outcome_curves": data.efficacy.curves,
+    }
+    assert {t.name for t in EFFICACY_EXPORTED} == set(frames)
+    write_database(
+        {name: in_order(f, tables.TABLES[name]) for name, f in frames.items()}, tmp_path / "x.duckdb"
+    )
+    with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as database:
+        found = database.execute(
+            "SELECT text FROM key_results WHERE cohort = 'all' AND result = 'Treated'"
+        ).fetchall()
+    assert found == [("12",)]
