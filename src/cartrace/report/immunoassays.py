@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cartrace.analytes import ANALYTES
-from cartrace.immunoassay.calibration import curve_from_columns, prediction_band
+from cartrace.immunoassay.calibration import SAME_LEVEL, curve_from_columns, prediction_band
 from cartrace.immunoassay.tables import CONTROLS, CURVES, SAMPLES, STANDARDS, WELLS
 from cartrace.problems import redact_dates
 from cartrace.report.families import ASSAY_LABELS
@@ -222,7 +222,7 @@ def _target(
         "curve_lost": row is None and bool(_has(samples, "curve_missing").any()),
         "curve": None if row is None else curve_facts(row, standards, wells),
         "band": None if row is None else band(row, standards, confidence),
-        "standards": compact(standards, texts, ("plate", "target"), digits=6),
+        "standards": compact(with_left_out(standards, wells), texts, ("plate", "target"), digits=6),
         "wells": compact(shown, texts, _WELL_LEFT_OUT, digits=5),
         "samples": compact(samples, texts, _SAMPLE_LEFT_OUT, digits=6),
     }
@@ -280,6 +280,21 @@ def curve_facts(row: Mapping[Any, Any], standards: pd.DataFrame, wells: pd.DataF
         "vendor_median": number(np.median(compared)) if len(compared) else None,
         "vendor_most": number(compared.max()) if len(compared) else None,
     }
+
+
+def with_left_out(standards: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
+    """Fill in what the levels that were left out of the fit come back as, from the wells of the target."""
+    out = standards.copy()
+    mine = wells[wells["task"].eq("standard") & wells["exclusion"].isna() & (wells["nominal"] > 0)]
+    for i, row in out[out["n_used"].eq(0) & (out["nominal"] > 0)].iterrows():
+        level = mine[np.isclose(mine["nominal"], row["nominal"], rtol=SAME_LEVEL, atol=0)]
+        back = level["concentration"].mean(skipna=False)
+        out.loc[i, ["signal_mean", "back_mean", "recovery_percent"]] = [
+            level["corrected"].mean(),
+            back,
+            100 * back / row["nominal"],
+        ]
+    return out
 
 
 def vendor_differences(wells: pd.DataFrame) -> np.ndarray:
@@ -382,6 +397,10 @@ def summary(samples: pd.DataFrame, curves: pd.DataFrame, standards: pd.DataFrame
         if repeats == 0
         else f"{repeats} {'is' if repeats == 1 else 'are'} to be repeated"
     )
+    lost = samples["verdict"].isin(["rejected", "not_used"]) & samples["task"].eq("unknown")
+    known = samples["subject_id"].notna() | samples["sample_id"].notna()
+    elsewhere = int((lost & known & ~samples["repeat"].fillna(value=False)).sum())
+    again += f", another plate answers {elsewhere}" if elsewhere else ""
     return [*out, f"{total} {'result' if total == 1 else 'results'}: {', '.join(parts)}; {again}."]
 
 

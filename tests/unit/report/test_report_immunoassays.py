@@ -137,7 +137,7 @@ def test_a_fit_without_covariance_has_a_line_and_no_band(made: ImmunoassayTables
             [
                 "The curve of sBCMA is accepted: 7 of 7 levels of standards come back within tolerance.",
                 "One control; a control of sBCMA fails.",
-                "1 result: 1 rejected; none is to be repeated.",
+                "1 result: 1 rejected; none is to be repeated, another plate answers 1.",
             ],
         ),
         (
@@ -276,6 +276,20 @@ def test_the_table_of_a_curve_has_its_limits_and_where_from(packed: dict[str, An
     assert curve["ec50"] == pytest.approx(100, rel=1e-3)
     lost = plate(packed, "L01")["targets"][3]
     assert (lost["curve"], lost["band"], lost["curve_lost"]) == (None, None, True)
+
+
+def test_a_level_that_was_left_out_says_what_it_comes_back_as(made: ImmunoassayTables) -> None:
+    standards = made.standards[made.standards["plate"] == "E01"].copy()
+    unknown = ["signal_mean", "back_mean", "recovery_percent"]
+    standards.loc[standards["nominal"] == 30, ["n_used", *unknown]] = [0, *[math.nan] * 3]
+    wells = made.wells[made.wells["plate"] == "E01"].copy()
+    wells.loc[wells["nominal"] == 30, "concentration"] = [40.0, 44.0]
+    found = immunoassays.with_left_out(standards, wells).set_index("nominal")
+    assert found.loc[30, ["back_mean", "recovery_percent"]].tolist() == [42, 140]
+    assert found.loc[30, "signal_mean"] == pytest.approx(od(30))
+    assert found.loc[100, "back_mean"] == pytest.approx(100, rel=1e-3)
+    wells.loc[wells["nominal"] == 30, "concentration"] = [40.0, math.nan]
+    assert math.isnan(immunoassays.with_left_out(standards, wells).set_index("nominal").loc[30, "back_mean"])
 
 
 def test_each_well_of_a_titre_keeps_what_it_reads(made: ImmunoassayTables) -> None:

@@ -20,7 +20,7 @@
     const without = lost ? h("div", {}, h("span", { class: "verdict rejected" }, lost > 1 || shown.length ? `${lost} without a curve` : "no curve")) : null;
     if (!shown.length) return without || h("span", { class: "nothing" }, p.targets.some((t) => t.readout === "concentration") ? "the instrument's" : "not needed");
     if (shown.length <= 3) return [...curvesCell(p, (t) => judged(t.curve.verdict)), without].filter(Boolean);
-    return [without, ["accepted", "flagged", "rejected"].map((v) => [v, shown.filter((t) => t.curve.verdict === v).length]).filter(([, n]) => n).map(([v, n]) => h("div", {}, judged(v), ` ${n}`))].filter(Boolean);
+    return [without, ...["accepted", "flagged", "rejected"].map((v) => [v, shown.filter((t) => t.curve.verdict === v).length]).filter(([, n]) => n).map(([v, n]) => h("div", {}, judged(v), ` ${n}`))].filter(Boolean);
   }
   const worstCurve = (p) => Math.min(9, ...p.targets.map((t) => (t.curve_lost ? 0 : t.curve ? RANK[t.curve.verdict] : 9)));
 

@@ -225,9 +225,9 @@
       const has = (key) => rows.some((r) => S[key][r] !== null);
       const n = (label, unit, key, tip) => (has(key) ? [{ label, unit, n: true, tip, cell: (r) => num(S[key][r]), sort: (r) => S[key][r] }] : []);
       return [
+        result,
         { label: "Wells", cls: "text wells", cell: (r) => [T(S.wells[r]), S.n_used[r] === S.n_wells[r] ? null : h("div", { class: "say line" }, `${S.n_used[r]} used`)].filter(Boolean) },
         ...(titre || !has("dilution_used") ? [] : [{ label: "Dilution", cls: "text", tip: "The dilution that gives the result is bold where there are several", cell: (r) => dilutionCell(S, r), sort: (r) => S.dilution_used[r] }]),
-        result,
         ...n("CV", "%", "cv_percent", "Between the wells of the dilution that gives the result"),
         ...n("Linearity", "%", "linearity_percent", "Largest deviation of a dilution from the median of the dilutions"),
         ...n("Parallelism", "p", "parallelism_p", "p of the test that the dilutions follow the standards' curve"),

@@ -127,6 +127,8 @@
     setTimeout(() => { if (box.isConnected) show(start); });
   }
   const POINT = { pass: ["circle", "#00664a", "Within its limits"], note: ["circle-open", SOFT, "Too few plates before it"], warn: ["diamond", "#7a5200", "Warning"], fail: ["triangle-up", HARM, "Rule broken"] };
+  // Plates of one assay differ at the end of their names.
+  const shortId = (id) => (id.length > 13 ? `${id.slice(0, 3)}…${id.slice(-8)}` : id);
   function chart(into, C, list) {
     const [control, quantity] = [T(C.control[list[0]]), T(C.quantity[list[0]])];
     const name = capital(control);
@@ -157,7 +159,7 @@
       ...marks,
     ], {
       height: 260,
-      xaxis: axis("", { tickmode: "array", tickvals: x, ticktext: list.map((r) => plain(shorten(T(C.plate[r]), 12))), showticklabels: list.length <= 40, tickangle: list.length > 6 ? -60 : 0, range: [-0.6, list.length - 0.4], showgrid: false }),
+      xaxis: axis("", { tickmode: "array", tickvals: x, ticktext: list.map((r) => plain(shortId(T(C.plate[r])))), showticklabels: list.length <= 40, tickangle: list.length > 6 ? -60 : 0, range: [-0.6, list.length - 0.4], showgrid: false }),
       yaxis: axis(plain(T(C.quantity[list[0]])), {}),
     });
     plot.on("plotly_click", (e) => {
