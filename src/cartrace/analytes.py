@@ -36,7 +36,10 @@ class Analyte:
     """Largest value that is possible at all, by unit (100 for a share in %)."""
 
 
-ANTIBODY_UNITS = ("titre", "U/mL", "IU/mL", "index", "ratio", "ng/mL", "arbitrary")
+ANTIBODY_UNITS = ("titre", "U/mL", "IU/mL", "RU/mL", "AU/mL", "index", "ratio", "ng/mL", "arbitrary")
+"""Units of antibodies: end points (cell-based assays), the laboratory's own units, IU/mL against a WHO
+standard (anti-dsDNA, Wo/80), AU/mL (both in the table of Lupus Sci Med 2014;1:e000007), RU/mL of the
+kits of one maker [recalled], indices of immunoblots. No conversion joins them: units of two kits are not alike."""
 
 ANALYTES: dict[str, Analyte] = {
     a.name: a
@@ -88,6 +91,7 @@ ANALYTES: dict[str, Analyte] = {
         Analyte("aqp4_igg", "AQP4-IgG", "antibody", ANTIBODY_UNITS),
         Analyte("mog_igg", "MOG-IgG", "antibody", ANTIBODY_UNITS),
         Analyte("anti_srp", "Anti-SRP", "antibody", ANTIBODY_UNITS),
+        # A radioreceptor assay counts binding sites: nmol of them in a litre.
         Analyte("achr_antibody", "AChR antibody", "antibody", (*ANTIBODY_UNITS, "nmol/L")),
         Analyte("anti_dsdna", "Anti-dsDNA", "antibody", ANTIBODY_UNITS),
         Analyte("neutralising_antibody", "Neutralising antibody", "antibody", ANTIBODY_UNITS),

@@ -36,6 +36,8 @@ KNOWN: frozenset[str] = frozenset(
         "U/mL",
         "nmol/L",
         "IU/mL",
+        "RU/mL",
+        "AU/mL",
         "U/L",
         "mIU/mL",
         "titre",
