@@ -5,6 +5,7 @@ None of these people was infused: day 0 is the onset of symptoms, or the outbrea
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,9 @@ from tests.real.conftest import data_of
 
 from cartrace.antibody.course import compute_antibody
 from cartrace.antibody.population import fit_decay
+from cartrace.antibody.titre_means import estimate_means
 from cartrace.config import Antibody
+from cartrace.tables import SUBJECTS, conform
 
 pytestmark = pytest.mark.real
 Of = Callable[[str], Any]
@@ -128,3 +131,48 @@ def test_igg_after_enteric_fever_declines_from_day_28_on(intake_of: Of) -> None:
     assert early.loc[("elisa_hlye_igg", "decay_rate"), "value"] < igg.loc["decay_rate", "value"]
     iga = models.loc["elisa_hlye_iga"]
     assert iga.loc["decay_rate", "lower"] > 0
+
+
+def test_means_of_vo_lie_half_a_step_above_the_usual_ones_and_fall_between_the_surveys(
+    intake_of: Of,
+) -> None:
+    table = intake_of("antibody_vo_serology").measurements.copy()
+    table["day"] -= 100.0
+    people = pd.DataFrame({"subject_id": table["subject_id"].unique()})
+    means = estimate_means(table, None, conform(people, SUBJECTS), Antibody())
+    means = means.set_index(["quantity", "visit"])
+    base, later = means.loc[("level", "Baseline")], means.loc[("level", "M6")]
+    change = means.loc[("change", "M6")]
+    assert (means["status"] == "estimated").all()
+    # Titres of one survey differ by more than a step, so that half of one is what end points miss.
+    missed = np.log2(base["geometric_mean"] / base["end_point_mean"])
+    assert missed == pytest.approx(0.5, abs=0.1)
+    assert later["geometric_mean"] < base["geometric_mean"]
+    # Certainly fallen, by about the one step of the median of plain differences.
+    assert -2 < change["lower_log2"] < change["mean_log2"] < change["upper_log2"] < 0
+    assert "negative at baseline" in change["left_out"]
+
+
+def test_the_means_of_dan_2021_agree_with_lifelines(intake_of: Of) -> None:
+    lifelines = pytest.importorskip("lifelines")
+    table = intake_of("antibody_dan2021").measurements
+    people = pd.DataFrame({"subject_id": table["subject_id"].unique()})
+    marks = [{"name": "early", "day": 60, "window": 60}]
+    settings = Antibody.model_validate({"landmarks": marks})
+    means = estimate_means(table, None, conform(people, SUBJECTS), settings)
+    row = means[means["visit"] == "early"].iloc[0]
+    assert row["status"] == "estimated"
+
+    near = table[(table["day"] - 60).abs() <= 60].copy()
+    near["distance"] = (near["day"] - 60).abs()
+    one = near.sort_values(["distance", "day"]).drop_duplicates("subject_id")
+    below = (one["detection"] == "BLQ").to_numpy()
+    known = one["value"].to_numpy(dtype=float)
+    low = np.where(below, 0.0, known)
+    high = np.where(below, one["upper"].to_numpy(dtype=float), known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = lifelines.LogNormalFitter().fit_interval_censoring(low, high)
+    assert row["n"] == len(one)
+    assert row["mean_log2"] == pytest.approx(fit.mu_ / np.log(2), abs=2e-3)
+    assert row["sd_log2"] == pytest.approx(fit.sigma_ / np.log(2), rel=5e-3)
