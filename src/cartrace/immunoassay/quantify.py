@@ -290,11 +290,14 @@ def _samples(
         if target.readout == "index":
             ratios[name] = _control_signal(wells, name, target.index_control)
     records = []
-    for key, group in mine.groupby(["label", "target", "task"], sort=False):
+    by = ["label", "target", "task"]
+    # The rows of all samples at once: pandas takes its time for one row.
+    firsts = mine.drop_duplicates(by).set_index(by, drop=False).to_dict("index")
+    for key, group in mine.groupby(by, sort=False):
         name = str(key[1])
         target = assay.targets[name]
         used = group[group["usable"]]
-        record = _about(group, name, target, assay)
+        record = _about(group, firsts[key], target, assay)
         made = curves.get(name)
         if target.readout == "titre":
             record |= _titre_row(used, target, cutoffs[name])
@@ -320,14 +323,13 @@ def _samples(
 _HELPERS = ("members", "all_wells", "own_flags", "faults", "in_well", "left_out")
 
 
-def _about(group: pd.DataFrame, name: str, target: Target, assay: Assay) -> dict[str, Any]:
-    first = group.iloc[0]
-    dilutions = sorted({float(d) for d in group["dilution"].dropna()})
-    nominal = group["nominal"].dropna().unique()
+def _about(group: pd.DataFrame, first: Mapping[Any, Any], target: Target, assay: Assay) -> dict[str, Any]:
+    dilution, nominal = (np.unique(group[c].to_numpy(np.float64)) for c in ("dilution", "nominal"))
+    dilutions, nominal = dilution[~np.isnan(dilution)], nominal[~np.isnan(nominal)]
     return {
         "sample": first["label"],
         **{column: first[column] for column in _IDENTITY},
-        "target": name,
+        "target": first["target"],
         "analyte": target.analyte,
         "assay": assay.assay,
         "readout": target.readout,
