@@ -49,16 +49,22 @@ _TITRES = (
 
 def _calibration(settings: Immunoassay, used: Sequence[CalibrationUse], *, curves: bool) -> str:
     assays = [
-        f"{a.assay} ({a.plates} {'plate' if a.plates == 1 else 'plates'}): "
+        f"{a.assay[:1].upper()}{a.assay[1:]} ({a.plates} {'plate' if a.plates == 1 else 'plates'}): "
         + "; ".join(f"{way} for {listed(names, most=12)}" for way, names in a.how)
         for a in used
     ]
     text = f"Plates were read from the instruments' own files and computed anew. {'. '.join(assays)}. "
     if not curves:
         return text.strip()
+    logistic = any(way.startswith(("4PL", "5PL")) for a in used for way, _ in a.how)
+    shape = (
+        "A logistic curve is signal = D + (A - D) / (1 + (concentration / C)^B)^G, with G = 1 in a 4PL (Rodbard 1974; Gottschalk "
+        "and Dunn 2005). "
+        if logistic
+        else ""
+    )
     return (
-        f"{text}A logistic curve is signal = D + (A - D) / (1 + (concentration / C)^B)^G, with G = 1 in a 4PL (Rodbard 1974; Gottschalk "
-        "and Dunn 2005), fitted to the standards of the plate by weighted least squares from up to "
+        f"{text}{shape}Curves were fitted to the standards of their plate by weighted least squares, logistic ones from up to "
         f"{settings.starts} starting points; y in a weight is the mean signal of a well's level. Levels of standards that come "
         "back outside the tolerance leave the fit, as long as enough levels stay; anchor points steady the fit and are not "
         "judged. Concentrations are read off the curve exactly, multiplied by the dilution unless the assay file says "
