@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "workflow", "scripts", "src", "profiles")
+PARTS = ("Snakefile", "workflow", "scripts", "src", "resources", "profiles")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from tests.workflow.conftest import Workplace
 
 pytestmark = pytest.mark.slow
 
-LAST = {"assemble_metrics": 1, "summarise_cohort": 1, "associate": 1, "export_tables": 1, "render_report": 1}
+REPORT = {"export_tables": 1, "render_report": 1}
+
+LAST = {"assemble_metrics": 1, "summarise_cohort": 1, "associate": 1, "collect_key_results": 1, **REPORT}
 """What follows any change of a metric."""
 
 COHORT = {
@@ -22,11 +24,15 @@ COHORT = {
     "compute_depletion": 1,
     "compute_antibody": 1,
     "fit_population_decay": 1,
+    "estimate_titre_means": 1,
+    "grade_toxicity": 1,
+    "summarise_safety": 1,
+    "compute_efficacy": 1,
     **LAST,
 }
 """What follows any change of a measurement."""
 
-SHEETS = {"check_sheets": 1, "describe_subjects": 1, **COHORT}
+SHEETS = {"check_sheets": 1, "describe_subjects": 1, "estimate_outcomes": 1, **COHORT}
 """What follows any change of a sheet."""
 
 
@@ -36,7 +42,10 @@ PLATES = {"assemble_plates": 1, **COHORT}
 TUBES = {"assemble_tubes": 1, **COHORT}
 """What follows any change of a flow tube."""
 
-NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, **SHEETS}
+ASSAYS = {"assemble_immunoassays": 1, **COHORT}
+"""What follows any change of an immunoassay plate."""
+
+NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, "assemble_immunoassays": 1, **SHEETS}
 """What follows a change of a sheet, in a trial with plates and tubes whose samples it may place."""
 
 
@@ -83,6 +92,7 @@ def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
         "quantify_plate": len(files_of(workplace.trial, "pcr_plate")),
         "estimate_detection_limits": 1,
         "gate_tube": len(files_of(workplace.trial, "fcs_tube")),
+        "calibrate_plate": len(files_of(workplace.trial, "immunoassay_plate")),
         **NEW_SHEETS,
     }
 
@@ -126,7 +136,13 @@ def change_content(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "expected"), [("laboratory_table", COHORT), ("pcr_plate", PLATES), ("fcs_tube", TUBES)]
+    ("reader", "expected"),
+    [
+        ("laboratory_table", COHORT),
+        ("pcr_plate", PLATES),
+        ("fcs_tube", TUBES),
+        ("immunoassay_plate", ASSAYS),
+    ],
 )
 def test_a_removed_file_is_the_cohort_alone(
     workplace: Workplace, reader: str, expected: dict[str, int]
@@ -145,6 +161,7 @@ def test_a_removed_file_is_the_cohort_alone(
         ("laboratory_table", {"read_laboratory_table": 1, **COHORT}),
         ("pcr_plate", {"quantify_plate": 1, **PLATES}),
         ("fcs_tube", {"gate_tube": 1, **TUBES}),
+        ("immunoassay_plate", {"calibrate_plate": 1, **ASSAYS}),
     ],
 )
 def test_a_changed_file_with_an_old_date_is_noticed(
@@ -260,6 +277,36 @@ def test_required_reviews_gate_no_tube_again(workplace: Workplace) -> None:
     assert workplace.planned() == {**TUBES, "render_report": 1}
 
 
+@pytest.mark.parametrize("column", ["mapping", "plate_map"])
+def test_a_changed_assay_file_or_layout_is_its_immunoassay_plates(workplace: Workplace, column: str) -> None:
+    plates = files_of(workplace.trial, "immunoassay_plate")
+    named = next(p[column] for p in plates if p[column])
+    change_content(workplace.trial / named)
+    its_own = [p for p in plates if p[column] == named]
+    assert 0 < len(its_own) < len(plates)
+    assert workplace.planned() == {"calibrate_plate": len(its_own), **ASSAYS}
+
+
+def test_an_edited_calibration_is_every_immunoassay_plate(workplace: Workplace) -> None:
+    path = workplace.repo / "src/cartrace/immunoassay/calibration.py"
+    path.write_text(path.read_text() + "\n# one more line\n")
+    plates = len(files_of(workplace.trial, "immunoassay_plate"))
+    assert workplace.planned() == {"calibrate_plate": plates, **ASSAYS}
+
+
+def test_a_new_observation_grades_anew_and_reads_no_file(workplace: Workplace) -> None:
+    sheet = workplace.trial / "sheets/observations.tsv"
+    records = rows(sheet)
+    write_rows(sheet, [*records, {**records[-1], "day": "29", "item": "temperature_c", "value": "36.6"}])
+    assert workplace.planned() == NEW_SHEETS
+
+
+def test_a_changed_table_of_thresholds_is_the_grades(workplace: Workplace) -> None:
+    path = workplace.repo / "resources/safety/crs.yaml"
+    path.write_text(path.read_text() + "\n# one more line\n")
+    assert workplace.planned() == {"grade_toxicity": 1, "summarise_safety": 1, **LAST}
+
+
 def test_a_changed_threshold_reruns_the_rules_that_take_it(workplace: Workplace) -> None:
     set_option(workplace.trial, ["kinetics", "half_life", "min_adj_r2"], 0.9)
     assert workplace.planned() == {"compute_kinetics": 1, **LAST}
@@ -298,13 +345,16 @@ def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace)
     [
         ("kinetics/nca.py", {"compute_kinetics": 1, **LAST}),
         ("depletion/episodes.py", {"compute_depletion": 1, **LAST}),
-        ("antibody/mixed.py", {"fit_population_decay": 1, "export_tables": 1, "render_report": 1}),
+        ("antibody/mixed.py", {"fit_population_decay": 1, **REPORT}),
         ("report/page.py", {"render_report": 1}),
         ("report/export.py", {"export_tables": 1}),
         ("intake/plausibility.py", COHORT),
         ("pcr/normalise.py", PLATES),
         ("pcr/limits.py", {"estimate_detection_limits": 1, **PLATES}),
         ("flow/absolute.py", TUBES),
+        ("immunoassay/repeats.py", ASSAYS),
+        ("safety/icaht.py", {"grade_toxicity": 1, "summarise_safety": 1, **LAST}),
+        ("efficacy/scores.py", {"compute_efficacy": 1, **LAST}),
     ],
 )
 def test_an_edited_module_reruns_the_rules_that_rest_on_it(
