@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +127,18 @@ def curve_of(
         "lod": limits.lod,
     }
     return PlateCurve(name, made.curve, made.table, limits, row, (*findings, *more))
+
+
+@lru_cache(maxsize=256)
+def precise_range(curve: Curve, max_cv_percent: float, replicates: int) -> tuple[float, float]:
+    """Return the concentrations between which the CV of so many wells is allowed.
+
+    (inf, -inf) where it is nowhere; without a covariance of the curve nothing is said: (0, inf).
+    """
+    if not curve.covariance:
+        return 0.0, math.inf
+    low, high = profile_limits(precision_profile(curve, replicates=replicates), max_cv_percent)
+    return (math.inf, -math.inf) if math.isnan(low) else (low, high)
 
 
 def _judged(made: Calibration, standard: pd.DataFrame, name: str, acceptance: Acceptance) -> list[Finding]:

@@ -24,7 +24,15 @@ from cartrace.immunoassay.checks import (
     check_samples,
     check_wells,
 )
-from cartrace.immunoassay.curves import PlateCurve, curve_of, read_off, same_name, standards_rows, vendor_side
+from cartrace.immunoassay.curves import (
+    PlateCurve,
+    curve_of,
+    precise_range,
+    read_off,
+    same_name,
+    standards_rows,
+    vendor_side,
+)
 from cartrace.immunoassay.dilution import linearity, parallelism
 from cartrace.immunoassay.hook import find_hooks
 from cartrace.immunoassay.readers.grid import OVERFLOW
@@ -367,6 +375,10 @@ def _concentration_row(
     row = _row_of(found, used)
     row["dilution_used"] = found.dilution
     row["in_well"] = found.value / found.dilution if assay.result_times_dilution else found.value
+    if found.detection == "quantified" and made.curve is not None:
+        low, high = precise_range(made.curve, settings.max_profile_cv_percent, len(found.wells))
+        if not low * (1 - 1e-9) <= row["in_well"] <= high * (1 + 1e-9):
+            row["own_flags"] = (*row["own_flags"], "imprecise")
     row["recovery_percent"] = math.nan
     nominal = used["nominal"].dropna().unique()
     if len(nominal) == 1 and nominal[0] > 0 and str(used["task"].iloc[0]) != "unknown":

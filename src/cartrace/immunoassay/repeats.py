@@ -48,6 +48,7 @@ REMEDIES: dict[str, Remedy] = {
     "parallelism_p": Remedy("the dilutions do not follow the standards", "repeat at several dilutions"),
     "replicate_cv": Remedy("the replicates disagree", _AGAIN, alone=True),
     "replicates_straddle": Remedy("some replicates lie beyond the curve", _AGAIN, alone=True),
+    "imprecise": Remedy("the curve is too flat there", "repeat at another dilution"),
     "bead_count": Remedy("too few beads", "repeat the wells"),
     "readings_disagree": Remedy("the readings are more than one step apart", _READ),
     "not_monotone": Remedy("a positive dilution beyond a negative one", "repeat the series", alone=True),

@@ -29,6 +29,7 @@ FLAGS = {
     "reading_missing": "the file has no reading of the well",
     "standard_without_quantity": "no concentration is known of a standard",
     "no_well_left": "no well of the sample could be used",
+    "imprecise": "the curve is so flat there that the CV of so many wells exceeds immunoassay.max_profile_cv_percent",
     "replicates_straddle": "some wells of the dilution lie beyond the curve",
     "dilutions_contradict": "some dilutions lie above the curve and others below it",
     "vendor_dilution": "the assay file is wrong about whether the software's concentrations hold the dilution",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import curve_fit
+from scipy.stats import t as student
 from tests.unit.immunoassay.hand_elisa import (
     LEVELS,
     Row,
@@ -575,3 +578,43 @@ def test_signals_of_any_size_give_the_same_concentrations(signal: float) -> None
         [r | {"signal": r["signal"] * signal} for r in rows], assay(targets={"sBCMA": target})
     )
     assert scaled.samples["result"].tolist() == pytest.approx([50], rel=1e-3)
+
+
+def test_a_plate_recomputed_with_scipy_gives_the_same_result_and_interval() -> None:
+    rng = np.random.default_rng(8)
+    rows = [r | {"signal": od(r["nominal"]) * (1 + 0.01 * rng.standard_normal())} for r in standards()]
+    signals = (0.93, 0.99)
+    found = row(quantified(rows + sample("C01 C02", "S1 d0", *signals, dilution=20)), "S1 d0")
+
+    def four(x: Any, a: float, b: float, c: float, d: float) -> Any:
+        return d + (a - d) / (1 + (x / c) ** b)
+
+    x, y = (np.array([r[k] for r in rows]) for k in ("nominal", "signal"))
+    mean = np.array([y[x == level].mean() for level in x])
+    best, covariance = curve_fit(four, x, y, (0.05, 1.0, 100.0, 3.0), sigma=mean, xtol=1e-14, ftol=1e-14)
+
+    def back(signal: float, p: Any) -> float:
+        a, b, c, d = p
+        return float(c * ((a - d) / (signal - d) - 1) ** (1 / b))
+
+    assert found["result"] == pytest.approx(20 * np.mean([back(s, best) for s in signals]), rel=1e-6)
+    at = float(np.mean(signals))
+    steps = np.diag(1e-6 * np.abs(best))
+    gradient = [math.log(back(at, best + h) / back(at, best - h)) / (2 * h.sum()) for h in steps]
+    slope = math.log(back(at + 1e-6, best) / back(at - 1e-6, best)) / 2e-6
+    cv = math.sqrt(float(np.sum(((y - four(x, *best)) / mean) ** 2)) / (len(x) - 4))
+    variance = np.array(gradient) @ covariance @ np.array(gradient) + (slope * cv * at) ** 2 / len(signals)
+    factor = math.exp(float(student.ppf(0.975, len(x) - 4)) * math.sqrt(variance))
+    assert found["upper"] / found["result"] == pytest.approx(factor, rel=1e-4)
+    assert found["result"] / found["lower"] == pytest.approx(factor, rel=1e-4)
+
+
+def test_a_result_where_the_curve_is_too_flat_is_flagged() -> None:
+    # 1,000 and 3,000 lie 91 % and 97 % of the way up: a scatter of 4 % of the signal is far more of the concentration.
+    rows = [
+        r | {"signal": od(r["nominal"]) * (1.04 if r["well"].startswith("A") else 0.96)} for r in standards()
+    ]
+    of = assay(acceptance={"standard_recovery": {"upper": None}, "standard_recovery_ends": {"upper": None}})
+    result = quantified(rows + sample("C01", "S1 d0", od(100)) + sample("C02", "S1 d1", od(900)), of)
+    assert row(result, "S1 d0")["verdict"] == "accepted"
+    assert (row(result, "S1 d1")["verdict"], flags(row(result, "S1 d1"))) == ("flagged", ["imprecise"])

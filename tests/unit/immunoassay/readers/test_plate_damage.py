@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.immunoassay.readers import made_plates as made
+from tests.unit.immunoassay.readers.test_bioplex_workbook import sheet as bioplex_sheet
 from tests.unit.pcr.readers.mutations import edits
 
 from cartrace.immunoassay.readers import read_plate
@@ -161,11 +162,12 @@ def _sheet(kind: str) -> tuple[bytes, tuple[list[object], ...]]:
         "plain_grid": lambda: made.grid_rows_of(made.od),
         # The first wells of each task: a workbook takes its time.
         "msd_workbench": lambda: [["Plate_X"], list(made.MSD_COLUMNS), *map(list, made.msd_rows()[:24])],
+        "bioplex_workbook": bioplex_sheet,
     }[kind]()
     return made.workbook({"s": rows}), tuple(rows)
 
 
-@pytest.mark.parametrize("kind", ["magellan", "plain_grid", "msd_workbench"])
+@pytest.mark.parametrize("kind", ["magellan", "plain_grid", "msd_workbench", "bioplex_workbook"])
 @bounded
 @given(row=st.integers(0, 100), column=st.integers(0, 13), cell=st.sampled_from(ODD))
 def test_an_odd_cell_of_a_workbook_is_refused_or_leaves_the_other_rows(
