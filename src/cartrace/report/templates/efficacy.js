@@ -165,7 +165,7 @@
   }
   function scoreCourses(into, score) {
     const first = score.courses.filter((c) => c.i === 1);
-    into.append(h("p", { class: "say" }, `${score.label}, ${score.better} is better: ${plural(first.length, "patient")}, first infusion. A step of ${num(score.minimal)} ${score.unit} counts as a change. Crosses are relapses, at the last score before them.`));
+    into.append(h("p", { class: "say" }, `${score.label}, ${score.better} is better: ${plural(first.length, "patient")}, first infusion. The smallest change that counts is ${num(score.minimal)}. Crosses are relapses, at the last score before them.`));
     const plot = figure(`${score.label} of each patient over days from the infusion, with the median over visits.`, 360);
     into.append(h("figure", {}, plot));
     const traces = [];
@@ -218,7 +218,13 @@
     }
     const named = (c) => (c.name === "best" ? "Best change" : c.name);
     const body = h("div", {});
-    const now = score.changes.find((c) => c.name === shownOf.change) || score.changes[score.changes.length - 2] || score.changes[0];
+    // At first the last landmark that at least half of the patients reached.
+    const most = Math.max(...score.changes.map((c) => c.n));
+    const now = score.changes.find((c) => c.name === shownOf.change) || score.changes.filter((c) => c.name !== "best" && 2 * c.n >= most).pop() || score.changes[0];
+    const unknown = (c, none) => unique(none.map((k) => T(c.reason[k]) || "no reason given")).map((why) => {
+      const who = none.filter((k) => (T(c.reason[k]) || "no reason given") === why);
+      return `${who.length > 4 ? plural(who.length, "patient") : who.map((k) => D.subjects[c.s[k]].id).join(", ")} (${why})`;
+    }).join("; ");
     const show = (c) => {
       shownOf.change = c.name;
       for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
@@ -242,7 +248,7 @@
         shapes: [-1, 1].map((k) => ({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: k * score.minimal, y1: k * score.minimal, line: { color: SOFT, width: 1, dash: "dot" } })),
       }, true);
       const share = c.name === "best" ? "The best of several scores looks better than any one of them: for a share of improved patients take a landmark. " : `${c.improved} of ${c.n} improved and ${c.worsened} worsened by ${num(score.minimal)} or more (dotted lines). `;
-      body.append(h("p", { class: "say" }, `${share}${none.length ? `Not known: ${none.map((k) => `${D.subjects[c.s[k]].id} (${T(c.reason[k]) || "no reason given"})`).join("; ")}.` : ""}`));
+      body.append(h("p", { class: "say" }, `${share}${none.length ? `Not known: ${unknown(c, none)}.` : ""}`));
     };
     into.append(h("h3", {}, "Change from baseline"), h("div", { class: "controls" }, segments("Change", score.changes.map((c) => [c, named(c)]), now, show)), body);
     show(now);
