@@ -97,7 +97,13 @@ def summarise(trial, **cohort):
 
 
 def export(trial):
-    further = (tables.EPISODES, tables.MODELS, tables.ASSOCIATIONS, tables.CHARACTERISTICS)
+    further = (
+        tables.EPISODES,
+        tables.MODELS,
+        tables.ANTIBODY_MEANS,
+        tables.ASSOCIATIONS,
+        tables.CHARACTERISTICS,
+    )
     for table in further:
         tables.write_table(tables.empty(table), trial / f"{table.name}.parquet", table)
     events = [
@@ -110,6 +116,7 @@ def export(trial):
         *("--measurements", trial / "measurements.parquet", "--metrics", trial / "metrics.parquet"),
         *("--qc", trial / "qc.parquet", "--cohort-summary", trial / "summary.parquet"),
         *("--survival", trial / "survival.parquet", "--episodes", trial / "episodes.parquet"),
+        *("--antibody-means", trial / "antibody_means.parquet"),
         *("--models", trial / "models.parquet", "--associations", trial / "associations.parquet"),
         *("--characteristics", trial / "characteristics.parquet"),
         *("--events", trial / "exported_events.parquet"),
