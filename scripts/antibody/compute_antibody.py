@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     missing = int((metrics["status"] == "not_estimable").sum())
     print(
         f"{courses} courses, {len(metrics)} metrics, {missing} of them not estimable (each with its reason); "
-        f"{len(qc)} changes of a limit"
+        f"{len(qc)} findings about limits and dilution steps"
     )
 
 
