@@ -51,7 +51,7 @@ def plate(
 
 def test_of_parallel_samples_about_5_of_100_have_p_below_5_percent() -> None:
     rng = np.random.default_rng(4)
-    p = np.array([plate(rng, 2000.0)[0] for _ in range(150)])
+    p = np.array([plate(rng, 2000.0)[0] for _ in range(100)])
     assert 0.015 <= (p < 0.05).mean() <= 0.1
     assert 0.4 <= (p < 0.5).mean() <= 0.6
 
