@@ -52,7 +52,10 @@ def sources(name):
 
 def resources(pattern):
     """Files below resources/ that fit a glob pattern, relative to the trial folder."""
-    return [os.path.relpath(path) for path in sorted((REPOSITORY / "resources").glob(pattern))]
+    return [
+        os.path.relpath(path)
+        for path in sorted((REPOSITORY / "resources").glob(pattern))
+    ]
 
 
 def settings(*keys):
