@@ -46,6 +46,11 @@ class Calibration(Part):
         description="vendor: are the software's concentrations those of the undiluted sample (Bio-Plex Manager)? They are "
         "divided by the dilution first. Checked against the signals of the standards.",
     )
+    falling: bool = Field(
+        False,
+        description="Does the signal fall with the concentration (competitive assays)? A curve that goes the other way is "
+        "rejected: its standards stand in reverse order.",
+    )
     log_concentration: bool = Field(
         True,
         description="linear: signal against the logarithm of the concentration, or the concentration itself.",

@@ -15,6 +15,7 @@ from cartrace.immunoassay.curves import PlateCurve, same_name, vendor_side
 from cartrace.immunoassay.vocabulary import FLAGS
 from cartrace.plates.acceptance import Acceptance, Finding, number, rule_finding
 from cartrace.plates.plate import well_list
+from cartrace.plates.sample_names import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -184,6 +185,39 @@ def check_controls(samples: pd.DataFrame, assay: Assay, acceptance: Acceptance) 
     return found
 
 
+def check_uncontrolled(wells: pd.DataFrame, assay: Assay) -> list[Finding]:
+    """Tell targets that have controls in the assay file, of which the plate has no usable well.
+
+    One of them is enough: an assay file may list those of several lots.
+    """
+    found = []
+    for name, target in assay.targets.items():
+        listed = [
+            control
+            for control, what in assay.controls.items()
+            if what.task in CONTROLS
+            and (name in what.range or (name in what.concentration and target.readout == "concentration"))
+        ]
+        mine = wells[wells["target"].eq(name).fillna(value=False) & wells["usable"]]
+        read = {fold(c) for c in mine.loc[mine["task"].isin(CONTROLS), "control"].dropna()}
+        if not listed or mine.empty or read & {fold(c) for c in listed}:
+            continue
+        found.append(
+            Finding(
+                "uncontrolled",
+                "warn",
+                f"{name}: the plate has no usable well of any control of the assay file ({', '.join(listed)}), so nothing "
+                "shows that its results are right",
+                target=name,
+                marks=("target",),
+                limit=", ".join(listed),
+                limit_source="assay file, controls",
+                suggestion="name the wells of the controls, or repeat the plate with them",
+            )
+        )
+    return found
+
+
 def distance(row: Mapping[Any, Any], ends: tuple[float, float]) -> float:
     """Return how far a result lies from a range: negative below, positive above, 0 inside.
 
@@ -210,6 +244,10 @@ def _said(row: Mapping[Any, Any]) -> str:
         "BLD": f"below {number(row['upper'])}",
         "above_uloq": f"at least {number(row['lower'])}",
     }
+    bound = {"BLQ": "upper", "BLD": "upper", "above_uloq": "lower"}.get(row["detection"], "")
+    if bound and math.isnan(row[bound]):
+        # A curve without an accepted standard has no limits.
+        return f"{'above' if bound == 'lower' else 'below'} the curve"
     return words[row["detection"]] + unit if row["detection"] in words else "without a result"
 
 

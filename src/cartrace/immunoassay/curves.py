@@ -115,6 +115,7 @@ def curve_of(
         starts=settings.starts,
     )
     findings += _judged(made, standard[known], name, acceptance)
+    findings += _direction(made.curve, name, target)
     if made.curve is None:
         return PlateCurve(name, None, made.table, WellLimits(), {}, tuple(findings))
     blanks = wells[(wells["task"] == "blank") & wells["usable"]]["corrected"].to_numpy(np.float64)
@@ -209,6 +210,28 @@ def _judged(made: Calibration, standard: pd.DataFrame, name: str, acceptance: Ac
             )
         )
     return [_only_warns(f) if not f.marks else f for f in findings]
+
+
+def _direction(curve: Curve | None, name: str, target: Target) -> list[Finding]:
+    """Reject a curve that goes the wrong way: standards in reverse order come back perfectly."""
+    falling = target.calibration.falling
+    if curve is None or not curve.converged or curve.rising != falling:
+        return []
+    ways = ("rises", "falls")
+    return [
+        Finding(
+            "curve_direction",
+            "fail",
+            f"{name}: the signal of the standards {ways[not falling]} with the concentration, and the assay file says that it "
+            f"{ways[falling]}: the standards may stand in reverse order",
+            target=name,
+            marks=("target",),
+            value=ways[not falling],
+            limit=ways[falling],
+            limit_source=f"assay file, targets.{name}.calibration.falling",
+            suggestion="correct the standards, or falling",
+        )
+    ]
 
 
 def _scatter(table: pd.DataFrame, standard: pd.DataFrame, name: str, acceptance: Acceptance) -> list[Finding]:

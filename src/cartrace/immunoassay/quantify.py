@@ -22,6 +22,7 @@ from cartrace.immunoassay.checks import (
     check_controls,
     check_hooks,
     check_samples,
+    check_uncontrolled,
     check_wells,
 )
 from cartrace.immunoassay.curves import (
@@ -154,6 +155,7 @@ def quantify_plate(
     wells["reading"] = _readings(wells, samples)
     findings += check_blanks(wells, assay, curves, acceptance)
     findings += check_controls(samples, assay, acceptance)
+    findings += check_uncontrolled(wells, assay)
     findings += check_samples(samples, acceptance)
     findings += check_hooks([(h.target, h.sample, h.reason, h.wells) for h in near_top], samples)
     findings += [_hook_finding(h) for h in hooks]
@@ -561,6 +563,7 @@ def _curve_table(
 ) -> pd.DataFrame:
     of_curve = {rule.name for rule in RULES.values() if rule.scope == "curve"} | {
         "curve_missing",
+        "curve_direction",
         "unit_unknown",
     }
     shown = [c for c in curves.values() if c.row]

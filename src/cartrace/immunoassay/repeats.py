@@ -28,6 +28,9 @@ REMEDIES: dict[str, Remedy] = {
         "results would be wrong by the dilution", "correct holds_dilution in the assay file"
     ),
     "curve_missing": Remedy("no calibration curve", _PLATE),
+    "curve_direction": Remedy(
+        "the signal of the standards goes the wrong way", "correct layout or assay file, or repeat the plate"
+    ),
     "standard_recovery": Remedy("standards miss their concentration", _PLATE),
     "standard_recovery_ends": Remedy("standards miss their concentration", _PLATE),
     "standard_cv": Remedy("the wells of a standard disagree", _PLATE),
@@ -89,7 +92,7 @@ def repeat_reasons(samples: pd.DataFrame) -> Texts:
     lost = samples["verdict"].isin(["rejected", "not_used"]).to_numpy(bool)
     again = asked & (lost | np.array([any(REMEDIES[n].alone for n in told) for told in names], dtype=bool))
     identity = ["subject_id", "sample_id", "matrix", "infusion", "day", "visit", "target", "assay"]
-    who = pd.MultiIndex.from_frame(samples[identity].astype("object").fillna(""))
+    who = pd.MultiIndex.from_frame(samples[identity].astype("string").fillna(""))
     answered = who.isin(who[asked & ~again])
     result, uloq, used = (
         samples[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in ("result", "uloq", "dilution_used")

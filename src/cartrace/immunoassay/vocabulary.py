@@ -16,6 +16,8 @@ READINGS = ("positive", "negative", "equivocal")
 FLAGS = {
     "omitted": "left out by the operator in the instrument's software",
     "curve_missing": "no calibration curve quantifies the analyte",
+    "curve_direction": "the signal of the standards goes the wrong way with the concentration",
+    "uncontrolled": "the plate has no usable well of any control of the assay file",
     "blank_missing": "the assay subtracts a blank, and the plate has none",
     "hook": "dilutions of the sample rise where they should fall: the signal may be past the hook",
     "start_changed": "the starting dilution is not that of the subject's other samples",

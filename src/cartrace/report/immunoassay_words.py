@@ -27,6 +27,8 @@ FLAGS: dict[str, str] = BROKEN | vocabulary.FLAGS
 WHOLE_PLATE = [
     *(rule.name for rule in RULES.values() if rule.scope in {"curve", "plate"}),
     "curve_missing",
+    "curve_direction",
+    "uncontrolled",
     "unit_unknown",
     "blank_missing",
     "control_missing",

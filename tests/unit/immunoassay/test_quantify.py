@@ -278,6 +278,31 @@ def test_a_control_that_misses_its_concentration_rejects_the_target() -> None:
     assert row(lost, "S1 d0")["verdict"] == "rejected"
 
 
+def test_a_curve_that_goes_the_wrong_way_is_rejected() -> None:
+    # Standards in reverse order come back perfectly: S1 in the well of S7.
+    upside_down = [{**r, "nominal": LEVELS[-1 - LEVELS.index(r["nominal"])]} for r in standards()]
+    wells = [*upside_down, *sample("C01 C02", "S1 d0", od(50), od(52))]
+    found = row(quantified(wells), "S1 d0")
+    assert found["verdict"] == "rejected"
+    assert "curve_direction" in flags(found)
+    competitive = {"sBCMA": {"analyte": "soluble_bcma", "unit": "ng/mL", "calibration": {"falling": True}}}
+    assert row(quantified(wells, assay(targets=competitive)), "S1 d0")["verdict"] == "accepted"
+    rising = [*standards(), *sample("C01 C02", "S1 d0", od(50), od(52))]
+    result = quantified(rising, assay(targets=competitive))
+    assert row(result, "S1 d0")["verdict"] == "rejected"
+    assert "rises with the concentration" in findings(result, "curve_direction")["message"].iloc[0]
+
+
+def test_a_plate_without_any_control_of_the_assay_file_is_flagged() -> None:
+    controls = {f"lot {n}": {"task": "control", "concentration": {"sBCMA": 50.0}} for n in "AB"}
+    wells = [*standards(), *sample("C01 C02", "S1 d0", od(50), od(52))]
+    result = quantified(wells, assay(controls=controls))
+    assert flags(row(result, "S1 d0")) == ["uncontrolled"]
+    assert "lot A, lot B" in findings(result, "uncontrolled")["message"].iloc[0]
+    one = quantified([*wells, *sample("D01", "Lot b", od(50))], assay(controls=controls))
+    assert flags(row(one, "S1 d0")) == []
+
+
 def test_a_control_outside_its_range_rejects_the_target() -> None:
     of = assay(**control("negative_control", range={"sBCMA": [0, 8]}))
     rows = [*standards(), *sample("C01", "S1 d0", od(50))]
