@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.workflow import dry_runs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "scripts", "src", "resources", "profiles")
@@ -38,15 +39,18 @@ class Workplace:
         # Before the editable install, so that an edited copy of the package is what runs.
         environment["PYTHONPATH"] = str(self.repo / "src")
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        given = [
+            "--nocolor",
+            *("--snakefile", str(self.repo / snakefile)),
+            *("--directory", str(self.trial)),
+            *("--configfile", str(self.trial / "config.yaml")),
+            *("--workflow-profile", str(self.repo / "profiles/default")),
+            *arguments,
+        ]
+        if "--dry-run" in arguments:
+            return dry_runs.snakemake(given, environment)
         return subprocess.run(
-            [
-                *(sys.executable, "-m", "snakemake", "--nocolor"),
-                *("--snakefile", str(self.repo / snakefile)),
-                *("--directory", str(self.trial)),
-                *("--configfile", str(self.trial / "config.yaml")),
-                *("--workflow-profile", str(self.repo / "profiles/default")),
-                *arguments,
-            ],
+            [sys.executable, "-m", "snakemake", *given],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

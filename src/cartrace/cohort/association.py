@@ -24,7 +24,7 @@ import numpy as np
 from cartrace import registry
 from cartrace.analytes import ANALYTES, ANTIBODY, EXPANSION
 from cartrace.cohort.ranks import Permutations, RankTest, TiedError, compare_groups, mantel_scores, spearman
-from cartrace.cohort.summary import count_reasons
+from cartrace.cohort.shares import count_reasons
 from cartrace.metrics import label_of
 from cartrace.problems import Problem, did_you_mean, raise_if_any
 from cartrace.tables import ASSOCIATIONS, rows

@@ -21,7 +21,7 @@ from cartrace.analytes import ANALYTES, ANTIBODY
 from cartrace.cohort.association import course_words, group_by_response, one_unit
 from cartrace.cohort.characteristics import NO_INFUSION
 from cartrace.cohort.groups import ALL, cohorts
-from cartrace.cohort.summary import count_reasons, share
+from cartrace.cohort.shares import count_reasons, share
 from cartrace.intake.clock import infusion_at
 from cartrace.metrics import label_of
 from cartrace.registry import load_all

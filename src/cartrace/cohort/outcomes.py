@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cartrace.cohort.groups import cohorts
-from cartrace.cohort.summary import count_reasons, share
+from cartrace.cohort.shares import count_reasons, share
 from cartrace.cohort.survival import kaplan_meier
 from cartrace.tables import OUTCOME_CURVES, OUTCOMES, QC, rows
 

@@ -10,14 +10,14 @@ cannot happen (never depleted, say, for the time to reconstitution) is in no cur
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from cartrace import registry
 from cartrace.cohort.groups import ALL, cohorts
+from cartrace.cohort.shares import count_reasons, share
 from cartrace.cohort.survival import kaplan_meier, turnbull
 from cartrace.metrics import find
 from cartrace.tables import COHORT_SUMMARY, SURVIVAL, rows
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 COURSE_TYPE = ("infusion", "matrix", "analyte", "assay", "course_unit")
 """What is summarised together: never two compartments, assays or units."""
-
-_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
 class Summary(NamedTuple):
@@ -260,43 +258,6 @@ def _quantile(values: NDArray[np.float64], p: float) -> float:
         return float(values[int(below)])
     a, b = values[int(below)], values[int(below) + 1]
     return float(a if a == b else a + part * (b - a))
-
-
-def share(answers: NDArray[np.float64]) -> dict[str, object]:
-    """Return the share of 1 among answers of 0 and 1, with its exact 95 % limits.
-
-    Clopper and Pearson 1934, through quantiles of the beta distribution.
-
-    Raises
-    ------
-    ValueError
-        When an answer is neither 0 nor 1.
-    """
-    if not np.isin(answers, (0.0, 1.0)).all():
-        raise ValueError("a yes-or-no metric must be 0 or 1")
-    # scipy.stats takes a second to import: only cohort jobs pay it.
-    from scipy.stats import beta
-
-    n, yes = len(answers), int(answers.sum())
-    return {
-        "mean": yes / n,
-        "share_lower": beta.ppf(0.025, yes, n - yes + 1) if yes else 0.0,
-        "share_upper": beta.ppf(0.975, yes + 1, n - yes) if yes < n else 1.0,
-    }
-
-
-def count_reasons(reasons: Iterable[str]) -> str | None:
-    """Count the reasons, most frequent first; None when there are none.
-
-    The part after a semicolon is detail. Reasons that differ in numbers alone are
-    counted together, and the numbers shown as an ellipsis.
-    """
-    texts = [text.split(";", 1)[0].strip() or "no reason given" for text in reasons]
-    kinds: dict[str, list[str]] = {}
-    for text in texts:
-        kinds.setdefault(_NUMBER.sub("…", text), []).append(text)
-    counted = [(len(same), same[0] if len(set(same)) == 1 else kind) for kind, same in kinds.items()]
-    return "; ".join(f"{text} ({n})" for n, text in sorted(counted, key=lambda c: (-c[0], c[1]))) or None
 
 
 def _survival(courses: _Courses, settings: Cohort) -> tuple[dict[str, object], list[dict[str, object]]]:

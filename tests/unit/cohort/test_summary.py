@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from cartrace import metrics as registered
 from cartrace import tables
-from cartrace.cohort.summary import bracket, count_reasons, describe, share, summarise
+from cartrace.cohort.shares import count_reasons, share
+from cartrace.cohort.summary import bracket, describe, summarise
 from cartrace.config import Cohort
 from cartrace.metrics import Metric, register
 from cartrace.registry import load_all
