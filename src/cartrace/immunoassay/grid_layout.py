@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cartrace.immunoassay.readers.grid import grid_rows, header_of_grid
+from cartrace.immunoassay.readers.grid import grid_rows, header_of_grid, refuse_merged
 from cartrace.immunoassay.vocabulary import TASKS
 from cartrace.plates.layout_table import NO_REASON, Columns
 from cartrace.plates.source import Row, Source, as_text, fold, show
@@ -106,6 +106,7 @@ def _grids(source: Source, sheet: str) -> Iterator[_Grid]:
         body = _up_to_title(rows[at + 1 : end], first, count)
         title, column = _title(rows, at, first, sheet)
         drawn = grid_rows(source, rows[at], body, exact=False)
+        refuse_merged(source, sheet, rows[at], body[-1].number if body else 0)
         for again in (r for n, r in enumerate(drawn) if r.letter in {d.letter for d in drawn[:n]}):
             source.problem(f"a second row for {again.letter}", "one row for each letter", again.number)
         cells = {well: (text, row.number, number) for row in drawn for well, number, text in row.wells()}

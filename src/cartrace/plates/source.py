@@ -43,6 +43,7 @@ _OTHER = {".": ",", ",": "."}
 _SUBSTITUTES = str.maketrans({"µ": "u", "μ": "u", "²": "2", "\ufeff": "", "\u00a0": " ", "_": " "})
 _FORMULA = re.compile(rb"<c\b([^>]*)>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
 """A cell of a sheet's XML that has a formula and no value."""
+_MERGED = re.compile(rb"<mergeCell\b[^>]*\bref=\"([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})\"")
 _UNIT = re.compile(r"\s*[\[(][^\])]*[\])]\s*$")
 
 
@@ -368,6 +369,18 @@ class Source:
                     place = re.search(rb'r="([A-Z]+\d+)"', cell[1])
                     found[str(sheet.title)] = place[1].decode() if place else ""
                     break
+        return found
+
+    def merged(self, name: str) -> list[tuple[str, range, range]]:
+        """Return the merged cells of a sheet: their place (``B2:C2``), rows and columns, both counted from 1."""
+        from openpyxl.utils import range_boundaries
+
+        path = str(getattr(self._book[name], "_worksheet_path", "")).lstrip("/")
+        found = []
+        for cell in _MERGED.finditer(self.member(path) if path in self.member_names else b""):
+            left, top, right, bottom = range_boundaries(place := cell[1].decode())
+            if left and top and right and bottom:
+                found.append((place, range(top, bottom + 1), range(left, right + 1)))
         return found
 
     def sheet(self, name: str, limit: int | None = None) -> list[Row]:

@@ -139,6 +139,22 @@ def header_of_grid(row: Row) -> tuple[int, int] | None:
     return (at, count) if count in ROWS_OF and at > 0 else None
 
 
+def refuse_merged(source: Source, sheet: str, header: Row, last: int) -> None:
+    """Tell the merged cells of a grid, from the row below its header to row ``last``: only their first well has a text."""
+    place = header_of_grid(header)
+    assert place is not None
+    first, count = place
+    for name, rows, columns in source.merged(sheet):
+        down = rows.start <= last and rows.stop > header.number + 1
+        across = columns.start <= first + count and columns.stop > first + 1
+        if down and across:
+            source.problem(
+                f"the merged cells {name} of the sheet {show(sheet)}",
+                "a cell for each well: unmerge them, and write into each well what it holds",
+                rows.start,
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class GridRow:
     """One row of a grid: its letter, its cells by column number, and what stands right of them."""

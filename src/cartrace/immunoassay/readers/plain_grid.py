@@ -30,6 +30,7 @@ from cartrace.immunoassay.readers.grid import (
     header_of_grid,
     names_a_read,
     number_or_word,
+    refuse_merged,
 )
 from cartrace.immunoassay.readers.plate_wells import plate_wells
 from cartrace.plates.source import Row, Source, fold, show
@@ -193,6 +194,8 @@ def _blocks(source: Source, rows: Sequence[Row], sheet: str) -> list[Block]:
         lines = grid_rows(source, row, below, exact=not sheet)
         if len(lines) != len(below):
             source.check()
+        if sheet:
+            refuse_merged(source, sheet, row, below[-1].number if below else 0)
         found.append(Block(title or ("" if corner in _SKIPPED else corner), sheet, lines))
         title = ""
         at += 1 + ROWS_OF[count]

@@ -123,5 +123,21 @@ def test_a_fault_names_row_and_column_of_the_sheet_and_shows_no_date() -> None:
     assert "2024" not in message
 
 
+@pytest.mark.parametrize(
+    ("merged", "inside"), [("B3:C3", True), ("M9:M12", True), ("A1:F1", False), ("O3:P4", False)]
+)
+def test_merged_cells_of_a_grid_are_refused_since_only_the_first_well_has_a_name(
+    merged: str, inside: bool
+) -> None:
+    workbook = openpyxl.load_workbook(io.BytesIO(book(Sheet1=[["notes"], *grid({"A1": "P-01", "B12": "x"})])))
+    workbook["Sheet1"].merge_cells(merged)
+    stream = io.BytesIO()
+    workbook.save(stream)
+    if inside:
+        assert f"the merged cells {merged}" in refusal(stream.getvalue())
+    else:
+        assert set(said(read_grid_layout(stream.getvalue(), "layout.xlsx"))) == {"A01", "B12"}
+
+
 def test_what_is_no_workbook_is_refused() -> None:
     assert "no workbook" in refusal(b"well\tsample\nA1\tP-01\n")
