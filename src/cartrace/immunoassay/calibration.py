@@ -351,13 +351,18 @@ class Interval:
 
 
 def inverse_interval(
-    curve: Curve, signal: npt.ArrayLike, *, replicates: npt.ArrayLike = 1, confidence: float = 0.95
+    curve: Curve,
+    signal: npt.ArrayLike,
+    *,
+    replicates: npt.ArrayLike = 1,
+    well_variance: npt.ArrayLike = 0.0,
+    confidence: float = 0.95,
 ) -> Interval:
     """Read concentrations off the curve, with limits.
 
     Delta method on the logarithm of the concentration: the variance of the mean signal
-    of ``replicates`` wells (the variance model of the curve) and of the curve itself
-    (its covariance), over the squared slope of the curve; Student's t with the degrees
+    of ``replicates`` wells (the variance model of the curve, or ``well_variance``, that of
+    the signals of these wells, where it is larger) and of the curve itself (its covariance), over the squared slope of the curve; Student's t with the degrees
     of freedom of the fit (O'Connell, Belanger and Haaland, Chemometr Intell Lab Syst
     1993;20:97). Near the asymptotes the curve bends within the interval and the limits
     are rough. They are nan where the fit has no covariance or degrees of freedom, at
@@ -365,7 +370,8 @@ def inverse_interval(
     """
     found = inverse(curve, signal)
     x = found.concentration
-    log_sd = _log_sd(curve, x, np.asarray(replicates, dtype=float))
+    own = np.asarray(well_variance, dtype=float)
+    log_sd = _log_sd(curve, x, np.asarray(replicates, dtype=float), own)
     with np.errstate(over="ignore"):
         factor = np.exp(_t(curve, confidence) * log_sd)
     return Interval(x, x / factor, x * factor, log_sd, found.side)
@@ -684,10 +690,10 @@ def _curve_variance(curve: Curve, gradient: Array) -> Array:
     return np.asarray(np.einsum("ij,jk,ik->i", gradient, np.array(curve.covariance), gradient))
 
 
-def _log_sd(curve: Curve, x: Array, replicates: Array) -> Array:
+def _log_sd(curve: Curve, x: Array, replicates: Array, own: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = _curve_variance(curve, _gradient(curve, x))
-        variance = variance + curve.variance(curve.predict(x)) / replicates
+        variance = variance + np.maximum(curve.variance(curve.predict(x)), own) / replicates
         out = np.sqrt(variance) / np.abs(_log_slope(curve, x))
     return np.where(np.isfinite(x) & (x > 0), out, np.nan)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cartrace.immunoassay.curves import PlateCurve, same_name, vendor_side
+from cartrace.immunoassay.limits import accepted_range
 from cartrace.immunoassay.vocabulary import FLAGS
 from cartrace.plates.acceptance import Acceptance, Finding, number, rule_finding
 from cartrace.plates.plate import well_list
@@ -107,7 +108,9 @@ def check_blanks(
         if made is None or blanks.empty or (made.curve is not None and not made.curve.rising):
             continue
         standards = mine[(mine["task"] == "standard") & (mine["nominal"] > 0)]
-        level = made.limits.lloq if target.limits.source == "accepted_range" else math.nan
+        # Not the LLOQ: a bad blank lifts the limit of detection above it, which then takes its place.
+        known = target.limits.source == "accepted_range" and len(made.table) > 0
+        level = accepted_range(made.table)[0] if known else math.nan
         levels = standards["nominal"].to_numpy(np.float64)
         if math.isnan(level) and len(levels):
             level = float(levels.min())

@@ -308,7 +308,17 @@ def _limits(
         source = "accepted_range"
     detected = wanted.lod or math.nan
     if wanted.lod is None and len(blanks):
-        detected = lod(curve, blanks, sd=settings.lod_sd).lod
+        found = lod(curve, blanks, sd=settings.lod_sd)
+        detected = found.lod
+        if found.reason:
+            findings.append(
+                Finding(
+                    "lod_missing",
+                    "note",
+                    f"{name}: no limit of detection, so nothing is called undetected: {found.reason}",
+                    target=name,
+                )
+            )
     if detected > low:
         # What can't be told from a blank is not quantified either.
         findings.append(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cartrace.immunoassay.calibration import Array, Curve, inverse, inverse_interval
+from cartrace.immunoassay.calibration import Curve, inverse, inverse_interval
 
 MIN_BLANKS = 3
 """Blanks without which their scatter is not known. House value."""
@@ -78,7 +78,9 @@ def lod(curve: Curve, blanks: npt.ArrayLike, *, sd: float = 3.0) -> Detection:
     y = np.asarray(blanks, dtype=float)
     y = y[np.isfinite(y)]
     if len(y) < MIN_BLANKS:
-        return Detection(math.nan, math.nan, len(y), f"{len(y)} blanks; {MIN_BLANKS} are needed for their SD")
+        return Detection(
+            math.nan, math.nan, len(y), f"blanks: {len(y)}; {MIN_BLANKS} are needed for their SD"
+        )
     spread = float(y.std(ddof=1))
     if spread <= 1e-12 * abs(float(y.mean())):
         return Detection(
@@ -93,24 +95,3 @@ def lod(curve: Curve, blanks: npt.ArrayLike, *, sd: float = 3.0) -> Detection:
             math.nan, signal, len(y), f"the signal of the limit of detection lies {where} the curve"
         )
     return Detection(float(found.concentration[0]), signal, len(y))
-
-
-def subtract_blank(signal: npt.ArrayLike, blank: npt.ArrayLike) -> tuple[Array, float]:
-    """Take the mean of the blanks off every signal; return the signals and that mean.
-
-    Parameters
-    ----------
-    blank
-        Which wells are usable blanks, one entry a signal.
-
-    Raises
-    ------
-    ValueError
-        When none is.
-    """
-    y, mask = np.asarray(signal, dtype=float), np.asarray(blank, dtype=bool)
-    blanks = y[mask & np.isfinite(y)]
-    if not len(blanks):
-        raise ValueError("the blank is to be subtracted, and the plate has none")
-    mean = float(blanks.mean())
-    return y - mean, mean

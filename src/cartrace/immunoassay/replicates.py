@@ -246,8 +246,12 @@ def _interval(step: _Step, signal: Floats, curve: Curve | None, confidence: floa
     """Return the limits of the concentration; nan without a curve whose scatter is known."""
     if curve is None:
         return math.nan, math.nan
-    mean = float(signal[step.wells].mean())
-    found = inverse_interval(curve, mean, replicates=len(step.wells), confidence=confidence)
+    wells = signal[step.wells]
+    # Wells that differ more than standards do know their sample less well than the curve says.
+    own = float(wells.var(ddof=1)) if len(wells) > 1 else 0.0
+    found = inverse_interval(
+        curve, float(wells.mean()), replicates=len(wells), well_variance=own, confidence=confidence
+    )
     at = float(found.concentration[0])
     # The result is the mean of the concentrations, which is near that of the mean signal, not at it.
     scale = step.concentration / at if at > 0 else math.nan

@@ -12,7 +12,6 @@ from cartrace.immunoassay.limits import (
     lod,
     precision_profile,
     profile_limits,
-    subtract_blank,
 )
 from cartrace.immunoassay.standards import calibrate
 
@@ -93,8 +92,8 @@ def test_the_lod_of_a_falling_curve_lies_below_the_blanks() -> None:
 @pytest.mark.parametrize(
     ("blanks", "said"),
     [
-        ([], "0 blanks; 3 are needed"),
-        ([1.0, 1.1, math.nan], "2 blanks"),
+        ([], "blanks: 0; 3 are needed"),
+        ([1.0, 1.1, math.nan], "blanks: 2"),
         ([1.0, 1.0, 1.0], "no SD"),
         ([0.2, 0.21, 0.22], "below the curve"),
         ([8.0, 9.0, 10.0], "above the curve"),
@@ -104,11 +103,3 @@ def test_no_lod_is_given_without_a_reason_to_believe_it(blanks: list[float], sai
     found = lod(known_curve({"A": 1, "B": 1, "C": 10, "D": 9}), blanks)
     assert math.isnan(found.lod)
     assert said in found.reason
-
-
-def test_the_mean_blank_is_taken_off_every_signal() -> None:
-    corrected, mean = subtract_blank([0.1, 0.3, 1.2, math.nan], [True, True, False, True])
-    assert mean == pytest.approx(0.2)
-    assert corrected[:3] == pytest.approx([-0.1, 0.1, 1.0])
-    with pytest.raises(ValueError, match="has none"):
-        subtract_blank([1.0, 2.0], [False, False])

@@ -129,6 +129,19 @@ def test_a_high_blank_flags_the_target() -> None:
     assert flags(row(result, "S1 d0")) == ["blank_signal"]
 
 
+def test_high_blanks_that_lift_the_limit_of_detection_flag_the_target_too() -> None:
+    blanks = [{"well": f"H0{i}", "task": "blank", "signal": s} for i, s in enumerate((0.4, 0.5, 0.6), 1)]
+    result = quantified([*standards(), *blanks, *sample("C01", "S1 d0", od(50))])
+    assert len(findings(result, "lod_above_lloq")) == 1
+    assert flags(row(result, "S1 d0")) == ["blank_signal"]
+
+
+def test_blanks_that_give_no_limit_of_detection_are_told() -> None:
+    result = quantified([*standards(), {"well": "H01", "task": "blank", "signal": 0.05}])
+    (message,) = findings(result, "lod_missing")["message"]
+    assert "blanks: 1; 3 are needed" in message
+
+
 def test_a_blank_is_subtracted_from_everything() -> None:
     of = assay(
         targets={
@@ -628,10 +641,25 @@ def test_a_plate_recomputed_with_scipy_gives_the_same_result_and_interval() -> N
     gradient = [math.log(back(at, best + h) / back(at, best - h)) / (2 * h.sum()) for h in steps]
     slope = math.log(back(at + 1e-6, best) / back(at - 1e-6, best)) / 2e-6
     cv = math.sqrt(float(np.sum(((y - four(x, *best)) / mean) ** 2)) / (len(x) - 4))
-    variance = np.array(gradient) @ covariance @ np.array(gradient) + (slope * cv * at) ** 2 / len(signals)
+    # These two differ by more than the standards do.
+    scatter = max(cv * at, float(np.std(signals, ddof=1)))
+    assert scatter > cv * at
+    variance = np.array(gradient) @ covariance @ np.array(gradient) + (slope * scatter) ** 2 / len(signals)
     factor = math.exp(float(student.ppf(0.975, len(x) - 4)) * math.sqrt(variance))
     assert found["upper"] / found["result"] == pytest.approx(factor, rel=1e-4)
     assert found["result"] / found["lower"] == pytest.approx(factor, rel=1e-4)
+
+
+def test_the_interval_of_a_bad_duplicate_holds_both_of_its_wells() -> None:
+    rng = np.random.default_rng(8)
+    rows = [r | {"signal": od(r["nominal"]) * (1 + 0.02 * rng.standard_normal())} for r in standards()]
+    alike, apart = (
+        row(quantified(rows + sample("C01 C02", "S1 d0", od(10), od(second))), "S1 d0") for second in (10, 4)
+    )
+    assert alike["upper"] / alike["lower"] < 1.15
+    assert apart["lower"] < 4
+    assert apart["upper"] > 10
+    assert "replicate_cv" in flags(apart)
 
 
 def test_a_result_where_the_curve_is_too_flat_is_flagged() -> None:
