@@ -7,8 +7,7 @@ rejected: that is what swapped wells look like.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 
 from cartrace.intake.sheets import quote
 from cartrace.plates.acceptance import Finding
+from cartrace.plates.choices import Choice, Said, sample_names, teller
 from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import NOBODY, Identity, Meaning, fold, meaning_of
 from cartrace.problems import InputError, Problem, did_you_mean, plain, redact_dates
@@ -75,14 +75,14 @@ def match_targets(
         has none.
     """
     listed = {fold(n): key for key, t in assay.targets.items() for n in (t.names or (key,))}
-    by_layout = _targets_of_layout(layout, {fold(key): key for key in assay.targets} | listed, assay)
+    laid_out = _targets_of_layout(layout, {fold(key): key for key in assay.targets} | listed, assay)
     sole = next(iter(assay.targets)) if len(assay.targets) == 1 else None
     found, without = [], []
     for well, name in zip(wells["well"], wells["target"], strict=True):
         if fold(name):
             found.append(listed.get(fold(name)))
         else:
-            found.append(by_layout.get(well, sole))
+            found.append(laid_out.get(well, sole))
             without += [well] if found[-1] is None else []
     names = [
         n for t, key in zip(assay.targets.values(), assay.targets, strict=True) for n in t.names or (key,)
@@ -263,36 +263,6 @@ def relative_standards(wells: pd.DataFrame, assay: Assay) -> tuple[pd.DataFrame,
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What the layout says of one target in one well."""
-
-    samples: tuple[str, ...] = ()
-    cells: dict[str, Any] = field(default_factory=dict)
-    """The other cells that are not empty, by column."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """One row of the plate, decided."""
-
-    row: dict[str, Any]
-    in_file: Meaning
-    by_layout: tuple[Meaning, ...]
-    said: _Said
-    what: Meaning
-    task: str
-    nominal: float
-    dilution: float
-    exclusion: str | None
-    flag: str | None
-
-    @property
-    def name(self) -> str:
-        """The name that counts, as it was written."""
-        return " / ".join(self.said.samples) or str(self.row["sample_name"] or "")
-
-
 def map_wells(
     wells: pd.DataFrame, assay: Assay, layout: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, list[Finding]]:
@@ -326,7 +296,7 @@ def map_wells(
         {str(c): None if pd.isna(v) else v for c, v in row.items()} for row in wells.to_dict("records")
     ]
     choices = [_choose(row, said_of(row["well"], row["target"]), assay, meaning) for row in records]
-    names = _sample_names(choices)
+    names = sample_names(c for c in choices if c.task == "unknown")
     columns = [_columns(choice, names) for choice in choices]
     out = wells.copy()
     for column, dtype in (ADDED | CHANGED).items():
@@ -335,7 +305,7 @@ def map_wells(
     return out, [*_findings(choices, assay), *_absent(layout, records)]
 
 
-def _layout(layout: pd.DataFrame | None, assay: Assay) -> Callable[[str, str | None], _Said]:
+def _layout(layout: pd.DataFrame | None, assay: Assay) -> Callable[[str, str | None], Said]:
     """Return what tells what the layout says of a well and target."""
     listed = {fold(key): key for key in assay.targets}
     listed |= {fold(n): key for key, t in assay.targets.items() for n in t.names or (key,)}
@@ -345,24 +315,17 @@ def _layout(layout: pd.DataFrame | None, assay: Assay) -> Callable[[str, str | N
         key = listed.get(fold(cells.pop("target", "")))
         by_well.setdefault(cells.pop("well"), []).append((key, cells))
 
-    def said_of(well: str, target: str | None) -> _Said:
-        mine = by_well.get(well, [])
-        samples = tuple(dict.fromkeys(cells["sample"] for _, cells in mine if "sample" in cells))
-        whole = [cells for key, cells in mine if key is None]
-        own = [cells for key, cells in mine if key is not None and key == target]
-        return _Said(samples, {c: v for cells in (*whole, *own) for c, v in cells.items() if c != "sample"})
-
-    return said_of
+    return teller(by_well)
 
 
-def _choose(row: dict[str, Any], said: _Said, assay: Assay, meaning: Callable[[object], Meaning]) -> _Choice:
+def _choose(row: dict[str, Any], said: Said, assay: Assay, meaning: Callable[[object], Meaning]) -> Choice:
     in_file = meaning(row["sample_name"])
-    by_layout = tuple(meaning(name) for name in said.samples)
-    what = by_layout[0] if by_layout else in_file
+    laid_out = tuple(meaning(name) for name in said.samples)
+    what = laid_out[0] if laid_out else in_file
     task, nominal = row["task"], row["nominal"]
     if what.control:
         task, nominal = what.control.task, what.control.concentration.get(row["target"], nominal)
-    elif task in PLAIN and what.kind != "nothing" and (by_layout or task is None):
+    elif task in PLAIN and what.kind != "nothing" and (laid_out or task is None):
         task = "unknown"
     elif task is None:
         task = "empty"
@@ -374,16 +337,16 @@ def _choose(row: dict[str, Any], said: _Said, assay: Assay, meaning: Callable[[o
         exclusion = "omitted"
     elif what.kind == "ignored" and task == "unknown":
         exclusion = "ignored"
-    elif len({m.key for m in by_layout}) > 1:
+    elif len({m.key for m in laid_out}) > 1:
         flag = "sample_mapped_twice"
-    elif by_layout and _differ(what, in_file, row["task"], task):
+    elif laid_out and _differ(what, in_file, row["task"], task):
         flag = "sample_mismatch"
     elif task == "unknown" and what.kind in {"nothing", "unmapped"}:
         flag = "sample_unmapped"
-    return _Choice(
+    return Choice(
         row=row,
         in_file=in_file,
-        by_layout=by_layout,
+        laid_out=laid_out,
         said=said,
         what=what,
         task=task,
@@ -411,7 +374,7 @@ def _differ(what: Meaning, in_file: Meaning, task_in_file: str | None, task: str
     return task_in_file == "unknown" and in_file.kind == "sample" and what.key != in_file.key
 
 
-def _dilution(row: dict[str, Any], said: _Said, assay: Assay, task: str) -> float:
+def _dilution(row: dict[str, Any], said: Said, assay: Assay, task: str) -> float:
     if "dilution" in said.cells:
         return float(said.cells["dilution"])
     # Instruments print a factor of 1 where nobody typed one.
@@ -423,20 +386,7 @@ def _dilution(row: dict[str, Any], said: _Said, assay: Assay, task: str) -> floa
     return assay.dilution if task == "unknown" else 1.0
 
 
-def _sample_names(choices: Iterable[_Choice]) -> dict[Identity, str]:
-    """Return one name for each sample: the first on the plate, without dates and told from all others."""
-    names: dict[Identity, str] = {}
-    for choice in choices:
-        what = choice.what
-        if what.kind != "sample" or what.identity in names or choice.task != "unknown":
-            continue
-        name, taken = plain(what.name), {fold(n) for n in names.values()}
-        parts = " ".join(str(part) for part in what.identity if part is not None)
-        names[what.identity] = f"{name} ({parts})" if fold(name) in taken else name
-    return names
-
-
-def _columns(choice: _Choice, names: dict[Identity, str]) -> dict[str, Any]:
+def _columns(choice: Choice, names: dict[Identity, str]) -> dict[str, Any]:
     is_sample = choice.what.kind == "sample" and choice.task == "unknown"
     identity = choice.what.identity if is_sample else NOBODY
     sample = names[identity] if is_sample else None
@@ -467,7 +417,7 @@ _VERDICTS: dict[str, Any] = {
 }
 
 
-def _findings(choices: list[_Choice], assay: Assay) -> list[Finding]:
+def _findings(choices: list[Choice], assay: Assay) -> list[Finding]:
     """Group the rows by what is odd about them: one finding for each name."""
     groups: dict[tuple[str, str, str, str], list[int]] = {}
 
@@ -501,7 +451,7 @@ def _findings(choices: list[_Choice], assay: Assay) -> list[Finding]:
     return [_finding(key, of, choices, assay) for key, of in groups.items()]
 
 
-def _odd(i: int, c: _Choice, assay: Assay, found: Callable[..., None]) -> None:
+def _odd(i: int, c: Choice, assay: Assay, found: Callable[..., None]) -> None:
     """Find wells of which controls or layout say another task, quantity or dilution than the file."""
     before = c.row["task"]
     if c.task != before and before not in PLAIN and c.flag is None:
@@ -523,7 +473,7 @@ def _odd(i: int, c: _Choice, assay: Assay, found: Callable[..., None]) -> None:
 
 
 def _finding(
-    key: tuple[str, str, str, str], positions: list[int], choices: list[_Choice], assay: Assay
+    key: tuple[str, str, str, str], positions: list[int], choices: list[Choice], assay: Assay
 ) -> Finding:
     check, sentence, value, limit = key
     wells = well_list([str(choices[i].row["well"]) for i in positions])

@@ -7,8 +7,7 @@ differently is rejected: that is what swapped wells look like.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 
 from cartrace.intake.sheets import quote
 from cartrace.pcr.wells import match_target
+from cartrace.plates.choices import Choice, Said, sample_names, teller
 from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import NOBODY, Identity, Meaning, fold, meaning_of
 from cartrace.problems import InputError, Problem, did_you_mean, plain, redact_dates
@@ -44,36 +44,6 @@ PLAIN = ("unknown", "empty")
 """Tasks of a file that leave it open what is in the well."""
 SPIKE = ("inhibition_control", "blocked_inhibition_control")
 """Tasks of the spike, which stands in wells of samples and of controls alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What the plate map says of one target in one well."""
-
-    samples: tuple[str, ...] = ()
-    cells: dict[str, Any] = field(default_factory=dict)
-    """The other cells that are not empty, by column."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """One row of the plate, decided."""
-
-    row: dict[str, Any]
-    in_file: Meaning
-    by_map: tuple[Meaning, ...]
-    said: _Said
-    what: Meaning
-    task: str
-    nominal: float
-    dilution: float
-    exclusion: str | None
-    flag: str | None
-
-    @property
-    def name(self) -> str:
-        """The name that counts, as it was written."""
-        return " / ".join(self.said.samples) or str(self.row["sample_name"] or "")
 
 
 def map_wells(
@@ -116,7 +86,7 @@ def map_wells(
         {str(c): None if pd.isna(v) else v for c, v in row.items()} for row in wells.to_dict("records")
     ]
     choices = [_choose(row, said_of(row["well"], row["target"]), assay, meaning) for row in records]
-    names = _sample_names(choices)
+    names = sample_names(choices)
     out = wells.copy()
     columns = [_columns(choice, names, assay) for choice in choices]
     for column, dtype in (ADDED | CHANGED).items():
@@ -126,7 +96,7 @@ def map_wells(
     return out, rows(findings, QC)
 
 
-def _plate_map(plate_map: pd.DataFrame | None, assay: Assay) -> Callable[[str, str], _Said]:
+def _plate_map(plate_map: pd.DataFrame | None, assay: Assay) -> Callable[[str, str], Said]:
     """Return what tells what the plate map says of a well and target."""
     by_well: dict[str, list[tuple[str | None, dict[str, Any]]]] = {}
     problems = []
@@ -147,24 +117,17 @@ def _plate_map(plate_map: pd.DataFrame | None, assay: Assay) -> Callable[[str, s
     if problems:
         raise InputError(problems)
 
-    def said_of(well: str, target: str) -> _Said:
-        mine = by_well.get(well, [])
-        samples = tuple(dict.fromkeys(cells["sample"] for _, cells in mine if "sample" in cells))
-        whole = [cells for key, cells in mine if key is None]
-        own = [cells for key, cells in mine if key == target]
-        return _Said(samples, {c: v for cells in (*whole, *own) for c, v in cells.items() if c != "sample"})
-
-    return said_of
+    return teller(by_well)
 
 
-def _choose(row: dict[str, Any], said: _Said, assay: Assay, meaning: Callable[[object], Meaning]) -> _Choice:
+def _choose(row: dict[str, Any], said: Said, assay: Assay, meaning: Callable[[object], Meaning]) -> Choice:
     in_file = meaning(row["sample_name"])
-    by_map = tuple(meaning(name) for name in said.samples)
-    what = by_map[0] if by_map else in_file
+    laid_out = tuple(meaning(name) for name in said.samples)
+    what = laid_out[0] if laid_out else in_file
     task, nominal = row["task"], row["nominal"]
     if what.control:
         task, nominal = what.control.task, what.control.copies.get(row["target"], nominal)
-    elif by_map and what.kind == "sample" and task in PLAIN:
+    elif laid_out and what.kind == "sample" and task in PLAIN:
         task = "unknown"
     task, nominal = said.cells.get("task", task), said.cells.get("nominal", nominal)
     exclusion = flag = None
@@ -174,16 +137,16 @@ def _choose(row: dict[str, Any], said: _Said, assay: Assay, meaning: Callable[[o
         exclusion = "ignored"
     elif row["omitted"]:
         pass
-    elif len({m.key for m in by_map}) > 1:
+    elif len({m.key for m in laid_out}) > 1:
         flag = "sample_mapped_twice"
-    elif by_map and _differ(what, in_file, row["task"], said.cells.get("task")):
+    elif laid_out and _differ(what, in_file, row["task"], said.cells.get("task")):
         flag = "sample_mismatch"
     elif task == "unknown" and what.kind in {"nothing", "unmapped"}:
         flag = "sample_unmapped"
-    return _Choice(
+    return Choice(
         row=row,
         in_file=in_file,
-        by_map=by_map,
+        laid_out=laid_out,
         said=said,
         what=what,
         task=task,
@@ -206,26 +169,13 @@ def _differ(what: Meaning, in_file: Meaning, task_in_file: str, task_in_map: str
     return in_file.kind in {"control", "sample"} and what.key != in_file.key
 
 
-def _dilution(in_file: float | None, said: _Said, assay: Assay) -> float:
+def _dilution(in_file: float | None, said: Said, assay: Assay) -> float:
     # Instruments print a factor of 1 where nobody typed one.
     typed = None if in_file in {None, 1.0} else in_file
     return float(said.cells.get("dilution", typed or assay.reaction.dilution))
 
 
-def _sample_names(choices: Iterable[_Choice]) -> dict[Identity, str]:
-    """Return one name for each sample: the first on the plate, without dates and told from all others."""
-    names: dict[Identity, str] = {}
-    for choice in choices:
-        what = choice.what
-        if what.kind != "sample" or what.identity in names:
-            continue
-        name, taken = plain(what.name), {fold(n) for n in names.values()}
-        parts = " ".join(str(part) for part in what.identity if part is not None)
-        names[what.identity] = f"{name} ({parts})" if fold(name) in taken else name
-    return names
-
-
-def _columns(choice: _Choice, names: dict[Identity, str], assay: Assay) -> dict[str, Any]:
+def _columns(choice: Choice, names: dict[Identity, str], assay: Assay) -> dict[str, Any]:
     is_sample = choice.what.kind == "sample" and choice.task in ("unknown", *SPIKE)
     identity = choice.what.identity if is_sample else NOBODY
     cells = choice.said.cells
@@ -243,11 +193,11 @@ def _columns(choice: _Choice, names: dict[Identity, str], assay: Assay) -> dict[
     }
 
 
-def _findings(choices: list[_Choice], assay: Assay, file_id: str) -> list[dict[str, object]]:
+def _findings(choices: list[Choice], assay: Assay, file_id: str) -> list[dict[str, object]]:
     """Group the rows by what is odd about them: one finding for each name."""
-    groups: dict[tuple[str, str, str, str], list[_Choice]] = {}
+    groups: dict[tuple[str, str, str, str], list[Choice]] = {}
 
-    def found(choice: _Choice, check: str, sentence: str, value: object = "", limit: object = "") -> None:
+    def found(choice: Choice, check: str, sentence: str, value: object = "", limit: object = "") -> None:
         groups.setdefault((check, sentence, str(value), str(limit)), []).append(choice)
 
     for c in choices:
@@ -270,7 +220,7 @@ def _findings(choices: list[_Choice], assay: Assay, file_id: str) -> list[dict[s
                 found(c, "dilution_mismatch", sentence, typed, planned)
         if in_file and redact_dates(in_file) != in_file:
             found(c, "date_in_sample_name", "names that hold a calendar date are shown without it")
-    names: dict[Identity, dict[str, list[_Choice]]] = {}
+    names: dict[Identity, dict[str, list[Choice]]] = {}
     for c in choices:
         if c.what.kind == "sample" and c.flag is None:
             names.setdefault(c.what.identity, {}).setdefault(fold(c.what.name), []).append(c)
@@ -282,7 +232,7 @@ def _findings(choices: list[_Choice], assay: Assay, file_id: str) -> list[dict[s
     return [_finding(key, of, assay, file_id) for key, of in groups.items()]
 
 
-def _odd_controls(c: _Choice, assay: Assay, found: Callable[..., None]) -> None:
+def _odd_controls(c: Choice, assay: Assay, found: Callable[..., None]) -> None:
     """Find controls that the file calls something else, and accuracy controls without known copies."""
     before = c.row["task"]
     # An accuracy control is a positive control, of which one knows more than the instrument.
@@ -322,7 +272,7 @@ _VERDICTS = {
 
 
 def _finding(
-    key: tuple[str, str, str, str], choices: list[_Choice], assay: Assay, file_id: str
+    key: tuple[str, str, str, str], choices: list[Choice], assay: Assay, file_id: str
 ) -> dict[str, object]:
     check, sentence, value, limit = key
     samples = {c.what.identity.sample_id for c in choices}
