@@ -106,9 +106,24 @@ ANALYTES: dict[str, Analyte] = {
         Analyte("tnf_alpha", "Tumour necrosis factor alpha", "biomarker", ("pg/mL",)),
         Analyte("ferritin", "Ferritin", "biomarker", ("ng/mL", "ug/mL")),
         Analyte("creatine_kinase", "Creatine kinase", "biomarker", ("U/L",)),
-        Analyte("neutrophils", "Neutrophils", "haematology", ("1e9/L", "cells/uL")),
-        Analyte("lymphocytes", "Lymphocytes", "haematology", ("1e9/L", "cells/uL")),
-        Analyte("platelets", "Platelets", "haematology", ("1e9/L", "cells/uL")),
+        # No blood holds so many: it is cells/uL in a column of 1e9/L. House values, beyond any leukaemia.
+        Analyte(
+            "neutrophils",
+            "Neutrophils",
+            "haematology",
+            ("1e9/L", "cells/uL"),
+            {"1e9/L": 500.0, "cells/uL": 5e5},
+        ),
+        Analyte(
+            "lymphocytes",
+            "Lymphocytes",
+            "haematology",
+            ("1e9/L", "cells/uL"),
+            {"1e9/L": 1000.0, "cells/uL": 1e6},
+        ),
+        Analyte(
+            "platelets", "Platelets", "haematology", ("1e9/L", "cells/uL"), {"1e9/L": 5000.0, "cells/uL": 5e6}
+        ),
         # No blood holds 30 g/dL: it is g/L in a column of g/dL.
         Analyte("haemoglobin", "Haemoglobin", "haematology", ("g/dL", "g/L"), {"g/dL": 30.0, "g/L": 300.0}),
         Analyte("edss", "EDSS", "score", ("points",), {"points": 10.0}),
@@ -130,3 +145,6 @@ ANTIBODY = tuple(a.name for a in ANALYTES.values() if a.family == "antibody")
 """Analytes that get the antibody metrics."""
 
 EXPANSION = tuple(a.name for a in ANALYTES.values() if a.family == "expansion")
+
+SCORES = tuple(a.name for a in ANALYTES.values() if a.family == "score")
+"""Clinical scores: bounded, with 0 as a value like any other."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from cartrace.analytes import EXPANSION
 from cartrace.intake.sheets import look_alike
 from cartrace.tables import QC, empty, rows
+from cartrace.units import factor
 
 if TYPE_CHECKING:
     from cartrace.config import Config
@@ -40,6 +41,17 @@ ARITHMETIC_SHARE = 0.9
 """Share of pairs that rounding explains, above which the laboratory computed one unit
 from the other, so that any other deviation is an error however small."""
 FEW_PAIRS = 5
+LOWEST_BEST = {
+    "neutrophils": (0.02, "1e9/L"),
+    "lymphocytes": (0.005, "1e9/L"),
+    "platelets": (1.0, "1e9/L"),
+    "haemoglobin": (3.0, "g/dL"),
+}
+"""Blood count -> what the best of a file's results exceeds, in the unit beside it. House values: a tenth, or
+less, of what a patient in aplasia has, and above a healthy count that stands in a unit of a thousandth (of
+haemoglobin: of a tenth)."""
+FEWEST_COUNTS = 3
+"""Results of a file below which all may be that low by themselves. House value."""
 LATEST_PEAK = 42.0
 """Day up to which a maximum far above its neighbours is ordinary expansion. House value."""
 
@@ -103,6 +115,7 @@ def check_all(frame: pd.DataFrame, config: Config) -> tuple[pd.DataFrame, pd.Dat
         impossible_together,
         count_product,
         all_zero_row,
+        counts_too_low,
     )
     findings = [f for check in checks for f in _one_per_place(list(check(frame, config)), frame)]
     read = frame["flags"].to_numpy(object)
@@ -884,3 +897,26 @@ def all_zero_row(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
                 limit="at least one cell",
                 suggestion="not measured, rather than no cells",
             )
+
+
+def counts_too_low(frame: pd.DataFrame, config: Config) -> Iterator[Finding]:
+    """Report blood counts of a file that are all too low to live with: 1e9/L in a column of cells/uL."""
+    mine = frame[
+        frame["matrix"].eq("blood") & frame["analyte"].isin(list(LOWEST_BEST)) & (frame["value"] > 0)
+    ]
+    for key, rows_ in mine.groupby(["source_file", "analyte", "unit"], sort=False):
+        analyte, unit = str(key[1]), str(key[2])
+        floor, floor_unit = LOWEST_BEST[analyte]
+        limit, best = floor * factor(floor_unit, unit), float(rows_["value"].max())
+        if len(rows_) < FEWEST_COUNTS or best >= limit:
+            continue
+        yield Finding(
+            "counts_too_low",
+            "fail",
+            tuple(int(p) for p in rows_.index),
+            f"All {len(rows_)} results of {analyte} in the file are {best:g} {unit} or less: nobody lives with that.",
+            value=f"at most {best:g} {unit}",
+            limit=f"one of at least {limit:g} {unit}",
+            limit_source="house value",
+            suggestion="another unit in the mapping",
+        )

@@ -342,6 +342,21 @@ def test_a_row_of_zeros_is_told() -> None:
     assert len(run([flow("t_cells", 90), flow("cd4_cells", 0), flow("b_cells", 0)])[1]) == 0
 
 
+def test_blood_counts_in_a_unit_of_a_thousandth_are_told() -> None:
+    def counts(analyte: str, unit: str, *values: float) -> list[dict[str, Any]]:
+        return [
+            result("A", day, v, analyte=analyte, unit=unit, assay="cell_counter")
+            for day, v in zip((-5.0, 7.0, 28.0), values, strict=True)
+        ]
+
+    qc = run(counts("neutrophils", "cells/uL", 3.2, 0.1, 2.1))[1]
+    assert checks(qc) == ["counts_too_low"]
+    assert "3.2 cells/uL or less" in qc["message"].iloc[0]
+    assert checks(run(counts("haemoglobin", "g/L", 12.1, 9.8, 11.0))[1]) == ["counts_too_low"]
+    assert not len(run(counts("neutrophils", "1e9/L", 3.2, 0.0, 2.1))[1])
+    assert not len(run(counts("platelets", "1e9/L", 9.0, 4.0, 2.0))[1])
+
+
 def test_no_results_give_empty_tables() -> None:
     measurements, qc = assemble([], [], sheets({"A": [0.0]}), configuration.load({}))
     assert len(measurements) == len(qc) == 0
