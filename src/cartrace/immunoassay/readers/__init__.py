@@ -7,11 +7,11 @@ their content, never by their name. docs/immunoassay_formats.md tells what each 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 from cartrace.plates.plate import ReadOptions
-from cartrace.plates.source import MAX_BYTES, Source
+from cartrace.plates.readers import family_of
+from cartrace.plates.source import Source
 
 if TYPE_CHECKING:
     from cartrace.immunoassay.plate import Plate
@@ -29,19 +29,6 @@ MODULES: tuple[str, ...] = (
     "cartrace.immunoassay.readers.bioplex_workbook",
 )
 """The families. Under this name cartrace.provenance sees them: an edited reader reruns the plates."""
-
-
-class Family(Protocol):
-    """What a module of :data:`MODULES` offers."""
-
-    NAME: str
-    LOOKED_FOR: str
-
-    def recognise(self, source: Source) -> bool:
-        """Say whether the content is of this family; never by the file's name."""
-
-    def read(self, source: Source) -> Plate:
-        """Read the file, or raise InputError with every problem of it."""
 
 
 def read_plate(content: bytes, name: str, options: ReadOptions | None = None) -> Plate:
@@ -62,17 +49,5 @@ def read_plate(content: bytes, name: str, options: ReadOptions | None = None) ->
         When no family, or more than one, recognises it; with every problem of the file.
     """
     source = Source(content, name, options or ReadOptions())
-    if not content:
-        raise source.refusal("an empty file", "a file of a plate reader")
-    if len(content) > MAX_BYTES:
-        raise source.refusal(f"{len(content) / 1e6:.0f} MB", f"at most {MAX_BYTES / 1e6:.0f} MB")
-    families = [cast("Family", import_module(module)) for module in MODULES]
-    found = [f for f in families if f.recognise(source)]
-    if len(found) == 1:
-        return found[0].read(source)
-    if found:
-        raise source.refusal(
-            f"a file that {' and '.join(f.NAME for f in found)} both claim", "a file of one program"
-        )
-    looked_for = "; ".join(f"{f.NAME}: {f.LOOKED_FOR}" for f in families)
-    raise source.refusal("a file that no reader knows", f"one of these. {looked_for}")
+    plate: Plate = family_of(source, MODULES, "a file of a plate reader").read(source)
+    return plate

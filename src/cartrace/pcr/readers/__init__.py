@@ -7,11 +7,9 @@ their content, never by their name. docs/pcr_formats.md tells what each family r
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Protocol, cast
-
 from cartrace.pcr.plate import Plate, ReadOptions
-from cartrace.plates.source import MAX_BYTES, Source
+from cartrace.plates.readers import family_of
+from cartrace.plates.source import Source
 
 MODULES = (
     "cartrace.pcr.readers.quantstudio_txt",
@@ -26,19 +24,6 @@ MODULES = (
     "cartrace.pcr.readers.amplitudes",
 )
 """The families. Under this name cartrace.provenance sees them: an edited reader reruns the plates."""
-
-
-class Family(Protocol):
-    """What a module of :data:`MODULES` offers."""
-
-    NAME: str
-    LOOKED_FOR: str
-
-    def recognise(self, source: Source) -> bool:
-        """Say whether the content is of this family; never by the file's name."""
-
-    def read(self, source: Source) -> Plate:
-        """Read the file, or raise InputError with every problem of it."""
 
 
 def read_plate(content: bytes, name: str, options: ReadOptions | None = None) -> Plate:
@@ -59,17 +44,5 @@ def read_plate(content: bytes, name: str, options: ReadOptions | None = None) ->
         When no family, or more than one, recognises it; with every problem of the file.
     """
     source = Source(content, name, options or ReadOptions())
-    if not content:
-        raise source.refusal("an empty file", "a file of a PCR instrument")
-    if len(content) > MAX_BYTES:
-        raise source.refusal(f"{len(content) / 1e6:.0f} MB", f"at most {MAX_BYTES / 1e6:.0f} MB")
-    families = [cast("Family", import_module(module)) for module in MODULES]
-    found = [f for f in families if f.recognise(source)]
-    if len(found) == 1:
-        return found[0].read(source)
-    if found:
-        raise source.refusal(
-            f"a file that {' and '.join(f.NAME for f in found)} both claim", "a file of one instrument"
-        )
-    looked_for = "; ".join(f"{f.NAME}: {f.LOOKED_FOR}" for f in families)
-    raise source.refusal("a file that no reader knows", f"one of these. {looked_for}")
+    plate: Plate = family_of(source, MODULES, "a file of a PCR instrument").read(source)
+    return plate
