@@ -1288,6 +1288,13 @@ class Safety(Section):
         description="Last day from the infusion on which observations are graded as CRS and ICANS. House value: both "
         "begin within weeks.",
     )
+    watch_days: float = Field(
+        7,
+        ge=0,
+        description="Day from the infusion up to which every subject is to be observed: where the observations end before, "
+        "the highest grade is only that of the days seen, which is a finding. Source: labels of CAR-T products, daily for at "
+        "least 7 days [recalled].",
+    )
     charted_by_exception: tuple[str, ...] = Field(
         (),
         description="Items that the trial writes down only when they are abnormal (seizure, motor_weakness, ...): on a day "

@@ -52,8 +52,8 @@ def test_it_writes_four_tables_and_says_how_many(
     toxicity = read_table(tmp_path / "out_toxicity.parquet", TOXICITY)
     assert toxicity["reason"].str.contains("not observed: ").tolist() == [True]
     assert len(read_table(tmp_path / "out_metrics.parquet", METRICS)) == 0
-    assert len(read_table(tmp_path / "out_qc.parquet", QC)) == 0
-    said = "2 grades, 1 highest grades, 1 of them not told (each with its reason); 0 findings\n"
+    assert read_table(tmp_path / "out_qc.parquet", QC)["check"].tolist() == ["observed_briefly"]
+    said = "2 grades, 1 highest grades, 1 of them not told (each with its reason); 1 findings\n"
     assert capsys.readouterr().out == said
 
 

@@ -32,7 +32,13 @@ TERM_LABELS: dict[str, tuple[str, str]] = {
 BY_DAY = ("crs", "icans", "neutropenia", "thrombocytopenia", "anaemia", "lymphopenia")
 """Terms with a grade of each day."""
 
-CHECKS = ("clinician_grade_differs", "contradictory_observations", "days_without_observation")
+CHECKS = (
+    "clinician_grade_differs",
+    "contradictory_observations",
+    "days_without_observation",
+    "observed_briefly",
+    "observations_outside",
+)
 """Checks of the stage that the page lists."""
 
 

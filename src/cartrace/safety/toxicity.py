@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cartrace.kinetics.rows import assemble
 from cartrace.safety.counts import blood_counts
@@ -33,6 +33,8 @@ OWN_GRADES = {"crs_grade": "crs", "icans_grade": "icans"}
 """Items in which clinicians write their own grade -> its term."""
 HIGHEST_COMPUTED = 4
 SHOWN_DAYS = 5
+EARLIEST_DAY = -90
+"""Day from the infusion before which no trial looks for CRS: a date in another year, more likely. House value."""
 CLINICIAN = "clinicians' grades"
 
 
@@ -115,6 +117,7 @@ def grade_toxicity(  # noqa: PLR0917 - the inputs of the stage, in the order of 
         measurements, observed_days(observations), events, plans_of(infusions), standards, settings
     )
     _symptoms(found)
+    _outside(found, observations)
     _single_counts(found)
     _windows(found)
     _recovery(found)
@@ -169,6 +172,7 @@ def _symptoms(found: _Found) -> None:
         key: {day: seen for day, seen in days.items() if day <= settings.acute_days}
         for key, days in found.observed.items()
     }
+    follow_up = _follow_up(found)
     for term, table in found.standards.symptoms.items():
         items = crs_items(table) if term == "crs" else icans_items(table)
         if not any(i in seen for days in acute.values() for seen in days.values() for i in items):
@@ -186,12 +190,45 @@ def _symptoms(found: _Found) -> None:
                     "that of the others.",
                     verdict="note",
                 )
+            ended = follow_up[key].last_day
+            if days and days[-1].day < (
+                settings.watch_days if ended is None else min(settings.watch_days, ended)
+            ):
+                found.tell(
+                    key,
+                    "observed_briefly",
+                    f"{term} was observed up to day {days[-1].day} only, and not up to day {settings.watch_days:g}; what came "
+                    "later is not known, and the highest grade is that of the days seen.",
+                )
             at = contradictions(acute.get(key, {})) if term == "crs" else []
             if at:
                 found.tell(
                     key,
                     "contradictory_observations",
                     f"a pressor is given and hypotension denied on day {_days(at)}; the pressor counts.",
+                )
+
+
+def _outside(found: _Found, observations: pd.DataFrame) -> None:
+    """Tell observations that no grade rests on because of their day: long before the infusion, or late."""
+    settings = found.settings
+    for key, seen in observations.groupby(["subject_id", "infusion"], sort=True):
+        names: tuple[Any, ...] = key
+        days = seen["day"].to_numpy()
+        for mine, verdict, where in (
+            (days[days < EARLIEST_DAY], "warn", f"before day {EARLIEST_DAY}: is the year right?"),
+            (
+                days[days >= math.floor(settings.acute_days) + 1],
+                "note",
+                f"after day {settings.acute_days:g} (safety.acute_days).",
+            ),
+        ):
+            if len(mine):
+                found.tell(
+                    (str(names[0]), int(names[1])),
+                    "observations_outside",
+                    f"{len(mine)} observations of the days {min(mine):g} to {max(mine):g} are not graded, since they lie {where}",
+                    verdict=verdict,
                 )
 
 

@@ -18,7 +18,7 @@ from cartrace.tables import EVENTS, INFUSIONS, MEASUREMENTS, rows
 
 STANDARDS = read_standards((Path(__file__).parents[3] / "resources" / "safety").glob("*.yaml"))
 EVERY = ("fever_masked", "hypotension", "vasopressors", "vasopressin", "oxygen")
-SETTINGS = Safety(charted_by_exception=EVERY)
+SETTINGS = Safety(charted_by_exception=EVERY, watch_days=0)
 ONE = [("S1", 1, 0.0)]
 
 
@@ -139,6 +139,22 @@ class TestHighestGrade:
         qc = grade(COURSE).qc
         assert qc["check"].tolist() == ["days_without_observation"]
         assert "1 of the days 0 to 5" in qc["message"].iloc[0]
+
+    def test_observations_that_end_early_are_told_unless_the_subject_died(self) -> None:
+        watched = Safety(charted_by_exception=EVERY)
+        qc = grade(COURSE, settings=watched).qc
+        assert qc["check"].tolist() == ["days_without_observation", "observed_briefly"]
+        assert "up to day 5 only, and not up to day 7" in qc["message"].iloc[1]
+        died = grade(COURSE, settings=watched, events=[event("death", 5.4)]).qc
+        assert died["check"].tolist() == ["days_without_observation"]
+
+    def test_observations_of_another_year_or_after_the_acute_days_are_told(self) -> None:
+        seen = observed((-362, "temperature_c", 39.5), (1, "temperature_c", 36.5), (31, "temperature_c", 39))
+        qc = grade(seen).qc
+        assert qc["check"].tolist() == ["observations_outside"] * 2
+        assert qc["verdict"].tolist() == ["warn", "note"]
+        assert "-362 to -362 are not graded" in qc["message"].iloc[0]
+        assert not len(grade(observed((-30, "temperature_c", 39.5), (30.9, "temperature_c", 36))).qc)
 
     def test_an_open_day_leaves_the_highest_grade_open_and_says_why(self) -> None:
         one = row(grade(COURSE, settings=Safety(charted_by_exception=EVERY[:-1])), "crs")
