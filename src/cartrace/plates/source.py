@@ -19,6 +19,7 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
 
+from cartrace.plates.old_workbook import SIGNATURE, OldWorkbook, OldWorkbookError, open_old
 from cartrace.plates.plate import ReadOptions
 from cartrace.problems import InputError, Problem, did_you_mean, redact_dates
 
@@ -200,12 +201,17 @@ class Source:
 
     @property
     def is_workbook(self) -> bool:
-        """Whether the content is an Excel workbook."""
-        return self.is_zip and "xl/workbook.xml" in self.member_names
+        """Whether the content is an Excel workbook (or an encrypted one, which its sheets tell)."""
+        return self.is_old_workbook or (self.is_zip and "xl/workbook.xml" in self.member_names)
+
+    @property
+    def is_old_workbook(self) -> bool:
+        """Whether the content is a workbook of before 2007 (.xls)."""
+        return self.content.startswith(SIGNATURE)
 
     @cached_property
     def text(self) -> str:
-        """The content as text; empty for an archive.
+        """The content as text; empty for an archive or a workbook.
 
         Raises
         ------
@@ -213,13 +219,8 @@ class Source:
             When the bytes are no text in the encoding.
         """
         content = self.content
-        if self.is_zip:
+        if self.is_zip or self.is_old_workbook:
             return ""
-        if content.startswith(b"\xd0\xcf\x11\xe0"):
-            raise self.refusal(
-                "an old .xls workbook, or an encrypted one",
-                "an .xlsx file without a password: open it in a spreadsheet program and save it as .xlsx",
-            )
         text = self._decoded(content)
         if "\x00" in text:
             raise self.refusal("zero bytes", 'a text file; perhaps read: {encoding: "utf-16-le"} is needed')
@@ -354,14 +355,28 @@ class Source:
             ) from None
 
     @cached_property
+    def _old(self) -> OldWorkbook:
+        try:
+            return open_old(self.content)
+        except OldWorkbookError as error:
+            raise self.refusal(
+                f"an encrypted workbook, or an old one (.xls) that does not open ({error})",
+                "a workbook without a password: open it in a spreadsheet program and save it as .xlsx",
+            ) from None
+
+    @cached_property
     def sheet_names(self) -> list[str]:
         """Names of the sheets of the workbook."""
+        if self.is_old_workbook:
+            return self._old.sheet_names
         return [str(s.title) for s in self._book.worksheets]
 
     @cached_property
     def _uncomputed(self) -> dict[str, str]:
         """Sheet -> first cell with a formula whose value the workbook does not hold: it would read as empty."""
-        found = {}
+        found: dict[str, str] = {}
+        if self.is_old_workbook:
+            return found
         for sheet in self._book.worksheets:
             path = str(getattr(sheet, "_worksheet_path", "")).lstrip("/")
             for cell in _FORMULA.finditer(self.member(path) if path in self.member_names else b""):
@@ -373,8 +388,13 @@ class Source:
 
     def merged(self, name: str) -> list[tuple[str, range, range]]:
         """Return the merged cells of a sheet: their place (``B2:C2``), rows and columns, both counted from 1."""
-        from openpyxl.utils import range_boundaries
+        from openpyxl.utils import get_column_letter, range_boundaries
 
+        if self.is_old_workbook:
+            return [
+                (f"{get_column_letter(c[0])}{r[0]}:{get_column_letter(c[-1])}{r[-1]}", r, c)
+                for r, c in self._old.merged(name)
+            ]
         path = str(getattr(self._book[name], "_worksheet_path", "")).lstrip("/")
         found = []
         for cell in _MERGED.finditer(self.member(path) if path in self.member_names else b""):
@@ -397,6 +417,10 @@ class Source:
                 "values: open the workbook in a spreadsheet program, which computes them, and save it",
                 int(re.sub(r"\D", "", cell) or 1),
             )
+        if self.is_old_workbook:
+            if self._old.n_cells(name) > MAX_CELLS:
+                raise self.refusal("too many cells", f"at most {MAX_CELLS:,}")
+            return [Row(number, line) for number, line in enumerate(self._old.rows(name, limit), 1)]
         found: list[Row] = []
         cells = 0
         try:

@@ -1,4 +1,4 @@
-"""Bio-Rad Bio-Plex Manager: the workbook of results (xlsx).
+"""Bio-Rad Bio-Plex Manager: the workbook of results (xlsx, xls).
 
 Two forms. *Table*: one row for each well of an analyte, with the columns Type, Well, Description, FI,
 Obs Conc, Exp Conc, Dilution; one analyte a sheet, or all one below the other. *Blocks*: one block for

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.unit.immunoassay.readers import made_plates as made
+from tests.unit.plates.old_workbooks import old_workbook
 
 from cartrace.immunoassay.plate import Plate
 from cartrace.immunoassay.readers import read_plate
@@ -190,6 +191,7 @@ def test_blocks_that_name_a_well_differently_are_refused() -> None:
     assert "'P09 d7' in the well C01, and 'P01 d7' elsewhere" in refusal(all=rows)
 
 
-def test_an_old_workbook_is_refused_with_the_remedy() -> None:
-    with pytest.raises(InputError, match=r"save it as \.xlsx"):
-        read_plate(b"\xd0\xcf\x11\xe0" + bytes(100), "data/plate.xls")
+def test_an_old_workbook_reads_as_a_new_one() -> None:
+    rows = sheet()
+    old = read_plate(old_workbook({"il6": rows}), "data/plate.xls", ReadOptions())
+    pd.testing.assert_frame_equal(old.wells, read(il6=rows).wells)
