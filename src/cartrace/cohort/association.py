@@ -325,7 +325,7 @@ def _compare(x: Variable, y: Grouping, rules: Association) -> Row:
         return _finish(row, test)
     first, second = sizes
     effect = test.statistic / (sizes[first] * sizes[second])
-    remark = f"one of '{first}' lies above one of '{second}' in {100 * effect:.0f} % of the pairs"
+    remark = f"'{first}' lies above '{second}' in {100 * effect:.0f} % of the pairs of patients"
     return _finish(row, test, remark) | {"effect": effect}
 
 

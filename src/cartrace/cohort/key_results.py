@@ -420,8 +420,8 @@ def _relapse(outcomes: pd.DataFrame, group: _Group) -> Iterator[Row]:
             text = "median not reached"
         yield _copied(row, "Median relapse-free survival", text)
     for name, result in (
-        ("relapse_rate_before", "Annualised relapse rate before"),
-        ("relapse_rate_after", "Annualised relapse rate after"),
+        ("relapse_rate_before", "Annualised relapse rate before infusion"),
+        ("relapse_rate_after", "Annualised relapse rate after infusion"),
     ):
         for row in _outcome(outcomes, group, name, "rate"):
             if row["status"] == "estimated":
@@ -494,7 +494,7 @@ class _Safety:
         no = sum(high < least or low > most for low, high in seen.values())
         open_ = len(seen) - yes - no
         absent = len(group.members) - len(seen)
-        why = [f"{NOT_OBSERVED} ({absent})"] * (absent > 0) + [f"grade open ({open_})"] * (open_ > 0)
+        why = [f"{NOT_OBSERVED} ({absent})"] * (absent > 0) + [f"grade not certain ({open_})"] * (open_ > 0)
         by = {"clinician": "clinicians' grades", "computed": "grades from observations"}
         said = " or ".join(by[s] for s in sorted(self.sources[term]))
         return share_row(result, yes, yes + no, absent + open_, why="; ".join([*why, said])) | {
@@ -527,7 +527,7 @@ class _Safety:
         for grade in (SERIOUS, 4):
             yes = sum(low >= grade for low, _ in seen.values())
             open_ = sum(low < grade <= high for low, high in seen.values())
-            more = f"{why}; grade open ({open_})" if open_ else why
+            more = f"{why}; grade not certain ({open_})" if open_ else why
             yield share_row(f"Infection, grade {grade} or higher", yes, n - open_, open_, why=more) | source
 
     def _frequent(self, group: _Group) -> Iterator[Row]:
@@ -544,7 +544,9 @@ class _Safety:
             own = [grades[s] for s in group.members if s in grades]
             yes = sum(low >= SERIOUS for low, _ in own)
             open_ = sum(low < SERIOUS <= high for low, high in own)
-            why = "no entry in the events sheet counts as none" + (f"; grade open ({open_})" if open_ else "")
+            why = "no entry in the events sheet counts as none" + (
+                f"; grade not certain ({open_})" if open_ else ""
+            )
             row = share_row(f"Grade {SERIOUS} or higher: {label}", yes, n - open_, open_, why=why)
             found.append((yes, label, row | {"source_table": "events", "source_metric": label}))
         found = sorted((x for x in found if x[0]), key=lambda x: (-x[0], x[1]))

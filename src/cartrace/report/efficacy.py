@@ -7,6 +7,7 @@ the dots are the very values that entered them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,10 +18,11 @@ import pandas as pd
 
 from cartrace import registry
 from cartrace.analytes import ANTIBODY, EXPANSION
-from cartrace.cohort.association import Variable, group_by_response, one_unit, variables
+from cartrace.cohort.association import Variable, course_words, group_by_response, one_unit, variables
+from cartrace.metrics import label_of
 from cartrace.problems import redact_dates
 from cartrace.report import figures
-from cartrace.report.families import ASSAY_LABELS, MATRIX_LABELS, readable
+from cartrace.report.families import EXAMINATION, assay_label, readable
 from cartrace.report.packing import Columns, Texts, columns, numbers, unit_label
 from cartrace.tables import KEY_RESULTS, OUTCOME_CURVES, OUTCOMES, empty
 
@@ -101,7 +103,9 @@ def payload(
 
 
 def _in_words(text: str) -> str:
-    return unit_label(readable(text))
+    # A minus in front of a number, not the hyphen of "AUC 0-28".
+    signed = re.sub(r"(?<![\w.)-])-(?=\d)", "\N{MINUS SIGN}", text.replace("+/-", "±"))
+    return unit_label(readable(signed))
 
 
 # ---------------------------------------------------------------- scores
@@ -122,7 +126,8 @@ def _scores(trial: Trial, number_of: Mapping[str, int], config: Config, texts: T
                     == [matrix, analyte, assay, unit]
                 ).all(axis=1)
             ]
-            place = f"{MATRIX_LABELS.get(matrix, matrix)}, {ASSAY_LABELS.get(assay, assay)}"
+            # A score has no specimen; only an assay that says more than "examination" is named.
+            place = "" if assay == EXAMINATION else assay_label(assay)
             out.append(
                 {
                     "label": score.label,
@@ -229,6 +234,18 @@ def _points(variable: Variable, use: np.ndarray) -> Columns:
     return {"low": numbers(variable.lower[use]), "high": numbers(variable.upper[use])}
 
 
+def _units(trial: Trial, config: Config) -> dict[str, str]:
+    """Give the unit of each expansion variable by its name ("Cmax, CAR transgene (blood, qpcr, copies/ug)")."""
+    own = trial.metrics[trial.metrics["metric"].isin(config.cohort.association.expansion)].dropna(
+        subset="unit"
+    )
+    keys = ["matrix", "analyte", "assay", "course_unit", "metric", "unit"]
+    listed = own[keys].drop_duplicates(keys[:-1]).itertuples(index=False, name=None)
+    return {
+        f"{label_of(metric)}, {course_words(*course)}": unit_label(unit) for *course, metric, unit in listed
+    }
+
+
 def _split(name: str) -> tuple[str, str]:
     """Part "Cmax, CAR transgene (blood, qpcr, copies/ug)" into metric and course."""
     metric, course = name.split(", ", 1)
@@ -275,6 +292,7 @@ def _against_response(
     grouping = group_by_response(people, trial.events, rules.response)
     tests = _tests(trial.associations, grouping.name)
     ids = people["subject_id"].to_numpy(dtype=object)
+    units = _units(trial, config)
     plots: list[dict[str, Any]] = []
     for x in expansion:
         if x.name not in tests:
@@ -285,6 +303,7 @@ def _against_response(
         plots.append(
             {
                 "metric": metric,
+                "unit": units.get(x.name, ""),
                 "course": course,
                 "s": [number_of[str(s)] for s in ids[both]],
                 "group": [grouping.groups.index(str(g)) for g in grouping.group[both]],
@@ -298,7 +317,7 @@ def _against_response(
     if not plots:
         return None
     return {
-        "name": redact_dates(grouping.name),
+        "name": redact_dates(_in_words(grouping.name)),
         "groups": [redact_dates(g) for g in grouping.groups],
         "missing": int((grouping.missing != "").sum()),
         "few": max(len(p["s"]) for p in plots) <= FEW,
@@ -313,6 +332,7 @@ def _against_antibody(
     people, expansion = _expansion(trial, config)
     first = trial.metrics[trial.metrics["infusion"] == 1]
     ids = people["subject_id"].to_numpy(dtype=object)
+    units = _units(trial, config)
     plots: list[dict[str, Any]] = []
     for y in variables(first, people, ANTIBODY, FALL, config.cohort.association):
         tests = _tests(trial.associations, y.name)
@@ -324,6 +344,7 @@ def _against_antibody(
             plots.append(
                 {
                     "metric": metric,
+                    "unit": units.get(x.name, ""),
                     "course": course,
                     "fall": _split(y.name)[1],
                     "s": [number_of[str(s)] for s in ids[both]],

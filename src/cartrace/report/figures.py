@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from cartrace.analytes import SCORES
+
 if TYPE_CHECKING:
     from cartrace.config import Antibody, Visit
 
@@ -54,11 +56,17 @@ def kinds(measurements: pd.DataFrame) -> np.ndarray:
     """
     codes = measurements["detection"].map(_CODES).to_numpy(dtype=np.int8)
     value = measurements["value"].to_numpy(dtype=float)
-    return np.where((codes == QUANTIFIED) & (value <= 0), np.int8(ZERO), codes).astype(np.int8)
+    zero = (codes == QUANTIFIED) & (value <= 0) & ~_scores(measurements)
+    return np.where(zero, np.int8(ZERO), codes).astype(np.int8)
+
+
+def _scores(measurements: pd.DataFrame) -> np.ndarray:
+    """Say which results are scores: their axis is linear, and 0 a place on it."""
+    return measurements["analyte"].isin(SCORES).to_numpy(dtype=bool)
 
 
 def positions(measurements: pd.DataFrame) -> np.ndarray:
-    """Give the height at which each result is drawn on a log axis.
+    """Give the height at which each result is drawn on a log axis, or a score on its linear one.
 
     A quantified value is drawn at itself, a result below a limit at its upper
     bound, one above the range at its lower bound. Where no limit is known, or
@@ -76,7 +84,7 @@ def positions(measurements: pd.DataFrame) -> np.ndarray:
     lower = measurements["lower"].to_numpy(dtype=float)
     below = (kind == BLQ) | (kind == BLD)
     height = np.where(below, upper, np.where(kind == ABOVE, lower, value))
-    return np.where(height > 0, height, np.nan)
+    return np.where((height > 0) | _scores(measurements), height, np.nan)
 
 
 def titre_tops(measurements: pd.DataFrame, antibody: Antibody) -> np.ndarray:

@@ -18,7 +18,7 @@ from cartrace.analytes import ANALYTES
 from cartrace.immunoassay.calibration import SAME_LEVEL, curve_from_columns, prediction_band
 from cartrace.immunoassay.tables import CONTROLS, CURVES, SAMPLES, STANDARDS, WELLS
 from cartrace.problems import redact_dates
-from cartrace.report.families import ASSAY_LABELS
+from cartrace.report.families import assay_label
 from cartrace.report.immunoassay_words import (
     EXCLUSIONS,
     FLAGS,
@@ -132,7 +132,7 @@ def payload(
             controls.assign(
                 rules_in_words=broken,
                 control=controls["control"].where(~of_curve, controls["control"].map(_CURVE_CONTROLS)),
-                assay=controls["assay"].map(lambda a: ASSAY_LABELS.get(a, a)),
+                assay=controls["assay"].map(lambda a: assay_label(str(a))),
             ),
             texts,
         ),
@@ -167,7 +167,7 @@ def _plate(
     assay = samples["assay"].dropna()
     return {
         "id": redact_dates(plate),
-        "assay": ", ".join(ASSAY_LABELS.get(a, redact_dates(a)) for a in assay.unique()),
+        "assay": ", ".join(assay_label(redact_dates(a)) for a in assay.unique()),
         "signal": SIGNALS.get(str(signal.iloc[0]), "") if len(signal) else "",
         "readouts": [READOUTS[r] for r in samples["readout"].dropna().unique()],
         "counts": result_counts(samples),
@@ -484,7 +484,7 @@ def calibrations_used(tables: ImmunoassayTables) -> list[CalibrationUse]:
             how.setdefault(way, []).append(redact_dates(str(target)))
         used.append(
             CalibrationUse(
-                ASSAY_LABELS.get(str(assay), redact_dates(str(assay))),
+                assay_label(redact_dates(str(assay))),
                 int(rows["plate"].nunique()),
                 tuple((way, tuple(dict.fromkeys(names))) for way, names in how.items()),
                 tuple(dict.fromkeys(limits)),

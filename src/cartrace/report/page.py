@@ -27,7 +27,17 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
 from cartrace.report import efficacy, figures, immunoassays, methods, plates, tubes
-from cartrace.report.families import ASSAY_LABELS, FAMILIES, MATRIX_LABELS, SUBSETS, family_of, readable
+from cartrace.report.families import (
+    EXAMINATION,
+    FAMILIES,
+    ON_DEMAND,
+    SUBSETS,
+    assay_label,
+    course_label,
+    family_of,
+    matrix_label,
+    readable,
+)
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
 from cartrace.report.safety import SafetyTables
@@ -65,6 +75,11 @@ KEY_METRICS = (
     "time_to_fourfold_fall",
     "time_to_seronegative",
     "antibody_half_life",
+    "score_baseline",
+    "score_change_at_M3",
+    "score_change_at_M6",
+    "score_best_change",
+    "time_to_sustained_improvement",
 )
 """The columns of the cohort table that are shown before the reader asks for more. A course has
 the metrics of its own family only."""
@@ -354,19 +369,22 @@ def _type_label(t: tuple[str, ...], measurements: pd.DataFrame) -> dict[str, Any
     matrix, analyte, assay, unit = t
     rows = measurements[(measurements[_TYPE] == list(t)).all(axis=1)]
     name = ANALYTES[analyte].label if analyte in ANALYTES else analyte
-    place = MATRIX_LABELS.get(matrix, matrix)
-    method = ASSAY_LABELS.get(assay, assay)
+    family = family_of(analyte)
+    score = family == "score"
     shown = rows.loc[rows["status"] != "rejected", "position"] if len(rows) else pd.Series(dtype=float)
     lowest = shown.min()
     return {
         "key": list(t),
-        "label": f"{name} in {place}, {method}, {unit_label(unit)}",
+        "label": f"{course_label(matrix, analyte, assay)}, {unit_label(unit)}",
         "name": name,
-        "place": place,
-        "method": method,
+        "place": "" if score else matrix_label(matrix),
+        "method": "" if score and assay == EXAMINATION else assay_label(assay),
         "unit": unit_label(unit),
-        "family": family_of(analyte),
+        "family": family,
         "subset": analyte in SUBSETS,
+        "on_demand": analyte in ON_DEMAND,
+        # A score of 0 is a place like any other: its axis is not logarithmic.
+        "linear": score,
         "titre": unit == "titre",
         # Marks without a known height are drawn here, below everything that has one.
         "floor": number(lowest / 2 if np.isfinite(lowest) else 1.0),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cartrace.analytes import ANALYTES
-from cartrace.report.families import ASSAY_LABELS, MATRIX_LABELS
+from cartrace.report.families import assay_label, matrix_label
 
 if TYPE_CHECKING:
     from cartrace.config import Config, Landmark
@@ -157,7 +157,7 @@ def _persistence(
     else:
         return None
     place, assay = course_type[0], course_type[2]
-    label = f"{ANALYTES[course_type[1]].label} in {MATRIX_LABELS.get(place, place)}"
+    label = f"{ANALYTES[course_type[1]].label} in {matrix_label(place)}"
 
     def answer(subject: str) -> Answer:
         row = rows.get(subject)
@@ -172,7 +172,7 @@ def _persistence(
     months = "6 months" if mark.name.upper() == "M6" else mark.name
     return Question(
         f"Were the cells still there at {months}?",
-        f"{label} by {ASSAY_LABELS.get(assay, assay)}: the result nearest to day {mark.day:g} within "
+        f"{label} by {assay_label(assay)}: the result nearest to day {mark.day:g} within "
         f"{mark.window:g} days answers.",
         _all(subjects, answer),
     )

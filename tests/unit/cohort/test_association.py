@@ -191,7 +191,7 @@ def test_expansion_of_responders_by_hand():
     # All 6 pairs: each of the three lies above both. 1 of 10 choices of 3, on each side.
     assert (found.method, found.statistic, found.p_method) == ("mann_whitney", 6.0, "exact")
     assert found.p == pytest.approx(2 / 10)
-    assert found.reason == "one of 'VGPR or better' lies above one of 'other response' in 100 % of the pairs"
+    assert found.reason == "'VGPR or better' lies above 'other response' in 100 % of the pairs of patients"
 
 
 def test_three_groups_of_response_get_kruskal_and_wallis():

@@ -74,7 +74,7 @@ def test_the_dots_are_the_values_that_were_tested(data, packed):
     assert against["groups"] == ["improved", "not improved"]
     plot = against["plots"][0]
     row = data.associations[
-        (data.associations.y == against["name"])
+        (data.associations.y == against["name"].replace("±", "+/-"))
         & data.associations.x.str.startswith("Cmax, CAR transgene (blood, qpcr")
     ].iloc[0]
     assert (plot["metric"], plot["test"]["n"], len(plot["s"])) == ("Cmax", row.n, row.n)

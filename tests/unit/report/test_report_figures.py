@@ -55,6 +55,18 @@ def test_each_kind_of_result_is_drawn_at_its_own_height() -> None:
     np.testing.assert_array_equal(figures.positions(frame), [120.0, 50.0, 10.0, 9e6, nan, nan])
 
 
+def test_a_score_of_0_is_a_score_and_has_a_height() -> None:
+    frame = measurements(
+        analyte=["mg_adl", "mg_adl", "transgene"],
+        detection=["quantified"] * 3,
+        value=[0.0, 7.0, 0.0],
+        lower=[0.0, 7.0, 0.0],
+        upper=[0.0, 7.0, 0.0],
+    )
+    assert figures.kinds(frame).tolist() == [QUANTIFIED, QUANTIFIED, ZERO]
+    np.testing.assert_array_equal(figures.positions(frame), [0.0, 7.0, np.nan])
+
+
 def test_the_median_of_three_subjects_is_the_middle_one() -> None:
     row = curve([result("a", 13, 10), result("b", 14, 30), result("c", 15, 1000)]).iloc[0]
     assert (row["day"], row["label"], row["n"], row["n_below"], row["median"]) == (14, "Day 14", 3, 0, 30)

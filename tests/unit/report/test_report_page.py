@@ -17,6 +17,7 @@ from cartrace import tables
 from cartrace.config import Config, load
 from cartrace.problems import holds_date
 from cartrace.report import page
+from cartrace.report.families import course_label, readable
 from cartrace.report.page import ReportData, payload, render
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -54,6 +55,21 @@ def read(html: str) -> Reader:
 @pytest.fixture(scope="module")
 def html() -> str:
     return render(trial(), load({"trial": {"title": "A trial"}}))
+
+
+def test_a_score_has_no_specimen_and_assays_read_as_words() -> None:
+    frame = pd.DataFrame([{"lloq": float("nan"), "lod": float("nan"), "status": "accepted"}])
+    frame[["matrix", "analyte", "assay", "unit"]] = ["other", "edss", "examination", "points"]
+    frame["position"] = 0.0
+    label = page._type_label(("other", "edss", "examination", "points"), frame)
+    assert (label["label"], label["place"], label["method"]) == ("EDSS, points", "", "")
+    assert label["linear"]
+    assert readable("EDSS (other, examination, points)") == "EDSS (points)"
+    assert readable("EDSS (other, video, points)") == "EDSS (video, points)"
+    assert (
+        readable("Cmax, CAR transgene (csf, qpcr, copies/ug)") == "Cmax, CAR transgene (CSF, qPCR, copies/ug)"
+    )
+    assert course_label("blood", "neutrophils", "cell_counter") == "Neutrophils in blood, cell counter"
 
 
 def course_of(data: dict[str, Any], subject: str, infusion: int = 1, t: int = 0) -> dict[str, Any]:

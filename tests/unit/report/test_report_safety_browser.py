@@ -47,9 +47,10 @@ def test_the_safety_page_prints_the_table_and_draws_the_days(report: Path, tmp_p
     assert computed[1:] == ["11", "7 (64 %)", "4 to 5", "2 to 3", "0 to 1", "0 to 1", "–", "0 to 1", "1"]
     nausea = row(document, "Highest grade by term", "Nausea")
     assert nausea[1:3] == ["12", "3 (25 %)"]
-    assert nausea[-1] == "9 without a report"
+    assert nausea[-1] == "–"
+    assert "9 patients without a report" in document
     assert "&lt;script&gt;" in nausea[0]
-    assert row(document, "Highest grade by term", "Tocilizumab")[2:4] == ["1 (8.3 %)", ""]
+    assert row(document, "Highest grade by term", "Tocilizumab")[2:4] == ["1 (8 %)", ""]
     onset = row(document, "Onset and duration", "Cytokine release syndrome computed")
     assert onset[1:] == ["7", "2 (2)", "3 (2 to 5)", "0"]
     assert row(document, "Highest grade of each patient", "P04")[2] == "1 / 3"

@@ -55,10 +55,10 @@
     const member = (s) => state.cohort === "all" || D.subjects[s].cohort === state.cohort;
     const courses = D.courses.filter((c) => c.t === state.t && c.i === state.i && member(c.s));
     const group = state.cohort === "all" ? "" : ` of cohort ${state.cohort}`;
-    into.append(h("h2", {}, `${type.name} in ${type.place}`),
-      h("p", { class: "say" }, `${plural(courses.length, "course")}${group}, infusion ${state.i}. Measured results are joined; open triangles stand at the limit and are not measurements. ${D.subject_pages ? "Select a point to open the patient." : ""}`));
+    into.append(h("h2", {}, type.place ? `${type.name} in ${type.place}` : type.name),
+      h("p", { class: "say" }, `${plural(courses.length, "course")}${group}, infusion ${state.i}. ${type.linear ? "" : "Measured results are joined; open triangles stand at the limit and are not measurements. "}${D.subject_pages ? "Select a point to open the patient." : ""}`));
     const end = courses.flatMap((c) => range(...c.p)).reduce((a, p) => Math.max(a, P.day[p]), 0);
-    const plot = figure(`${type.label}: ${courses.length} courses over days from infusion on a logarithmic axis. The numbers are in the tables below.`, 360);
+    const plot = figure(`${type.label}: ${courses.length} courses over days from infusion on a ${type.linear ? "linear" : "logarithmic"} axis. The numbers are in the tables below.`, 360);
     const shown = state.zoom === "all" || state.zoom < end ? state.zoom : "all";
     const zoomTo = (z) => { state.zoom = z; Plotly.relayout(plot, { "xaxis.range": window_(z, end) }); };
     into.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), shown, zoomTo)), h("figure", {}, plot));
@@ -110,7 +110,7 @@
     draw(plot, traces, {
       height: narrow() ? 360 : 450,
       xaxis: axis("Days from infusion", { range: xrange }),
-      yaxis: logAxis(plain(narrow() ? type.unit : `${type.name} (${type.unit})`), { range: logRange([...ys, ...type.lloq]) }),
+      yaxis: valueAxis(type, plain(narrow() ? type.unit : `${type.name} (${type.unit})`), [...ys, ...type.lloq]),
       shapes: [{ type: "line", xref: "x", yref: "paper", x0: 0, x1: 0, y0: 0, y1: 1, line: { color: NIGHT, width: 1 } }],
     }, true);
     if (curve) {

@@ -27,12 +27,12 @@
     // A narrow window has no room for a third column.
     const small = narrow();
     const list = table([
-      { label: "Result", cls: small ? "text" : "wide text", cell: (r) => h("span", { title: source(r) }, T(K.result[r])) },
+      { label: "Result", cls: small ? "text" : "roomy text", cell: (r) => h("span", { title: source(r) }, T(K.result[r])) },
       { label: "Value", cls: small ? "text" : "wide text", cell: (r) => [refused(r) ? h("span", { class: "ne" }, T(K.text[r])) : T(K.text[r]), small && remark(r) ? h("div", { class: "say" }, remark(r)) : null].filter(Boolean) },
       ...(small ? [] : [{ label: "Remark", cls: "remark", cell: remark }]),
     ], of("all"), { group: (r) => `${T(K.section[r])}${T(K.course[r]) ? ": " + T(K.course[r]) : ""}`, tight: true, label: "Key results" });
     into.append(h("h2", {}, "Key results"),
-      h("p", { class: "say" }, "What an abstract prints. Shares are n of those who could be assessed (share; exact 95 % limits); who could not be is counted beside them. Numbers are median (smallest to largest). Hold the pointer on a result for the table that it comes from."),
+      h("p", { class: "say" }, "What an abstract prints. Shares are n of those who could be assessed (percent; exact 95 % confidence interval); who could not be is counted beside them. Numbers are median (smallest to largest). Hold the pointer on a result for the table that it comes from."),
       h("div", { class: "controls" },
         ...(groups.length > 1 ? [choice("Group", groups.map((g) => [g, g === "all" ? "All patients" : g]), "all", (g) => list.update(of(g)))] : []),
         h("button", {
@@ -159,7 +159,7 @@
       scoreChanges(body, scores[shownOf.score]);
     };
     if (shownOf.score >= scores.length) shownOf.score = 0;
-    if (scores.length > 1) into.append(h("div", { class: "controls" }, choice("Score", scores.map((s, k) => [k, `${s.label} (${s.place})`]), shownOf.score, (k) => { shownOf.score = Number(k); show(); })));
+    if (scores.length > 1) into.append(h("div", { class: "controls" }, choice("Score", scores.map((s, k) => [k, s.place ? `${s.label} (${s.place})` : s.label]), shownOf.score, (k) => { shownOf.score = Number(k); show(); })));
     into.append(body);
     show();
   }
@@ -311,7 +311,7 @@
       if (bar.x.length) traces.push({ type: "scatter", mode: "lines", ...bar, name: "Known as an interval", connectgaps: false, hoverinfo: "text", line: { color: COLOURS[0], width: 3, dash: "dot" } });
       draw(plot, traces, {
         height: 320, xaxis: axis("", { tickmode: "array", tickvals: range(0, R.groups.length), ticktext: R.groups.map((g, k) => `${plain(shorten(g, 22))}<br>n = ${p.sizes[k]}`), range: [-0.5, R.groups.length - 0.5], showgrid: false, ticks: "" }),
-        yaxis: logAxis(plain(p.metric), { range: logRange([a, b]) }),
+        yaxis: logAxis(plain(p.unit ? `${p.metric} (${p.unit})` : p.metric), { range: logRange([a, b]) }),
       }, true);
     });
   }
@@ -357,5 +357,5 @@
     if (bar.x.length) traces.push({ type: "scatter", mode: "lines", ...bar, name: "Where the fall may lie", connectgaps: false, hoverinfo: "text", line: { color: FAMILY.antibody, width: 2, dash: "dot" } });
     if (dot.x.length) traces.push({ type: "scatter", mode: "markers", ...dot, name: "Known", hoverinfo: "text", marker: { color: FAMILY.antibody, symbol: "circle", size: 9 } });
     if (open.x.length) traces.push({ type: "scatter", mode: "markers", ...open, name: "At least (the nadir lies below the limit)", hoverinfo: "text", marker: { color: FAMILY.antibody, symbol: "triangle-up-open", size: 10, line: { width: 1.6, color: FAMILY.antibody } } });
-    draw(plot, traces, { height: 320, xaxis: logAxis(plain(p.metric), { range: logRange(ends([p.low, p.high])) }), yaxis: axis("Fall (log2 steps)", { range: [bottom, top] }) }, true);
+    draw(plot, traces, { height: 320, xaxis: logAxis(plain(p.unit ? `${p.metric} (${p.unit})` : p.metric), { range: logRange(ends([p.low, p.high])) }), yaxis: axis("Fall (log2 steps)", { range: [bottom, top] }) }, true);
   }

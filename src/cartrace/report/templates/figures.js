@@ -15,6 +15,18 @@
     } else if (b - a > 5) ticks.dtick = 2;
     return axis(title, { type: "log", minor: { ticks: "" }, ...ticks, ...more });
   }
+  /** The axis of the values of a course: logarithmic, for a score linear. */
+  function valueAxis(type, title, values, more) {
+    return type.linear ? axis(title, { range: linearRange(values), ...more }) : logAxis(title, { range: logRange(values), ...more });
+  }
+  function linearRange(values) {
+    const seen = values.filter((v) => v !== null && v !== undefined);
+    if (!seen.length) return [0, 10];
+    const [a, b] = [seen.reduce((x, y) => Math.min(x, y)), seen.reduce((x, y) => Math.max(x, y))];
+    const pad = Math.max(0.5, (b - a) * 0.1);
+    // No room is left for scores below 0 where there are none, but for half a mark.
+    return [a >= 0 ? Math.max(a - pad, -(b + pad) * 0.04) : a - pad, b + pad];
+  }
   function figure(label, height) {
     return h("div", { class: "plot", role: "img", "aria-label": label, style: `min-height:${height}px` });
   }

@@ -82,7 +82,11 @@
         if (list.some((t) => D.types[t].family === "antibody")) box.append(caution());
       };
       controls.append(segments("Days shown", zooms(end), "all", (z) => { zoom = z; Plotly.relayout(plot, { "xaxis.range": window_(z, end) }); }));
-      if (main.length < types.length) controls.append(segments("Panels", [["main", `Main panels (${main.length})`], ["all", `All (${types.length})`]], "main", (v) => show(v === "all" ? types : main)));
+      if (main.length < types.length) {
+        const families = D.families.filter(([f]) => types.some((t) => D.types[t].family === f)).map(([f, label]) => [f, label, types.filter((t) => D.types[t].family === f)]);
+        const lists = new Map([["main", main], ["all", types], ...families.map(([f, , list]) => [f, list])]);
+        controls.append(choice("Panels", [["main", `Main panels (${main.length})`], ["all", `All (${types.length})`], ...families.map(([f, label, list]) => [f, `${label} (${list.length})`])], "main", (v) => show(lists.get(v))));
+      }
       show(main);
     } else view.append(h("p", { class: "notice" }, "No result of this patient was read."));
     if (who.events.length) {
@@ -152,8 +156,9 @@
     }
     return out;
   }
-  /** One assay and unit for each analyte and compartment; parts of another analyte wait. */
-  function mainTypes(types) {
+  /** One assay and unit for each analyte and compartment; parts of another analyte, and what is asked for second, wait. */
+  function mainTypes(all) {
+    const first = all.filter((t) => !D.types[t].on_demand), types = first.length ? first : all;
     const seen = new Set();
     return types.filter((t) => {
       const { key, family, subset } = D.types[t];
@@ -209,7 +214,7 @@
     const place = new Map(lanes.map(([term, source], k) => [`${term}|${source}`, k]));
     const start = (r) => (D.subjects[s].infusions.find((i) => i.n === GR.infusion[r]) || { day: 0 }).day;
     return { title: "Toxicity grade by day", lanes: lanes.map(([term, source]) => `${SAFE.labels[term][1].replace("\u200b", "")}, ${WHO[source]}`),
-      draw: (axes) => gradeTraces(mine, (r) => GR.day[r] + start(r), (r) => place.get(`${T(GR.term[r])}|${T(GR.source[r])}`) + 0.22, 0.46, { ...axes, text: null, customdata: null }) };
+      draw: (axes) => gradeTraces(mine, (r) => GR.day[r] + start(r), (r) => place.get(`${T(GR.term[r])}|${T(GR.source[r])}`) + 0.22, 0.4, { ...axes, text: null, customdata: null }) };
   }
   /** What stands in the strip above the panels, with a lane for each label so that none covers another. */
   function stripItems(who, xrange, width) {
@@ -246,10 +251,10 @@
     // No wider than the figure is on paper, so that the labels fit there too.
     const width = Math.max(200, Math.min(590, (plot.clientWidth || 900) - 90));
     const { items, lanes } = stripItems(who, xrange, width);
-    const each = types.length > 8 ? 92 : types.length > 4 ? 116 : 160;
+    const each = types.length > 12 ? 92 : types.length > 4 ? 116 : 160;
     const above = 24, apart = 12, strip = lanes * 17 + 8;
     const blocks = [gradeBlock(D.subjects.indexOf(who)), drugBlock(who, xrange[0])].filter(Boolean);
-    const lane = 23;
+    const lane = 26;
     let inner = strip;
     blocks.forEach((b) => { inner += above + b.lanes.length * lane; });
     types.forEach((t, k) => { inner += each + above + (k && D.types[t].family !== D.types[types[k - 1]].family ? apart : 0); });
@@ -316,8 +321,8 @@
       families.add(type.family);
       limitTraces(type, [xrange[0] - 50, xrange[1] + 4000], { ...panel, showlegend: false }).forEach((x) => traces.push(x));
       const ys = mine.flatMap((c) => range(...c.p)).flatMap((p) => [height(type, p), P.top[p]]);
-      layout["yaxis" + suffix] = logAxis(plain(type.unit), { domain, range: logRange([...ys, ...type.lloq.slice(0, 1)]), title: { text: plain(shorten(type.unit, 14)), standoff: 6, font: { size: 11.5, color: SOFT } }, tickfont: { size: 11 } });
-      annotations.push({ xref: "paper", yref: "paper", x: 0, y: domain[1], xanchor: "left", yanchor: "bottom", showarrow: false, align: "left", text: `<b>${plain(`${type.name} in ${type.place}`)}</b>, ${plain(type.method)}`, font: { size: 12.5, color: INK } });
+      layout["yaxis" + suffix] = valueAxis(type, plain(type.unit), [...ys, ...type.lloq.slice(0, 1)], { domain, title: { text: plain(shorten(type.unit, 14)), standoff: 6, font: { size: 11.5, color: SOFT } }, tickfont: { size: 11 } });
+      annotations.push({ xref: "paper", yref: "paper", x: 0, y: domain[1], xanchor: "left", yanchor: "bottom", showarrow: false, align: "left", text: `<b>${plain(type.place ? `${type.name} in ${type.place}` : type.name)}</b>${type.method ? ", " + plain(type.method) : ""}`, font: { size: 12.5, color: INK } });
     });
     const last = String(types.length + 1);
     layout["yaxis" + last] = { domain: [1 - strip / inner, 1], range: [lanes - 0.4, -0.6], visible: false, fixedrange: true };

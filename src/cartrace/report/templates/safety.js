@@ -25,7 +25,7 @@
       const open = g === "open";
       return {
         type: "bar", x: mine.map((r) => day(r) + 0.5), base: mine.map((r) => lane(r) - high / 2), y: mine.map(() => high), width: mine.map(() => 1),
-        name: open ? "Grade open, see hover" : `Grade ${g}`, legendrank: open ? 690 : 600 + g, showlegend: mine.length > 0,
+        name: open ? "Grade open: an observation is missing" : `Grade ${g}`, legendrank: open ? 690 : 600 + g, showlegend: mine.length > 0,
         hoverinfo: "text", hovertext: mine.map(gradeHover), customdata: mine.map((r) => GR.s[r]),
         text: mine.map((r) => (open ? "?" : String(g))), textposition: "inside", insidetextanchor: "middle", textangle: 0, constraintext: "none",
         insidetextfont: { size: 10, color: g === 0 ? SOFT : g !== "open" && g >= 3 ? "#fff" : INK },
@@ -76,7 +76,7 @@
 
   const termCell = (r) => {
     const [kind, term, source] = [T(SU.kind[r]), T(SU.term[r]), T(SU.source[r])];
-    return kind === "graded" ? [termLabel(term) + " ", h("small", {}, WHO[source])] : term;
+    return kind === "graded" ? [termLabel(term) + " ", h("small", {}, WHO[source])] : capital(term);
   };
   const whole = (r) => (T(SU.basis[r]) === "treated" ? SU.n_total[r] : SU.n_assessed[r]);
   /** n (%) of a column of the table; bounds where grades are open. */
@@ -84,7 +84,8 @@
     const [least, most] = [SU[`n_${name}`][r], SU[`n_${name}_most`][r]];
     if (least === null) return T(SU.kind[r]) === "drug" ? "" : explain(h("span", { class: "ne" }, "–"), "Death from it: only clinicians can say so.");
     if (!whole(r)) return h("span", { class: "nothing" }, "–");
-    const percent = (n) => `${num((100 * n) / whole(r), 2)} %`;
+    // Whole percents, as key results print them.
+    const percent = (n) => { const x = (100 * n) / whole(r); return `${x < 0.5 ? "< 1" : x >= 99.5 && x < 100 ? "> 99" : Math.round(x)} %`; };
     const [lower, upper] = [`percent_${name}_lower`, `percent_${name}_upper`].map((c) => (SU[c] ? SU[c][r] : null));
     const interval = lower === null || lower === undefined ? "" : `Exact 95 % interval ${num(lower)} to ${num(upper)} %. `;
     if (least !== most) return explain(h("span", { class: "bound" }, `${least} to ${most}`), `${interval}${plural(SU.n_open[r], "patient")} with an open grade. ${capital(T(SU.reason[r]))}`);
@@ -95,11 +96,11 @@
     const n = SU.n_not_assessed[r];
     if (!n) return h("span", { class: "nothing" }, "0");
     const reports = T(SU.basis[r]) === "treated";
-    return explain(h("span", { class: "ne" }, reports ? `${n} without a report` : num(n)), reports ? "The events sheet tells who had it. It can't tell whether the others had none or nobody asked." : capital(T(SU.reason[r])));
+    return explain(h("span", { class: "ne" }, reports ? "–" : num(n)), reports ? `${plural(n, "patient")} without a report: the events sheet tells who had it, not whether the others had none or nobody asked.` : capital(T(SU.reason[r])));
   }
   function toxicityTable(into, rows) {
     const n = SU.n_total[rows[0]];
-    into.append(h("h2", {}, "Highest grade by term"), h("p", { class: "say" }, `Patients by their highest grade, ${plural(n, "patient")} with infusion ${safetyState.i}. The percentages are of the patients in the second column: those assessed, or, where it rests on reports of the events sheet, all with the infusion. Purple: some grades are open, and the number lies between the two. Who was not assessed is never counted as none.`));
+    into.append(h("h2", {}, "Highest grade by term"), h("p", { class: "say" }, `Patients by their highest grade, n (%), of ${plural(n, "patient")} with infusion ${safetyState.i}. Computed: from bedside observations and blood counts, by the tables at the end of this page; clinicians: as the doctors graded it. Percentages are of the patients in the second column: those assessed, or all with the infusion where the events sheet reports. Where an observation is missing, a patient's grade stays open between two; then the count is a range (purple). Patients who were not assessed never count as free of it.`));
     const grade = (g) => ({ label: `Grade ${g}`, n: true, cell: (r) => countCell(r, `grade_${g}`) });
     into.append(h("div", { class: "controls" }, h("button", { type: "button", class: "push", onclick: () => {
       const columns = Object.keys(SU);
@@ -125,7 +126,7 @@
     const both = (term) => options.filter(([t]) => t === term).length > 1;
     let now = options.find((o) => key(o) === `${safetyState.term}|${safetyState.source}`) || options[0];
     const box = h("figure", {}), body = h("div", {});
-    into.append(h("h2", {}, "Grades by day"), h("p", { class: "say" }, "One tile for each day that was observed; between two tiles nobody looked, or nobody reported. Hatched, with a question mark: items are missing, and the grade is open."), box);
+    into.append(h("h2", {}, "Grades by day"), h("p", { class: "say" }, "One tile for each day that was observed; between two tiles nobody looked, or nobody reported. Hatched, with a question mark: an observation is missing, and the grade lies between two."), box);
     box.append(h("div", { class: "controls" }, segments("Term", options.map((o) => [o, `${shortTerm(o[0]).replace("\u200b", "")}${both(o[0]) || o[1] === "clinician" ? `, ${WHO[o[1]]}` : ""}`]), now, (o) => { now = o; [safetyState.term, safetyState.source] = o; show(); })), body);
     const show = () => {
       for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
