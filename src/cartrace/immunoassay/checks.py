@@ -56,6 +56,28 @@ def check_wells(wells: pd.DataFrame) -> list[Finding]:
     ]
 
 
+def check_unnamed(wells: pd.DataFrame) -> list[Finding]:
+    """Tell wells that nobody names and that read like samples: a layout that lacks them loses replicates and dilutions.
+
+    ``wells`` has ``range`` (where a signal lies on the curve) and ``reading`` (of a titre).
+    """
+    full = wells["range"].isin(["inside", "above_uloq"]) | wells["reading"].eq("positive").fillna(value=False)
+    mine = wells[wells["task"].eq("empty") & wells["exclusion"].isna() & full]
+    return [
+        Finding(
+            "well_unnamed",
+            "warn",
+            f"{target}: neither file nor layout names a sample in {well_list(group['well'])}, and the signal is that of a "
+            "sample; it is not used",
+            target=str(target),
+            wells=tuple(int(i) for i in group.index),
+            value=well_list(group["well"]),
+            suggestion="name each well in the layout, replicates and dilutions too",
+        )
+        for target, group in mine.groupby("target", sort=True)
+    ]
+
+
 def check_beads(wells: pd.DataFrame, acceptance: Acceptance) -> list[Finding]:
     """Judge the beads behind each signal; one finding for the wells of one sample and target."""
     counts = wells["bead_count"].astype("float64")

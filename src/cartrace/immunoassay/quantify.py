@@ -23,6 +23,7 @@ from cartrace.immunoassay.checks import (
     check_hooks,
     check_samples,
     check_uncontrolled,
+    check_unnamed,
     check_wells,
 )
 from cartrace.immunoassay.curves import (
@@ -153,6 +154,7 @@ def quantify_plate(
     samples, more = _samples(wells, assay, curves, past, settings)
     findings += more
     wells["reading"] = _readings(wells, samples)
+    findings += check_unnamed(wells)
     findings += check_blanks(wells, assay, curves, acceptance)
     findings += check_controls(samples, assay, acceptance)
     findings += check_uncontrolled(wells, assay)
@@ -420,7 +422,7 @@ def _readings(wells: pd.DataFrame, samples: pd.DataFrame) -> pd.Series[str]:
     """Say what each well of a titre reads, by the cut-off of its target."""
     titre = samples[samples["readout"].eq("titre")]
     cutoffs = dict(zip(titre["target"], titre["cutoff"], strict=True))
-    mine = wells[wells["target"].isin(cutoffs) & wells["task"].isin(REPORTED)]
+    mine = wells[wells["target"].isin(cutoffs) & wells["task"].isin([*REPORTED, "empty"])]
     signal = mine["signal"].astype("float64").mask(mine["saturated"], math.inf)
     words = [
         _word(s) if math.isnan(x) else ""

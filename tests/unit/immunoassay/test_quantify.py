@@ -291,6 +291,19 @@ def test_a_control_that_misses_its_concentration_rejects_the_target() -> None:
     assert row(lost, "S1 d0")["verdict"] == "rejected"
 
 
+def test_wells_that_nobody_names_and_that_read_like_samples_are_told() -> None:
+    named = [*standards(), *sample("C01", "S1 d0", od(50))]
+    lost = [{"well": "C02", "signal": od(52)}, {"well": "H12", "signal": 0.04}]
+    result = quantified([*named, *lost])
+    assert findings(result, "well_unnamed")[["value", "verdict"]].to_numpy().tolist() == [["C02", "warn"]]
+    assert row(result, "S1 d0")["n_used"] == 1
+    assert findings(quantified([*named, lost[1]]), "well_unnamed").empty
+    dilutions = layout({"well": "A01", "sample": "S1 d0", "dilution": 10})
+    wells = [{"well": f"A{n:02d}", "vendor_status": word} for n, word in enumerate("++-", 1)]
+    read = quantified(wells, titre_assay(), dilutions)
+    assert findings(read, "well_unnamed")["value"].tolist() == ["A02"]
+
+
 def test_a_curve_that_goes_the_wrong_way_is_rejected() -> None:
     # Standards in reverse order come back perfectly: S1 in the well of S7.
     upside_down = [{**r, "nominal": LEVELS[-1 - LEVELS.index(r["nominal"])]} for r in standards()]
