@@ -145,7 +145,9 @@ def payload(
 
 
 def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(flags=frame["flags"].map(partial(in_words, words=FLAGS), na_action="ignore"))
+    said = frame["flags"].map(partial(in_words, words=FLAGS), na_action="ignore")
+    # Without any flag pandas 3 leaves a column of no type.
+    return frame.assign(flags=said.astype("string"))
 
 
 def _plate(

@@ -132,7 +132,9 @@ def _by_plate(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(flags=frame["flags"].map(partial(in_words, words=FLAGS), na_action="ignore"))
+    said = frame["flags"].map(partial(in_words, words=FLAGS), na_action="ignore")
+    # Without any flag pandas 3 leaves a column of no type.
+    return frame.assign(flags=said.astype("string"))
 
 
 def compact(frame: pd.DataFrame, texts: Texts, leave: Iterable[str], digits: int = 9) -> dict[str, Any]:

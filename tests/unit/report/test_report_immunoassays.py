@@ -189,6 +189,14 @@ def said_of(curves: list[dict[str, Any]], samples: list[dict[str, Any]]) -> str:
     )[0]
 
 
+def test_a_plate_without_any_flag_says_so_in_a_sentence(made: ImmunoassayTables) -> None:
+    unflagged = tables.conform(made.samples.assign(flags=pd.NA), SAMPLES)
+    clean = dataclasses.replace(made, samples=unflagged)
+    found = immunoassays.payload(clean, {}, {}, 0.95, Texts(), min_plates=5)
+    assert found is not None
+    assert not any("fails" in line for plate in found["plates"] for line in plate["say"])
+
+
 def test_a_rejected_curve_says_why_and_that_nothing_stands() -> None:
     said = said_of(
         [curve_row("IL-6", verdict="rejected", flags="too few levels of standards within tolerance")],

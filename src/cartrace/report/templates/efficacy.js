@@ -28,7 +28,7 @@
     const small = narrow();
     const list = table([
       { label: "Result", cls: small ? "text" : "roomy text", cell: (r) => h("span", { title: source(r) }, T(K.result[r])) },
-      { label: "Value", cls: small ? "text" : "wide text", cell: (r) => [refused(r) ? h("span", { class: "ne" }, T(K.text[r])) : T(K.text[r]), small && remark(r) ? h("div", { class: "say" }, remark(r)) : null].filter(Boolean) },
+      { label: "Value", cls: small ? "text fits" : "wide text", cell: (r) => [refused(r) ? h("span", { class: "ne" }, T(K.text[r])) : T(K.text[r]), small && remark(r) ? h("div", { class: "say" }, remark(r)) : null].filter(Boolean) },
       ...(small ? [] : [{ label: "Remark", cls: "remark", cell: remark }]),
     ], of("all"), { group: (r) => `${T(K.section[r])}${T(K.course[r]) ? ": " + T(K.course[r]) : ""}`, tight: true, label: "Key results" });
     into.append(h("h2", {}, "Key results"),

@@ -159,7 +159,7 @@
     const n = SU[`n_${name}`][r];
     if (!n) return "–";
     const open = name === "duration" && SU.n_duration_open[r] ? "≥ " : "";
-    const range_ = of("minimum") === of("maximum") && !open ? days(of("minimum")) : `${days(of("minimum"))} to ${open}${days(of("maximum"))}`;
+    const range_ = of("minimum") === of("maximum") ? open + days(of("minimum")) : `${days(of("minimum"))} to ${open}${days(of("maximum"))}`;
     if (of("median") !== null) return `${days(of("median"))} (${range_})`;
     if (of("median_lower") !== null) return [explain(h("span", { class: "bound" }, of("median_upper") === null ? `≥ ${days(of("median_lower"))}` : between(of("median_lower"), of("median_upper"))), "The median lies there: some days are known as bounds only"), ` (${range_})`];
     return range_;
@@ -249,7 +249,7 @@
     const serious = found.filter((r) => SEVERITY[T(Q.verdict[r])] < 2), notes = found.filter((r) => SEVERITY[T(Q.verdict[r])] >= 2);
     const both = unique(range(0, TX.s.length).filter((r) => T(TX.source[r]) === "clinician").map((r) => T(TX.term[r]))).some((term) => range(0, TX.s.length).some((r) => T(TX.source[r]) === "computed" && T(TX.term[r]) === term && TX.least[r] !== null));
     if (!found.length && !both) return;
-    into.append(h("h2", {}, "Where clinicians and thresholds disagree"));
+    into.append(h("h2", {}, "Disagreements and gaps"));
     into.append(serious.length ? findings(serious) : h("p", { class: "notice" }, "No clinician's grade contradicts the computed ones."));
     if (notes.length) into.append(h("details", {}, h("summary", {}, plural(notes.length, "note")), findings(notes)));
   }
