@@ -136,8 +136,8 @@ def calibrate(
     """Fit a curve, leave out levels that come back wrong, and judge what is left.
 
     While levels fail: of those that fail, that level is left out after which the fewest
-    fail (of equals the one nearest to an end of the curve, then the worst); the curve is
-    fitted again. The number that may be left out is what 75 % and six levels allow. When
+    fail (of equals the one without which the curve scatters least, then the worst); the curve
+    is fitted again. The number that may be left out is what 75 % and six levels allow. When
     that does not lead to a curve whose levels all pass, nothing is left out and the curve
     of all levels is rejected. The lowest and the highest level that are left are judged by
     the wider tolerance, and the range of the curve shrinks to them.
@@ -184,7 +184,8 @@ def calibrate(
                 new = attempt(out | {level})
             except CurveError:
                 continue
-            rank = (len(_failing(new[1])), _distance_to_end(best[1], level), -_deviation(best[1], level))
+            scatter = new[0].residual_sd if new[0].df else math.inf
+            rank = (len(_failing(new[1])), scatter, -_deviation(best[1], level))
             tried.append((rank, level, new))
         if not tried:
             break
@@ -226,12 +227,6 @@ def _inside(recovery: float, tolerance: Tolerance) -> bool:
 
 def _failing(table: pd.DataFrame) -> list[int]:
     return [int(i) for i in np.flatnonzero(table["within"].eq(False).fillna(False))]
-
-
-def _distance_to_end(table: pd.DataFrame, level: int) -> int:
-    judged = np.flatnonzero(table["judged"])
-    place = int(np.searchsorted(judged, level))
-    return min(place, len(judged) - 1 - place)
 
 
 def _deviation(table: pd.DataFrame, level: int) -> float:

@@ -74,6 +74,18 @@ def test_one_wrong_level_is_the_one_that_is_left_out(level: int, factor: float) 
     assert found.curve.predict(inside) == pytest.approx(TRUE.predict(inside), rel=0.08)
 
 
+@pytest.mark.parametrize("factor", [0.5, 0.6, 0.7, 1.6, 1.7])
+def test_a_wrong_level_beside_the_top_is_left_out_and_not_the_good_top(factor: float) -> None:
+    # Without either of them all others pass; only without the wrong one do they lie on a curve.
+    levels = np.array([1, 3, 10, 30, 100, 300, 1000, 3000.0])
+    true = known_curve({"A": 0.05, "B": 1, "C": 100, "D": 3.05})
+    x = np.repeat(levels, 2)
+    y = true.predict(np.where(x == 1000, factor * x, x)) * np.tile([1.01, 0.99], len(levels))
+    found = calibrate(x, y, model="4pl", weighting="1/y2")
+    assert found.accepted
+    assert found.left_out == (1000.0,)
+
+
 def test_the_top_level_is_left_out_when_it_holds_half_and_a_double_one_bends_the_plateau_to_itself() -> None:
     assert run(wells({0: 0.5})).left_out == (100.0,)
     # Nothing else fixes the plateau of a 4PL: no rule on its own standards can see this.
