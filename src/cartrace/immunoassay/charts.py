@@ -29,7 +29,8 @@ def control_charts(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Chart every control, blank and curve over the plates.
 
-    Controls: the logarithm of the result. Blanks and negative controls: log10 of the mean raw
+    Controls: the logarithm of the result; of an index log10 of the mean raw signal too, since the control
+    that all are divided by has an index of 1 whatever it reads. Blanks and negative controls: log10 of the mean raw
     signal. The curve: log10 of EC50 and of the top.
 
     Parameters
@@ -49,28 +50,34 @@ def control_charts(
         The contracts CONTROLS and QC: a row of qc for each point that breaks a rule.
     """
     points = pd.DataFrame(
-        [*_of_samples(samples), *_of_wells(wells, assays), *_of_curves(curves, assays)], columns=list(POINTS)
+        [*_of_samples(samples, wells), *_of_wells(wells, assays), *_of_curves(curves, assays)],
+        columns=list(POINTS),
     )
     return charts_of(points, order, westgard, CONTROLS, "immunoassay.westgard")
 
 
-def _of_samples(samples: pd.DataFrame) -> Iterator[dict[str, object]]:
+def _of_samples(samples: pd.DataFrame, wells: pd.DataFrame) -> Iterator[dict[str, object]]:
     known = samples["task"].isin(["control", "positive_control"])
+    read = wells[wells["verdict"].ne("not_used")].set_index(["plate", "target", "well"])["signal"]
     for row in samples[known].to_dict("records"):
         # What is censored has no logarithm; the acceptance rules see it.
         if pd.isna(row["result"]) or row["result"] <= 0:
             continue
         base = 2 if row["readout"] == "titre" else 10
-        yield {
+        point = {
             "plate": row["plate"],
             "assay": row["assay"],
             "target": row["target"],
             # Another lot with another expected number is another chart.
             "control": row["sample"] + ("" if pd.isna(row["nominal"]) else f" ({row['nominal']:g})"),
-            "quantity": QUANTITIES[row["readout"]],
-            "value": math.log(row["result"], base),
             "accepted": row["verdict"] in USED,
         }
+        yield point | {"quantity": QUANTITIES[row["readout"]], "value": math.log(row["result"], base)}
+        if row["readout"] == "index":
+            mine = [(row["plate"], row["target"], well) for well in row["wells"].split(", ")]
+            signal = float(read[read.index.isin(mine)].mean())
+            if signal > 0:
+                yield point | {"quantity": "log10 signal", "value": math.log10(signal)}
 
 
 def _of_wells(wells: pd.DataFrame, assays: Mapping[str, str]) -> Iterator[dict[str, object]]:

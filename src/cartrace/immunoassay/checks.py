@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cartrace.immunoassay.assay import Assay
 
 CONTROLS = ("control", "positive_control", "negative_control")
+LOWEST_CONTROL = 2.0
+"""Times the blank that the control of an index reads at least. House value."""
 
 
 def check_wells(wells: pd.DataFrame) -> list[Finding]:
@@ -207,6 +209,37 @@ def check_controls(samples: pd.DataFrame, assay: Assay, acceptance: Acceptance) 
                     **about,
                 )
             )
+    return found
+
+
+def check_index_control(wells: pd.DataFrame, assay: Assay) -> list[Finding]:
+    """Reject indices whose control reads like a blank: what is divided by it means nothing.
+
+    A negative control may; without a blank nobody can tell.
+    """
+    found = []
+    for name, target in assay.targets.items():
+        if not target.index_control or assay.controls[target.index_control].task == "negative_control":
+            continue
+        mine = wells[wells["target"].eq(name).fillna(value=False) & wells["usable"]]
+        named = [same_name(target.index_control, c) for c in mine["control"].fillna("")]
+        control = float(mine.loc[named, "signal"].mean())
+        blank = float(mine.loc[mine["task"] == "blank", "signal"].mean())
+        if not control < LOWEST_CONTROL * blank:
+            continue
+        found.append(
+            Finding(
+                "control_weak",
+                "fail",
+                f"{name}: the control '{target.index_control}', which signals are divided by, reads {number(control)}, and "
+                f"the blanks {number(blank)}",
+                target=name,
+                marks=("target",),
+                value=number(control / blank),
+                limit=f"at least {LOWEST_CONTROL:g} times the blank",
+                limit_source="house value",
+            )
+        )
     return found
 
 

@@ -21,6 +21,7 @@ from cartrace.immunoassay.checks import (
     check_blanks,
     check_controls,
     check_hooks,
+    check_index_control,
     check_samples,
     check_uncontrolled,
     check_unnamed,
@@ -158,6 +159,7 @@ def quantify_plate(
     findings += check_blanks(wells, assay, curves, acceptance)
     findings += check_controls(samples, assay, acceptance)
     findings += check_uncontrolled(wells, assay)
+    findings += check_index_control(wells, assay)
     findings += check_samples(samples, acceptance)
     findings += check_hooks([(h.target, h.sample, h.reason, h.wells) for h in near_top], samples)
     findings += [_hook_finding(h) for h in hooks]
@@ -383,6 +385,9 @@ def _concentration_row(
         low, high = precise_range(made.curve, settings.max_profile_cv_percent, len(found.wells))
         if not low * (1 - 1e-9) <= row["in_well"] <= high * (1 + 1e-9):
             row["own_flags"] = (*row["own_flags"], "imprecise")
+        # Limits of the assay file may reach beyond the standards of the plate.
+        if not made.curve.lowest * (1 - 1e-9) <= row["in_well"] <= made.curve.highest * (1 + 1e-9):
+            row["own_flags"] = (*row["own_flags"], "extrapolated")
     row["recovery_percent"] = math.nan
     nominal = used["nominal"].dropna().unique()
     if len(nominal) == 1 and nominal[0] > 0 and str(used["task"].iloc[0]) != "unknown":

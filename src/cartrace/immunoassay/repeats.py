@@ -39,6 +39,7 @@ REMEDIES: dict[str, Remedy] = {
     "blank_signal": Remedy("the blank is too high", f"look for contamination, then {_PLATE}"),
     "blank_missing": Remedy("the plate has no blank", _PLATE),
     "control_missing": Remedy("the plate lacks a control", _PLATE),
+    "control_weak": Remedy("the control reads like a blank", _PLATE),
     "control_recovery": Remedy("the control misses its concentration", _PLATE),
     "control_range": Remedy("the control is out of its range", _PLATE),
     "hook": Remedy("all dilutions may be past the hook", "measure again at {further}"),

@@ -31,6 +31,8 @@ FLAGS = {
     "reading_missing": "the file has no reading of the well",
     "standard_without_quantity": "no concentration is known of a standard",
     "no_well_left": "no well of the sample could be used",
+    "control_weak": "the control that signals are divided by reads like a blank",
+    "extrapolated": "the concentration lies beyond the standards, where the limits of the assay file allow it",
     "imprecise": "the curve is so flat there that the CV of so many wells exceeds immunoassay.max_profile_cv_percent",
     "replicates_straddle": "some wells of the dilution lie beyond the curve",
     "dilutions_contradict": "some dilutions lie above the curve and others below it",

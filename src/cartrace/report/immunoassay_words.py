@@ -32,6 +32,7 @@ WHOLE_PLATE = [
     "unit_unknown",
     "blank_missing",
     "control_missing",
+    "control_weak",
 ]
 """Checks that say something about every sample of a target: a page names them first."""
 

@@ -439,6 +439,24 @@ def test_an_index_is_the_signal_over_that_of_its_control() -> None:
     assert (low["detection"], low["upper"]) == ("BLQ", 3)
 
 
+def test_an_index_over_a_control_that_reads_like_a_blank_is_rejected() -> None:
+    # Nothing else would tell: an index of 40 instead of 2 is a fine number.
+    blank = {"well": "B01", "sample_name": "Blank", "signal": 0.05}
+    rows = [blank, *sample("A01", "Calibrator", 0.06), *sample("C01", "S1 d0", 2.0)]
+    assert "control_weak" in flags(row(quantified(rows, index_assay()), "S1 d0", "AQP4"))
+    rows[1] |= {"signal": 1.0}
+    assert row(quantified(rows, index_assay()), "S1 d0", "AQP4")["verdict"] == "accepted"
+
+
+def test_a_result_beyond_the_standards_is_flagged_where_fixed_limits_allow_it() -> None:
+    limits = {"source": "fixed", "lloq": 1, "uloq": 5000}
+    of = assay(targets={"sBCMA": {"analyte": "soluble_bcma", "unit": "ng/mL", "limits": limits}})
+    rows = [*standards(), *sample("C01", "S1 d0", od(1.5)), *sample("C02", "S2 d0", od(50))]
+    result = quantified(rows, of)
+    assert "extrapolated" in flags(row(result, "S1 d0"))
+    assert flags(row(result, "S2 d0")) == []
+
+
 def test_an_index_without_its_control_or_its_blank_is_rejected() -> None:
     found = row(quantified(sample("C01", "S1 d0", 2.0), index_assay()), "S1 d0", "AQP4")
     assert (found["verdict"], flags(found)) == ("rejected", ["control_missing"])

@@ -198,6 +198,19 @@ def test_controls_and_curves_are_charted_over_plates() -> None:
     assert set(made.controls["quantity"]) == {"log10 concentration", "log10 ec50", "log10 top"}
 
 
+def test_the_control_of_an_index_is_charted_by_its_signal() -> None:
+    target = {"analyte": "aqp4_igg", "unit": "index", "readout": "index", "index_control": "Cal"}
+    of = assay(targets={"AQP4": target}, controls={"Cal": {"task": "control"}})
+    read = (1.0, 1.1, 0.5)
+    plates = [
+        tables_of(f"p{i}", [*sample("A01", "Cal", x), *sample("C01", "S1 d0", 2.0)], of)
+        for i, x in enumerate(read)
+    ]
+    charts = assembled(*plates).controls.set_index("quantity")["value"]
+    assert charts["log10 signal"].tolist() == pytest.approx([math.log10(x) for x in read])
+    assert charts["log10 index"].tolist() == pytest.approx([0, 0, 0])
+
+
 def test_the_same_run_under_two_names_is_told() -> None:
     rows = [*standards(), *sample("C01", "S1 d0", od(50))]
     made = assembled(tables_of("p1", rows), tables_of("p2", rows))
