@@ -90,7 +90,7 @@ class Acceptance:
         rule, unit = self.limit(name), self.rules[name].unit
         lower, upper = (None if x is None else number(x * scale) for x in (rule.lower, rule.upper))
         if lower is not None and upper is not None:
-            text = f"{lower} to {upper}"
+            text = f"exactly {lower}" if lower == upper else f"{lower} to {upper}"
         elif lower is not None:
             text = f"at least {lower}"
         elif upper is not None:

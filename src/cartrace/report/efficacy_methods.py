@@ -27,12 +27,12 @@ def _scores(efficacy: Efficacy) -> str:
     if not efficacy.scores:
         return "No clinical score was followed."
     listed = "; ".join(
-        f"{s.label}, {s.better} is better, {s.minimal_change:g} of {s.minimum:g} to {s.maximum:g}"
+        f"{s.label} ({s.minimum:g} to {s.maximum:g}, {s.better} is better) {s.minimal_change:g}"
         for s in efficacy.scores
     )
     marks = ", ".join(f"{x.name} (day {x.day:g} ± {x.window:g})" for x in efficacy.landmarks)
     return (
-        f"Scores and the smallest change that counts: {listed}. The baseline is the last score before lymphodepletion, or "
+        f"Smallest change that counted as improvement or worsening: {listed}. The baseline is the last score before lymphodepletion, or "
         "else before the infusion. The change at a landmark is that of the score nearest to it within its window "
         f"({marks or 'no landmark'}); improved means better by the smallest change that counts. A baseline that leaves no room "
         "for it is not assessable. Sustained improvement is one that the next visit confirms; it began between two visits."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -36,25 +37,28 @@ def _grades(settings: Safety, standards: Mapping[str, str]) -> str:
     for term in TERM_LABELS:
         if term in standards:
             by_standard.setdefault(standards[term], []).append(TERM_LABELS[term][0])
-    text = (
-        "Grades follow " + "; ".join(f"{s} ({', '.join(terms)})" for s, terms in by_standard.items()) + ". "
-    )
+    # Where the tables were read stands on the safety page, under Thresholds.
+    graded = [
+        f"{_named(terms)} by {re.sub(r'; read in [^;[]*', '', standard).strip()}"
+        for standard, terms in by_standard.items()
+    ]
+    text = f"Toxicity was graded: {'; '.join(graded)}. "
     if {"crs", "icans"} & set(standards):
         text += (
             f"CRS and ICANS were graded for each day from the infusion to day {settings.acute_days:g} from what was "
-            "written down at the bedside; the worst observation of a day counts. "
+            "recorded at the bedside; the worst observation of a day counts. "
         )
         if settings.charted_by_exception:
             items = ", ".join(i.replace("_", " ") for i in settings.charted_by_exception)
             text += (
-                f"Written down only when abnormal, by the trial's own word, and so taken as normal where missing on a day "
-                f"that has another observation of the same grade: {items}. "
+                f"These were recorded only when abnormal, and taken as normal on a day with another observation for the same "
+                f"grade: {items}. "
             )
         else:
-            text += "No item was taken as normal because nobody wrote it down. "
+            text += "Nothing was taken as normal because it was not recorded. "
     text += (
-        "A grade is told only where the observations leave one; otherwise it is open between the lowest and the highest "
-        "that they allow, with what is missing. Death from an event is told by clinicians alone. "
+        "Where a missing observation left more than one grade possible, the grade was not chosen: it is reported as open, "
+        "between the lowest and the highest possible one. Grade 5 (death from the event) was assigned by clinicians only. "
     )
     if any(term.startswith("icaht") for term in standards):
         icaht = settings.icaht
@@ -75,13 +79,19 @@ def _grades(settings: Safety, standards: Mapping[str, str]) -> str:
     return text.strip()
 
 
+def _named(terms: list[str]) -> str:
+    """Join the labels of terms; the first letter stays, since most begin with an abbreviation."""
+    return ", ".join(terms[:-1]) + (" and " if len(terms) > 1 else "") + terms[-1]
+
+
 def _counting(settings: Safety) -> str:
     drugs = ", ".join(t.name for t in settings.treatments)
     return (
-        "Each patient counts once for a term, with the highest grade after an infusion and before the next one. Who was not "
-        "looked at is not assessed and never counted as none; percentages are of the assessed. Where the number rests on "
-        "reports of the events sheet, which can't tell none from not asked, they are of all patients with the infusion. An "
-        "open grade counts where it is certain, and beside that where it is possible. Intervals of percentages are exact "
+        "Each patient counts once for a term, with the highest grade after an infusion and before the next one. Percentages "
+        "are of the patients assessed; a patient without observations is not assessed, and not counted as free of the "
+        "toxicity. Events that clinicians reported are given in percent of all patients with the infusion, since a missing "
+        "report may mean no event or no question. Where a patient's grade is open, the count is given as a range, "
+        "without and with that patient. Intervals of percentages are exact "
         "(Clopper and Pearson 1934, 95 %). Clinicians' grades stand beside the computed ones; neither replaces the other. "
         "Onset is the first day of any grade; a duration counts first and last day, is known from below while it lasts, and "
         "of several reported events is that of the longest. "

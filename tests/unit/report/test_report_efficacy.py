@@ -130,7 +130,7 @@ def test_the_methods_say_the_rules_only_where_there_is_a_page():
     assert not [h for h, _ in sections(config, {}) if h == "Relapses and follow-up"]
     said = dict(sections(config, {}, efficacy=True))
     assert "death without one is an event as well" in said["Relapses and follow-up"]
-    assert "EDSS, lower is better, 1 of 0 to 10" in said["Clinical scores"]
+    assert "EDSS (0 to 10, lower is better) 1;" in said["Clinical scores"]
     other = load(
         {"cohort": {"outcomes": {"death": "censoring", "before_days": 365}}, "efficacy": {"scores": []}}
     )

@@ -68,23 +68,23 @@ def test_no_date_and_no_markup_of_a_cell_reaches_the_page() -> None:
     assert '<a href="#/safety">Safety</a>' in written
 
 
-STANDARD = {"crs": "ASTCT: Lee", "icaht_early": "ICAHT: Rejeski", "icaht_late": "ICAHT: Rejeski", "neutropenia": "CTCAE [recalled: grade 2 below 1.5]"}  # fmt: skip
+STANDARD = {"crs": "ASTCT: Lee; read in PMC1 table 2", "icaht_early": "ICAHT: Rejeski", "icaht_late": "ICAHT: Rejeski", "neutropenia": "CTCAE [recalled: grade 2 below 1.5]"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("safety", "sentence"),
     [
-        ({}, "Grades follow ASTCT: Lee (Cytokine release syndrome); ICAHT: Rejeski (ICAHT days 0 to 30, ICAHT days 31 to 100);"),
-        ({}, "CTCAE [recalled: grade 2 below 1.5] (Neutropenia)"),
-        ({}, "No item was taken as normal because nobody wrote it down."),
-        ({"charted_by_exception": ["motor_weakness"]}, "of the same grade: motor weakness."),
-        ({"acute_days": 21}, "to day 21 from what was written down"),
+        ({}, "Toxicity was graded: Cytokine release syndrome by ASTCT: Lee; ICAHT days 0 to 30 and ICAHT days 31 to 100 by ICAHT: Rejeski;"),
+        ({}, "Neutropenia by CTCAE [recalled: grade 2 below 1.5]."),
+        ({}, "Nothing was taken as normal because it was not recorded."),
+        ({"charted_by_exception": ["motor_weakness"]}, "for the same grade: motor weakness."),
+        ({"acute_days": 21}, "to day 21 from what was recorded"),
         ({}, "No lower limit of normal was given"),
         ({"lower_limits": [{"analyte": "neutrophils", "value": 1.8, "unit": "1e9/L"}]}, "neutrophils 1.8 1e9/L."),
         ({"icaht": {"count": "longest", "carry_days": 3}}, "count the longest stretch of days at a threshold"),
         ({"icaht": {"carry_days": 3}}, "at most 3 days away"),
         ({"treatment_days": 14}, "from the infusion to day 14,"),
-        ({}, "never counted as none"),
+        ({}, "not counted as free of the toxicity"),
     ],
 )  # fmt: skip
 def test_the_methods_say_which_rules_graded(safety: dict[str, object], sentence: str) -> None:
