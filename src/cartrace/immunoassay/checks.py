@@ -43,6 +43,8 @@ def check_wells(wells: pd.DataFrame) -> list[Finding]:
         wells["vendor_concentration"].notna() | wells["vendor_status"].fillna("").map(vendor_side).ne("")
     )
     unread = wells["usable"] & wells["signal"].isna() & ~said & ~computed & ~wells["saturated"]
+    # No bead, no signal, whatever is printed there.
+    unread |= wells["usable"] & wells["bead_count"].eq(0).fillna(value=False) & ~wells["by_vendor"]
     unread &= ~wells["task"].isin(["empty", "other"])
     return [
         Finding(

@@ -42,7 +42,7 @@ from cartrace.immunoassay.readers.grid import OVERFLOW
 from cartrace.immunoassay.replicates import Estimate, WellLimits, concentration_of, index_of
 from cartrace.immunoassay.samples import in_units, map_wells, match_targets, relative_standards
 from cartrace.immunoassay.tables import CURVES, PLATE_WELLS, SAMPLES, STANDARDS, WELLS
-from cartrace.immunoassay.titres import WORDS, Titre, reading_of, titre_of
+from cartrace.immunoassay.titres import NONE, WORDS, Titre, reading_of, titre_of
 from cartrace.immunoassay.vendor import check_dilution
 from cartrace.plates.acceptance import Finding, qc_table
 from cartrace.plates.marks import Marks, add, collect, with_verdict
@@ -447,7 +447,12 @@ def _titre_row(used: pd.DataFrame, target: Target, cutoff: float | None) -> dict
     signal = np.where(used["saturated"].to_numpy(bool), math.inf, signal)
     words = [_word(s) for s in used["vendor_status"].fillna("")]
     words = [w if math.isnan(s) else "" for w, s in zip(words, signal, strict=True)]
-    if used.empty:
+    if same_name(used["label"].iloc[0] if len(used) else "", target.titre.cutoff_control) and (
+        used["dilution"].isna().all()
+    ):
+        # The control that gives the cut-off is no series.
+        found = NONE
+    elif used.empty:
         found = Titre(math.nan, math.nan, math.nan, math.nan, None, (), ("no_well_left",))
     else:
         found = titre_of(
@@ -488,17 +493,40 @@ def _cutoff(wells: pd.DataFrame, name: str, target: Target) -> tuple[float | Non
     if not rule.cutoff_control:
         return rule.cutoff, []
     mean = _control_signal(wells, name, rule.cutoff_control)
-    if not math.isnan(mean):
-        return mean * rule.cutoff_factor, []
+    if mean > 0:
+        return (cutoff := mean * rule.cutoff_factor), _unproven(wells, name, cutoff)
+    found = "the plate has no usable well of it" if math.isnan(mean) else f"it reads {mean:g}"
     return None, [
         Finding(
             "control_missing",
             "fail",
-            f"{name}: the cut-off is {rule.cutoff_factor:g} times the control '{rule.cutoff_control}', and the plate has no "
-            "usable well of it",
+            f"{name}: the cut-off is {rule.cutoff_factor:g} times the control '{rule.cutoff_control}', and {found}",
             target=name,
             marks=("target",),
             limit_source=f"assay file, targets.{name}.titre.cutoff_control",
+        )
+    ]
+
+
+def _unproven(wells: pd.DataFrame, name: str, cutoff: float) -> list[Finding]:
+    """Flag a plate on which nothing is positive: a contaminated control would lift the cut-off above everything."""
+    mine = wells[
+        wells["target"].eq(name).fillna(value=False) & wells["usable"] & wells["task"].isin(REPORTED)
+    ]
+    if mine.empty or mine["saturated"].any() or (mine["signal"] >= cutoff).any():
+        return []
+    return [
+        Finding(
+            "cutoff_unproven",
+            "warn",
+            f"{name}: no well of the plate reaches the cut-off {cutoff:.4g}, which its own control gave: nothing shows that "
+            "a positive sample would",
+            target=name,
+            marks=("target",),
+            value=f"{float(mine['signal'].max()):.4g}",
+            limit=f"{cutoff:.4g}",
+            limit_source=f"assay file, targets.{name}.titre.cutoff_control",
+            suggestion="look at the control; measure a positive one on the plate",
         )
     ]
 

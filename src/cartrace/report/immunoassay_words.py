@@ -33,6 +33,7 @@ WHOLE_PLATE = [
     "blank_missing",
     "control_missing",
     "control_weak",
+    "cutoff_unproven",
 ]
 """Checks that say something about every sample of a target: a page names them first."""
 

@@ -510,6 +510,30 @@ def test_two_readers_of_a_titre() -> None:
     assert (far["verdict"], flags(far)) == ("rejected", ["readings_disagree"])
 
 
+def test_a_cutoff_control_that_reads_nothing_or_too_much_is_told() -> None:
+    of = titre_assay({"NC": {"task": "negative_control"}}, cutoff_control="NC")
+    wells = [r | {"dilution": 10 * 2**i} for i, r in enumerate(sample("A01 A02 A03", "S1 d0", 2.0, 0.5, 0.1))]
+
+    def with_control(signal: float) -> PlateResult:
+        return quantified([*wells, {"well": "H12", "sample_name": "NC", "signal": signal}], of)
+
+    good = with_control(0.1)
+    assert row(good, "S1 d0", "AQP4")["result"] == 20
+    assert set(good.qc["verdict"]) <= {"pass", "note"}
+    for nothing in (0.0, -0.01):  # every well would be positive
+        assert "control_missing" in flags(row(with_control(nothing), "S1 d0", "AQP4"))
+    contaminated = row(with_control(1.5), "S1 d0", "AQP4")  # every well would be negative
+    assert (contaminated["detection"], flags(contaminated)) == ("BLQ", ["cutoff_unproven"])
+
+
+def test_a_signal_of_no_bead_is_none() -> None:
+    rows = [*standards(bead_count=80), *sample("C01 C02", "S1 d0", od(50), od(500), bead_count=80)]
+    rows[-1]["bead_count"] = 0
+    found = row(quantified(rows), "S1 d0")
+    assert found["n_used"] == 1
+    assert found["result"] == pytest.approx(50, rel=1e-2)
+
+
 def test_the_cutoff_of_a_titre_is_a_multiple_of_its_control() -> None:
     made = titre_assay(
         {"Normal serum": {"task": "negative_control"}}, cutoff_control="Normal serum", cutoff_factor=3
