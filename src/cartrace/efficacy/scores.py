@@ -233,7 +233,16 @@ def results(courses: list[ScoreCourse], score: Score, landmarks: tuple[Landmark,
         .refuse(no_score, NO_SCORE)
     )
     out.append(_sustained_result(courses, score, no_base, no_score, n_after))
-    return out
+    outside = np.array([is_outside(c, score) for c in courses], dtype=bool)
+    beyond = f"a score lies outside {score.minimum:g} to {score.maximum:g} (efficacy.scores)"
+    return [result.refuse(outside, beyond) for result in out]
+
+
+def is_outside(course: ScoreCourse, score: Score) -> bool:
+    """Say whether a score that counts is none that the score can have: a slip, or another version of it."""
+    with np.errstate(invalid="ignore"):
+        values = np.append(course.value, course.baseline)
+        return bool(((values < score.minimum - NOISE) | (values > score.maximum + NOISE)).any())
 
 
 def no_room(score: Score) -> str:

@@ -103,6 +103,12 @@ def test_what_is_missing_is_a_reason() -> None:
     )
 
 
+def test_a_score_that_the_scale_does_not_have_refuses_its_course() -> None:
+    found = metrics((-10.0, 75.0), (28.0, 145.0), (84.0, 150.0), (90.0, 151.0), analyte="mmt8")
+    assert set(found["status"]) == {"not_estimable"}
+    assert found.loc["score_best_change", "reason"] == "a score lies outside 0 to 150 (efficacy.scores)"
+
+
 def test_rejected_scores_do_not_enter() -> None:
     assert len(metrics(*VISITS, status="rejected")) == 0
 
