@@ -70,8 +70,8 @@ def _calibration(settings: Immunoassay, used: Sequence[CalibrationUse], *, curve
         "judged. Concentrations are read off the curve exactly, multiplied by the dilution unless the assay file says "
         "otherwise, and averaged over the wells of one dilution. Of several dilutions the one nearest to the middle of the "
         "curve counts; one that may be past the hook never does. Intervals are at "
-        f"{100 * settings.confidence:g} %: the uncertainty of the curve and the scatter of so many wells, by the delta method on "
-        "the logarithm (O'Connell, Belanger and Haaland 1993). They do not hold what differs between plates."
+        f"{100 * settings.confidence:g} %: the uncertainty of the curve and the scatter of so many wells (that of the standards, "
+        "or the sample's own where it is larger), by the delta method on the logarithm (O'Connell, Belanger and Haaland 1993). They do not hold what differs between plates."
     )
 
 

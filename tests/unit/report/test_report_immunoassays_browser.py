@@ -55,7 +55,7 @@ def test_the_page_of_a_curve_shows_standards_samples_limits_and_what_to_repeat(s
     counts, lloq, band, recoveries, wells, shaded, first, above, scattered, facts, bold = said.split("|")
     assert counts == "14,3,2,6,2,2"
     assert (lloq, band, recoveries, wells, shaded) == ("true", "true", "7", "33", "32")
-    assert first.startswith("P01 d0P01510501 to 519C01, C021:10")
+    assert first.startswith("P01 d0P01510488 to 533C01, C021:10")
     assert "accepted" in first
     assert "30,000" in above
     assert "Repeat: Above the upper limit of quantification: dilute 1:50 and repeat." in above
