@@ -110,9 +110,15 @@
   }
   // Paper is narrower than most windows. Figures are drawn anew for it and back.
   addEventListener("beforeprint", () => {
-    for (const div of plots) Plotly.relayout(div, { autosize: false, width: 680, ...(div.dataset.paper ? { height: Number(div.dataset.paper) } : {}) });
+    for (const div of plots) {
+      // A figure that is taller than a page is drawn larger and made smaller as a whole, so that its labels keep their room.
+      const paper = Number(div.dataset.paper || 0), small = Math.min(1, 900 / (paper || 900));
+      div.style.zoom = small < 1 ? small : "";
+      Plotly.relayout(div, { autosize: false, width: 680 / small, ...(paper ? { height: paper } : {}) });
+    }
   });
   addEventListener("afterprint", () => {
+    for (const div of plots) div.style.zoom = "";
     for (const div of plots) Plotly.relayout(div, { autosize: true, width: null, ...(div.dataset.paper ? { height: Number(div.dataset.screen) } : {}) });
   });
 

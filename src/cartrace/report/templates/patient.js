@@ -261,7 +261,7 @@
     const [top, bottom] = [narrow() ? 12 : 32, 54];
     const size = inner + top + bottom;
     plot.style.minHeight = `${size}px`;
-    Object.assign(plot.dataset, { paper: Math.min(size, types.length > 6 ? 900 : 600), screen: size });
+    Object.assign(plot.dataset, { paper: Math.min(size, 1400), screen: size });
     const marks = new Set(), families = new Set();
     const noted = (name) => !marks.has(name) && !!marks.add(name);
     let y = strip;

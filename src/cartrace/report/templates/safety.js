@@ -90,7 +90,7 @@
     const interval = lower === null || lower === undefined ? "" : `Exact 95 % interval ${num(lower)} to ${num(upper)} %. `;
     if (least !== most) return explain(h("span", { class: "bound" }, `${least} to ${most}`), `${interval}${plural(SU.n_open[r], "patient")} with an open grade. ${capital(T(SU.reason[r]))}`);
     if (!least) return h("span", { class: "nothing", title: interval }, "0");
-    return h("span", { title: interval }, `${least} (${percent(least)})`);
+    return h("span", { class: "whole", title: interval }, `${least} (${percent(least)})`);
   }
   function missingCell(r) {
     const n = SU.n_not_assessed[r];
@@ -221,7 +221,7 @@
     const said = [T(TX.source[r]) === "clinician" ? "Clinicians" : "Computed", TX.onset_day[r] === null ? "" : `days ${days(TX.onset_day[r])} to ${days(TX.end_day[r])}`, T(TX.reason[r])].filter(Boolean).join("; ");
     if (TX.least[r] === null) return explain(h("span", { class: "ne" }, "–"), `Not assessed: ${T(TX.reason[r]) || "no reason given"}`);
     if (TX.grade[r] === null) return explain(h("span", { class: "bound" }, `${TX.least[r]} to ${TX.most[r]}`), said);
-    return h("span", { title: said, class: TX.grade[r] ? "" : "nothing" }, String(TX.grade[r]));
+    return h("span", { title: said, class: TX.grade[r] ? "whole" : "nothing" }, String(TX.grade[r]));
   }
   function highestTable(into, people) {
     const mine = range(0, TX.s.length).filter((r) => TX.infusion[r] === safetyState.i && people.includes(TX.s[r]));
