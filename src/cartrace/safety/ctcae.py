@@ -61,7 +61,8 @@ def grade_counts(counts: Counts, table: CountTable, lln: float | None) -> list[D
             continue
         least = grade_value(upper, table, lln)[0]
         most = grade_value(lower, table, lln)[1]
-        words = f"{lower:g} {table.unit}" if lower == upper else f"{lower:g} to {upper:g} {table.unit}"
+        # A count below a limit ends just short of it; four digits print the limit.
+        words = f"{lower:g} {table.unit}" if lower == upper else f"{lower:g} to {upper:.4g} {table.unit}"
         reason = None
         if least != most:
             reason = BOUNDED if lower != upper else NO_LLN

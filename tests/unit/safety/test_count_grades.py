@@ -52,6 +52,10 @@ def bounds(found: Haematotoxicity) -> tuple[int, int]:
 
 
 class TestCtcae:
+    def test_a_count_below_a_limit_is_printed_with_that_limit(self) -> None:
+        (found,) = grade_counts(counts((3, (0.0, 0.1 * (1 - 1e-6)))), CTCAE["lymphopenia"], None)
+        assert found.because == "lymphocytes 0 to 0.1 1e9/L"
+
     @pytest.mark.parametrize(
         ("term", "value", "grade"),
         [
