@@ -1,8 +1,6 @@
 """The registry: one metric, one place, one order."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -95,14 +93,3 @@ def test_units_follow_the_course():
     assert units["per day"] == "1/day"
     assert units["day*course"] == "day*copies/ug"
     assert units["none"] is None
-
-
-def test_the_order_never_depends_on_what_was_imported_first():
-    program = "{}from cartrace import registry; print(*registry.load_all())"
-    orders = {
-        subprocess.run(
-            [sys.executable, "-c", program.format(first)], capture_output=True, text=True, check=True
-        ).stdout
-        for first in ("", "import cartrace.antibody.metrics, cartrace.kinetics.persistence; ")
-    }
-    assert len(orders) == 1

@@ -123,3 +123,16 @@ def make_workplace(place: Workplace) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    for sheet in ("files", "tubes"):
+        leave_out(place.trial / f"sheets/{sheet}.tsv")
+
+
+SPARED = ("flow_s01_04", "flow_s01_05", "flow_s01_06", "flow_s01_07", "flow_s02_03", "flow_s02_04")
+SPARED += ("qpcr_run_02", "aqp4_elisa_01", "cytokines_luminex_01")
+"""Files that cost a job and show nothing that others of their kind do not."""
+
+
+def leave_out(sheet: Path) -> None:
+    """Take the spared files out of a sheet."""
+    kept = [line for line in sheet.read_text().splitlines() if line.split("\t")[0] not in SPARED]
+    sheet.write_text("\n".join(kept) + "\n")
