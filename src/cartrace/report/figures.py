@@ -180,28 +180,29 @@ def median_curve(results: pd.DataFrame, pooled: Sequence[Bin], min_n: int) -> pd
         ``n_below`` (below a limit), ``median`` (unit of the course, or nan).
     """
     rows: list[tuple[float, str, int, int, float]] = []
-    visit = results["visit"].fillna("").str.strip().str.casefold()
-    named = {b.label.strip().casefold() for b in pooled}
-    for b in pooled:
-        inside = results["day"].between(b.start, b.end) & ~visit.isin(named)
-        chosen = results[inside | (visit == b.label.strip().casefold())]
-        if chosen.empty:
+    labels = [b.label.strip().casefold() for b in pooled]
+    # A trial has hundreds of curves with dozens of bins: arrays, not tables.
+    visit = results["visit"].fillna("").str.strip().str.casefold().to_numpy(dtype=object)
+    free = ~np.isin(visit, labels)
+    day, position = (results[c].to_numpy(dtype=float) for c in ("day", "position"))
+    kind, subject = results["kind"].to_numpy(), pd.factorize(results["subject_id"])[0]
+    for b, label in zip(pooled, labels, strict=True):
+        chosen = np.flatnonzero((free & (b.start <= day) & (day <= b.end)) | (visit == label))
+        if not len(chosen):
             continue
-        distance = (chosen["day"] - b.day).abs()
-        one = chosen.assign(distance=distance).sort_values(["distance", "day"], kind="stable")
-        one = one.drop_duplicates("subject_id")
-        rows.append((b.day, b.label, *_median(one, min_n)))
+        nearest_first = chosen[np.lexsort((day[chosen], np.abs(day[chosen] - b.day)))]
+        one = nearest_first[np.unique(subject[nearest_first], return_index=True)[1]]
+        rows.append((b.day, b.label, *_median(kind[one], position[one], min_n)))
     return pd.DataFrame(rows, columns=MEDIAN_COLUMNS)
 
 
-def _median(one: pd.DataFrame, min_n: int) -> tuple[int, int, float]:
-    kind = one["kind"].to_numpy()
+def _median(kind: np.ndarray, position: np.ndarray, min_n: int) -> tuple[int, int, float]:
     below = (kind == BLQ) | (kind == BLD)
-    n, n_below = len(one), int(below.sum())
+    n, n_below = len(kind), int(below.sum())
     if n < min_n:
         return n, n_below, float("nan")
     # A bound with no known limit ranks lowest, one above the range highest.
-    rank = np.where(below, -np.inf, np.where(kind == ABOVE, np.inf, np.nan_to_num(one["position"], nan=0.0)))
+    rank = np.where(below, -np.inf, np.where(kind == ABOVE, np.inf, np.nan_to_num(position, nan=0.0)))
     ordered = np.sort(rank)
     middle = ordered[[(n - 1) // 2, n // 2]]
     return n, n_below, float(middle.mean()) if np.isfinite(middle).all() else float("nan")
