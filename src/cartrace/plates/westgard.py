@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from cartrace.tables import QC, Table, conform, rows
 
@@ -63,7 +62,7 @@ class Chart:
 
     def limit(self, z: float) -> Floats:
         """Distance from the centre at which a value has the normal deviate ``z`` > 0."""
-        deviate = student.isf(normal.sf(z), np.maximum(self.n - 1, 1))
+        deviate = -stdtrit(np.maximum(self.n - 1, 1), ndtr(-z))
         return np.asarray(deviate * _scale(self.sd, self.n))
 
 
@@ -95,8 +94,8 @@ def chart(values: Floats, accepted: Bools, westgard: Westgard) -> Chart:
     usable = sd > 1e-12 * np.maximum(np.abs(centre), 1.0)
     apart = (values - centre) / np.where(usable, _scale(sd, n), 1.0)
     # By the tail: a probability near 1 has no digits left for a deviate.
-    tail = student.sf(np.abs(apart), np.maximum(n - 1, 1))
-    z = np.where(usable, np.sign(apart) * normal.isf(np.maximum(tail, np.finfo(float).tiny)), np.nan)
+    tail = stdtr(np.maximum(n - 1, 1), -np.abs(apart))
+    z = np.where(usable, -np.sign(apart) * ndtri(np.maximum(tail, np.finfo(float).tiny)), np.nan)
     return Chart(n, centre, sd, z)
 
 
