@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -23,8 +21,10 @@ from pydantic import (
 )
 
 from cartrace.analytes import ANALYTES, DEPLETION, EXPANSION
+from cartrace.cells.settings import Cells
 from cartrace.problems import Problem, did_you_mean, raise_if_any
 from cartrace.safety.vocabulary import ITEMS
+from cartrace.section import Section
 from cartrace.validation import problem_of
 from cartrace.vocabulary import EVENT_KINDS, MATRICES
 
@@ -38,12 +38,6 @@ def _compiles(value: str) -> str:
 
 
 _Regex = Annotated[str, AfterValidator(_compiles)]
-
-
-class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class Trial(Section):
@@ -78,6 +72,10 @@ class Sheets(Section):
     )
     events: str | None = Field(
         None, description="Events: immunoglobulin doses, drugs, relapses, responses, death; null when none."
+    )
+    libraries: str | None = Field(
+        None,
+        description="Single-cell libraries: sample, chemistry, count matrices, reads, contigs, sorting; null when none.",
     )
     observations: str | None = Field(
         None,
@@ -1571,6 +1569,7 @@ class Config(Section):
     pcr: Pcr = Field(default_factory=Pcr)
     flow: Flow = Field(default_factory=Flow)
     immunoassay: Immunoassay = Field(default_factory=Immunoassay)
+    cells: Cells = Field(default_factory=Cells)
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)

@@ -1,0 +1,1 @@
+"""Single-cell libraries: constructs, CAR molecules, CAR calls, quality, cell types, composition over time."""
