@@ -10,7 +10,6 @@ be slow, so a manifest remembers the hash of each path, size and time.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -24,24 +23,27 @@ from cartrace.files import write_whole
 from cartrace.flow.panel import Panel, read_panel
 from cartrace.immunoassay.assay import Assay as Immunoassay
 from cartrace.immunoassay.assay import read_assay as read_immunoassay
+from cartrace.intake.library_plan import (
+    ConstructPlan,
+    LibraryPlan,
+    libraries_digest,
+    plan_constructs,
+    plan_libraries,
+)
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
+from cartrace.intake.paths import MANIFEST, RESULTS, Hashes, Tell, digest, path_in, teller, undated
 from cartrace.intake.sheets import PLATE_COLUMNS, LaboratoryFile, Sheets, quote, read_sheets
 from cartrace.intake.tube_controls import before_infusion, controls_of, tube_faults, tube_json
 from cartrace.pcr.assay import Assay, read_assay
 from cartrace.pcr.vocabulary import AMPLITUDE_FILE
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
-from cartrace.provenance import sha256_of
 
 if TYPE_CHECKING:
     from cartrace.intake.tubes import GateReview, Tube
 
-RESULTS = "results"
-MANIFEST = f"{RESULTS}/intake/manifest.json"
 _LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Read = TypeVar("_Read")
-_Tell = Callable[..., None]
-"""Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Plan:
     config: configuration.Config
     files: dict[str, FilePlan]
     sheet_paths: dict[str, str]
-    """The sheets that ``check_sheets`` reads; not those of extractions, tubes and gate reviews."""
+    """The sheets that ``check_sheets`` reads; not those of extractions, tubes, gate reviews and libraries."""
     sheets_digest: str
     stats: dict[str, tuple[int, int, str]]
     """Size, modification time (ns) and SHA-256 of each file that was hashed."""
@@ -104,6 +106,11 @@ class Plan:
     limits: dict[str, LimitPlan]
     tubes_digest: str
     """Digest of the content of the tubes and the gate review sheet."""
+    constructs: dict[str, ConstructPlan]
+    libraries: dict[str, LibraryPlan]
+    """The single-cell libraries, in the order of their sheet."""
+    libraries_digest: str
+    """Digest of the content of the libraries sheet."""
 
     @property
     def tables(self) -> dict[str, FilePlan]:
@@ -172,14 +179,14 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     config, problems = configuration.check(config_raw, config_file)
     sheets, more = read_sheets(folder, config)
     problems += more
-    hashes = _Hashes(folder)
+    hashes = Hashes(folder)
     files: dict[str, FilePlan] = {}
     mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None] = {}
     data_sets = {tube.file_id: tube.data_set or 1 for tube in sheets.tubes}
     paths: dict[tuple[Path, str, int], LaboratoryFile] = {}
     contents: dict[tuple[str, str, int], LaboratoryFile] = {}
     for item in sheets.files:
-        tell = _teller(problems, config.sheets.files, "path", item.row)
+        tell = teller(problems, config.sheets.files, "path", item.row)
         path = _data_path(item.path, folder, config, tell)
         if item.mapping and (item.reader, item.mapping) not in mappings:
             read = _MAPPINGS.get(item.reader, _mapping)
@@ -224,24 +231,29 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
             plate_map,
             amplitudes,
             curves,
-            _digest((name, hashes.sha256(name, tell)) for name in extra) if extra else "",
+            digest((name, hashes.sha256(name, tell)) for name in extra) if extra else "",
             gate_file,
             compensation,
         )
     panels = {name: plan.panel for (_, name), plan in mappings.items() if isinstance(plan, _PanelPlan)}
     files |= _flow_tubes(files, panels, sheets, config, problems)
     limits = _limits(folder, config, config_file, hashes, problems)
+    constructs = plan_constructs(folder, config, config_file, hashes, problems)
+    libraries = plan_libraries(folder, config, sheets, hashes, problems)
     raise_if_any(problems)
-    named = config.sheets.model_dump(exclude={"extractions", "tubes", "gate_review"})
+    named = config.sheets.model_dump(exclude={"extractions", "tubes", "gate_review", "libraries"})
     return Plan(
         config,
         files,
         {name: path for name, path in named.items() if path is not None},
         _sheets_digest(sheets),
         hashes.stats,
-        _digest(sorted((asdict(e) for e in sheets.extractions), key=repr)),
+        digest(sorted((asdict(e) for e in sheets.extractions), key=repr)),
         limits,
         _tubes_digest(sheets),
+        constructs,
+        libraries,
+        libraries_digest(sheets.libraries),
     )
 
 
@@ -260,47 +272,12 @@ def write_manifest(plan: Plan, folder: Path) -> Path:
     return path
 
 
-def _read_manifest(folder: Path) -> dict[tuple[str, int, int], str]:
-    # The manifest is a cache: when it is broken the files are hashed again.
-    try:
-        entries = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return {
-            (str(e["path"]), int(e["size"]), int(e["mtime_ns"])): str(e["sha256"])
-            for e in entries
-            if len(str(e["sha256"])) == 64
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-class _Hashes:
-    """Hashes of the files of a trial folder, from its manifest where size and time are as they were."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known = _read_manifest(folder)
-        self.stats: dict[str, tuple[int, int, str]] = {}
-
-    def sha256(self, relative: str, tell: _Tell) -> str | None:
-        if relative not in self.stats:
-            path = self._folder / relative
-            try:
-                status = path.stat()
-                key = (relative, status.st_size, status.st_mtime_ns)
-                sha256 = self._known.get(key) or sha256_of(path)
-            except OSError as error:
-                tell(f"a file that can't be read ({type(error).__name__})", "a readable file")
-                return None
-            self.stats[relative] = (status.st_size, status.st_mtime_ns, sha256)
-        return self.stats[relative][2]
-
-
 def _mapping(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> TableMapping | None:
     path = folder / item.mapping
     if not path.resolve().is_relative_to(folder.resolve()):
-        tell = _teller(problems, config.sheets.files, "mapping", item.row)
+        tell = teller(problems, config.sheets.files, "mapping", item.row)
         tell("a path that leads out of the trial folder", "a path inside it")
         return None
     try:
@@ -318,8 +295,8 @@ def _read_with(
     problems: list[Problem],
 ) -> _Read | None:
     """Read the mapping of a file, or tell why it can't be read and return None."""
-    tell = _teller(problems, config.sheets.files, "mapping", item.row)
-    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    tell = teller(problems, config.sheets.files, "mapping", item.row)
+    path = path_in(folder, item.mapping, "the trial folder", tell)
     if path is None:
         return None
     try:
@@ -343,7 +320,7 @@ def _assay(
     if assay is None:
         return None
     if assay.uses_samples and config.sheets.samples is None:
-        in_samples = _teller(problems, item.mapping, "samples.pattern")
+        in_samples = teller(problems, item.mapping, "samples.pattern")
         in_samples(
             "names that stand for a sample_id, and no samples sheet",
             "sheets.samples in the configuration, or a pattern with the group subject",
@@ -352,13 +329,13 @@ def _assay(
     for key, target in assay.targets.items():
         place = f"targets.{key}"
         if target.curve.file:
-            in_assay = _teller(problems, item.mapping, f"{place}.curve.file")
-            _undated(target.curve.file, config, in_assay)
-            if _path_in(folder, target.curve.file, "the trial folder", in_assay):
+            in_assay = teller(problems, item.mapping, f"{place}.curve.file")
+            undated(target.curve.file, config, in_assay)
+            if path_in(folder, target.curve.file, "the trial folder", in_assay):
                 curves.append(target.curve.file)
         name = target.limits.estimated
         estimates = config.pcr.detection_limits
-        in_limits = _teller(problems, item.mapping, f"{place}.limits.estimated")
+        in_limits = teller(problems, item.mapping, f"{place}.limits.estimated")
         if name and name not in estimates:
             allowed = f"a name in pcr.detection_limits: {', '.join(estimates) or 'there is none'}"
             in_limits(f"unknown {quote(name)}", allowed, did_you_mean(name, estimates))
@@ -384,11 +361,11 @@ def _panel(
         return None
 
     def found(column: str, text: str) -> str:
-        in_panel = _teller(problems, item.mapping, column)
-        _undated(text, config, in_panel)
+        in_panel = teller(problems, item.mapping, column)
+        undated(text, config, in_panel)
         if Path(os.path.normpath(text)).parts[:1] == (RESULTS,):
             in_panel(f"{quote(text)}, which the workflow writes", "a copy of it outside results/")
-        elif text and _path_in(folder, text, "the trial folder", in_panel):
+        elif text and path_in(folder, text, "the trial folder", in_panel):
             return text
         return ""
 
@@ -402,8 +379,8 @@ def _immunoassay(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> Immunoassay | None:
     """Read the assay file of an immunoassay."""
-    tell = _teller(problems, config.sheets.files, "mapping", item.row)
-    path = _path_in(folder, item.mapping, "the trial folder", tell)
+    tell = teller(problems, config.sheets.files, "mapping", item.row)
+    path = path_in(folder, item.mapping, "the trial folder", tell)
     if path is None:
         return None
     try:
@@ -412,7 +389,7 @@ def _immunoassay(
         problems.extend(error.problems)
         return None
     if assay.uses_samples and config.sheets.samples is None:
-        _teller(problems, item.mapping, "samples.pattern")(
+        teller(problems, item.mapping, "samples.pattern")(
             "names that stand for a sample_id, and no samples sheet",
             "sheets.samples in the configuration, or a pattern with the group subject",
         )
@@ -456,7 +433,7 @@ def _flow_tubes(
                 plan,
                 controls=tuple(c.file_id for _, c in controls),
                 tube=tube_json(tube, controls),
-                extra_sha256=_digest([plan.extra_sha256, *beside]) if beside else plan.extra_sha256,
+                extra_sha256=digest([plan.extra_sha256, *beside]) if beside else plan.extra_sha256,
             )
     return plans
 
@@ -465,7 +442,7 @@ def _limits(
     folder: Path,
     config: configuration.Config,
     config_file: str,
-    hashes: _Hashes,
+    hashes: Hashes,
     problems: list[Problem],
 ) -> dict[str, LimitPlan]:
     """Find the data behind each entry of ``pcr.detection_limits``."""
@@ -480,31 +457,24 @@ def _limits(
         for column, text in (("dilutions", entry.dilutions), ("blanks", entry.blanks)):
             if text is None:
                 continue
-            tell = _teller(problems, config_file, f"{place}.{column}")
-            _undated(text, config, tell)
+            tell = teller(problems, config_file, f"{place}.{column}")
+            undated(text, config, tell)
             if Path(os.path.normpath(text)).parts[:1] == (RESULTS,):
                 tell(
                     f"{quote(text)}, which the workflow makes out of these limits",
                     "a copy of it outside results/, which stays as it is",
                 )
-            elif _path_in(folder, text, "the trial folder", tell):
+            elif path_in(folder, text, "the trial folder", tell):
                 digests.append((column, hashes.sha256(text, tell)))
-        plans[name] = LimitPlan(name, entry.dilutions, entry.blanks, _digest(digests))
+        plans[name] = LimitPlan(name, entry.dilutions, entry.blanks, digest(digests))
     return plans
 
 
-def _teller(problems: list[Problem], file: str, column: str, row: int | None = None) -> _Tell:
-    def tell(found: str, allowed: str, suggestion: str = "") -> None:
-        problems.append(Problem(file, found, allowed, row, column, suggestion))
-
-    return tell
-
-
-def _data_path(text: str, folder: Path, config: configuration.Config, tell: _Tell) -> Path | None:
+def _data_path(text: str, folder: Path, config: configuration.Config, tell: Tell) -> Path | None:
     if not text or not text.isprintable():
         return None  # the sheet has told it
-    _undated(text, config, tell)
-    return _path_in(folder / config.data_dir, text, "the data folder", tell)
+    undated(text, config, tell)
+    return path_in(folder / config.data_dir, text, "the data folder", tell)
 
 
 def _plate_map(
@@ -517,9 +487,9 @@ def _plate_map(
         or not item.plate_map.isprintable()
     ):
         return ""
-    tell = _teller(problems, config.sheets.files, "plate_map", item.row)
-    _undated(item.plate_map, config, tell)
-    found = _path_in(folder, item.plate_map, "the trial folder", tell)
+    tell = teller(problems, config.sheets.files, "plate_map", item.row)
+    undated(item.plate_map, config, tell)
+    found = path_in(folder, item.plate_map, "the trial folder", tell)
     return item.plate_map if found else ""
 
 
@@ -529,10 +499,10 @@ def _amplitudes(
     """Return the amplitude files of a plate, in order: one for each well, all in the data folder."""
     if item.reader != "pcr_plate" or not item.amplitudes or not item.amplitudes.isprintable():
         return ()
-    tell = _teller(problems, config.sheets.files, "amplitudes", item.row)
+    tell = teller(problems, config.sheets.files, "amplitudes", item.row)
     root = folder / config.data_dir
-    _undated(item.amplitudes, config, tell, "folder")
-    inside = _path_in(root, item.amplitudes, "the data folder", tell, "folder")
+    undated(item.amplitudes, config, tell, "folder")
+    inside = path_in(root, item.amplitudes, "the data folder", tell, "folder")
     if inside is None:
         return ()
     wells: dict[str, str] = {}
@@ -552,63 +522,19 @@ def _amplitudes(
             )
             continue
         wells[well] = path.name
-        _path_in(root, f"{item.amplitudes.rstrip('/')}/{path.name}", "the data folder", tell)
+        path_in(root, f"{item.amplitudes.rstrip('/')}/{path.name}", "the data folder", tell)
     # One word for all of them: a folder holds up to 384.
     dated = [name for name in wells.values() if holds_date(name)]
-    _undated(dated[0] if dated else "", config, tell)
+    undated(dated[0] if dated else "", config, tell)
     if not wells:
         tell(f"the folder {quote(item.amplitudes)} without them", "files that end _WELL_Amplitude.csv")
     place = f"{config.data_dir.rstrip('/')}/{item.amplitudes.rstrip('/')}"
     return tuple(f"{place}/{name}" for name in sorted(wells.values()))
 
 
-def _undated(text: str, config: configuration.Config, tell: _Tell, kind: str = "file") -> None:
-    """Tell a path that holds a calendar date: paths appear in Snakemake's log."""
-    if config.privacy.dates_in_file_names == "refuse" and holds_date(text):
-        allowed = "a name without a date (or privacy.dates_in_file_names: allow)"
-        tell(f"a calendar date in the {kind}'s name", allowed)
-
-
-def _path_in(root: Path, text: str, place: str, tell: _Tell, kind: str = "file") -> Path | None:
-    """Return the path ``text`` in ``root``, or tell why there is none and return None.
-
-    ``place`` names ``root`` in words; ``kind`` is file or folder.
-    """
-    if not text.isprintable():
-        tell("a control character in a path", "printable text")
-        return None
-    path = root / text
-    try:
-        # resolve() follows links, so a link that leads out is caught as well.
-        if Path(text).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
-            tell(f"{quote(text)}, which leads out of {place}", "a path inside it")
-            return None
-        if not path.exists():
-            tell(f"no {kind} {quote(text)}", f"an existing {kind} in {place}", _near(path))
-            return None
-        if not (path.is_file() if kind == "file" else path.is_dir()):
-            tell(f"{quote(text)}, which is no {kind}", f"a {kind}")
-            return None
-    except OSError as error:
-        tell(f"a path that can't be read ({type(error).__name__})", f"an existing {kind} in {place}")
-        return None
-    return path
-
-
-def _near(path: Path) -> str:
-    try:
-        return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
-    except OSError:
-        return ""
-
-
-def _digest(parts: Iterable[object]) -> str:
-    return hashlib.sha256(json.dumps(list(parts), sort_keys=True, default=str).encode()).hexdigest()
-
-
 def _sheets_digest(sheets: Sheets) -> str:
     """Digest of the content in order of the keys; spaces, column order and row order do not count."""
-    return _digest(
+    return digest(
         [
             sorted((asdict(s) for s in sheets.subjects), key=lambda s: str(s["subject_id"])),
             sorted((asdict(p) for p in sheets.products), key=lambda p: str(p["product"])),
@@ -627,7 +553,7 @@ def _tubes_digest(sheets: Sheets) -> str:
         named = [asdict(item) for item in items]
         return sorted(({k: v for k, v in r.items() if k != "row"} for r in named), key=repr)
 
-    return _digest([rows(sheets.tubes), rows(sheets.reviews)])
+    return digest([rows(sheets.tubes), rows(sheets.reviews)])
 
 
 def _clock_digest(sheets: Sheets, subjects: tuple[str, ...]) -> str:
@@ -636,7 +562,7 @@ def _clock_digest(sheets: Sheets, subjects: tuple[str, ...]) -> str:
     def counts(subject: str) -> bool:
         return not chosen or subject in chosen
 
-    return _digest(
+    return digest(
         [
             sorted((s, d.isoformat()) for s, d in sheets.first_dates.items() if counts(s)),
             sorted((i.subject_id, i.infusion, i.study_day) for i in sheets.infusions if counts(i.subject_id)),

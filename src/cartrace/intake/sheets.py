@@ -1,4 +1,4 @@
-"""The sheets of a trial folder: subjects, products, infusions, samples, files, extractions, events, observations.
+"""The sheets of a trial folder: subjects, products, infusions, samples, files, libraries, events and more.
 
 Sheets are read as text and checked cell by cell, row by row and across rows.
 Nothing stops at the first fault: :func:`read_sheets` returns what could be read
@@ -28,6 +28,7 @@ from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 if TYPE_CHECKING:
     from cartrace.config import Config
     from cartrace.intake.extractions import Extraction
+    from cartrace.intake.libraries import Library
     from cartrace.intake.observations import Observation
     from cartrace.intake.tubes import GateReview, Tube
 
@@ -171,6 +172,7 @@ class Sheets:
     tubes: tuple[Tube, ...] = ()
     reviews: tuple[GateReview, ...] = ()
     observations: tuple[Observation, ...] = ()
+    libraries: tuple[Library, ...] = ()
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
         """``(infusion, study_day)`` of each subject, in order."""
@@ -240,6 +242,27 @@ SPECS: dict[str, _Spec] = {
     "gate_review": _Spec(
         ("file_id", "verdict", "gates_sha256", "remark"),
         ("file_id", "verdict", "gates_sha256"),
+    ),
+    "libraries": _Spec(
+        (
+            "library_id",
+            "sample_id",
+            "chemistry",
+            "counts",
+            "raw_counts",
+            "metrics",
+            "bam",
+            "fastq",
+            "tcr_contigs",
+            "bcr_contigs",
+            "sort",
+            "lymphocytes_per_ul",
+            "white_cells_per_ul",
+            "car_flow_percent",
+            "car_features",
+            "tag_features",
+        ),
+        ("library_id", "sample_id", "chemistry"),
     ),
     "observations": _Spec(
         ("subject_id", "day", "date", "item", "value"),
@@ -520,6 +543,7 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     """
     # They read their sheets with the means of this module.
     from cartrace.intake.extractions import read_extractions
+    from cartrace.intake.libraries import check_libraries, read_libraries
     from cartrace.intake.observations import read_observations
     from cartrace.intake.tubes import check_tubes, read_gate_review, read_tubes
 
@@ -567,7 +591,11 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
         known = known_subjects if names.subjects else None
         observations = read_observations(folder, names.observations, sheets, known, problems)
         sheets = replace(sheets, observations=observations)
-    check_tubes(sheets, {r.text("sample_id") for r in sample_rows}, names, problems)
+    if names.libraries:
+        sheets = replace(sheets, libraries=read_libraries(folder, names.libraries, problems))
+    sample_ids = {r.text("sample_id") for r in sample_rows}
+    check_tubes(sheets, sample_ids, names, problems)
+    check_libraries(sheets, sample_ids, names, problems)
     return sheets, problems
 
 

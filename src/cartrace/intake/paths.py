@@ -1,0 +1,114 @@
+"""Paths that sheets and configuration name: inside their folder, without a date, known by their content.
+
+Read while the Snakefile is parsed: standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartrace.intake.sheets import quote
+from cartrace.problems import Problem, did_you_mean, holds_date
+from cartrace.provenance import sha256_of
+
+if TYPE_CHECKING:
+    from cartrace import config as configuration
+
+RESULTS = "results"
+MANIFEST = f"{RESULTS}/intake/manifest.json"
+Tell = Callable[..., None]
+"""Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""
+
+
+def _read_manifest(folder: Path) -> dict[tuple[str, int, int], str]:
+    # The manifest is a cache: when it is broken the files are hashed again.
+    try:
+        entries = json.loads((folder / MANIFEST).read_text("utf-8"))
+        return {
+            (str(e["path"]), int(e["size"]), int(e["mtime_ns"])): str(e["sha256"])
+            for e in entries
+            if len(str(e["sha256"])) == 64
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+class Hashes:
+    """Hashes of the files of a trial folder, from its manifest where size and time are as they were."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known = _read_manifest(folder)
+        self.stats: dict[str, tuple[int, int, str]] = {}
+
+    def sha256(self, relative: str, tell: Tell) -> str | None:
+        """Return the hash of a file of the trial folder, or tell why it can't be read and return None."""
+        if relative not in self.stats:
+            path = self._folder / relative
+            try:
+                status = path.stat()
+                key = (relative, status.st_size, status.st_mtime_ns)
+                sha256 = self._known.get(key) or sha256_of(path)
+            except OSError as error:
+                tell(f"a file that can't be read ({type(error).__name__})", "a readable file")
+                return None
+            self.stats[relative] = (status.st_size, status.st_mtime_ns, sha256)
+        return self.stats[relative][2]
+
+
+def teller(problems: list[Problem], file: str, column: str, row: int | None = None) -> Tell:
+    """Return a function that adds the problems of one place to ``problems``."""
+
+    def tell(found: str, allowed: str, suggestion: str = "") -> None:
+        problems.append(Problem(file, found, allowed, row, column, suggestion))
+
+    return tell
+
+
+def undated(text: str, config: configuration.Config, tell: Tell, kind: str = "file") -> None:
+    """Tell a path that holds a calendar date: paths appear in Snakemake's log."""
+    if config.privacy.dates_in_file_names == "refuse" and holds_date(text):
+        allowed = "a name without a date (or privacy.dates_in_file_names: allow)"
+        tell(f"a calendar date in the {kind}'s name", allowed)
+
+
+def path_in(root: Path, text: str, place: str, tell: Tell, kind: str = "file") -> Path | None:
+    """Return the path ``text`` in ``root``, or tell why there is none and return None.
+
+    ``place`` names ``root`` in words; ``kind`` is file or folder.
+    """
+    if not text.isprintable():
+        tell("a control character in a path", "printable text")
+        return None
+    path = root / text
+    try:
+        # resolve() follows links, so a link that leads out is caught as well.
+        if Path(text).is_absolute() or not path.resolve().is_relative_to(root.resolve()):
+            tell(f"{quote(text)}, which leads out of {place}", "a path inside it")
+            return None
+        if not path.exists():
+            tell(f"no {kind} {quote(text)}", f"an existing {kind} in {place}", _near(path))
+            return None
+        if not (path.is_file() if kind == "file" else path.is_dir()):
+            tell(f"{quote(text)}, which is no {kind}", f"a {kind}")
+            return None
+    except OSError as error:
+        tell(f"a path that can't be read ({type(error).__name__})", f"an existing {kind} in {place}")
+        return None
+    return path
+
+
+def _near(path: Path) -> str:
+    try:
+        return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
+    except OSError:
+        return ""
+
+
+def digest(parts: Iterable[object]) -> str:
+    """Return one SHA-256 of all parts, in order."""
+    return hashlib.sha256(json.dumps(list(parts), sort_keys=True, default=str).encode()).hexdigest()
