@@ -15,6 +15,7 @@ from cartrace.immunoassay.repeats import repeat_reasons
 from cartrace.immunoassay.tables import CURVES, SAMPLES, STANDARDS, WELLS
 from cartrace.intake.results import RESULTS
 from cartrace.plates.acceptance import number
+from cartrace.plates.twice import read_twice
 from cartrace.tables import QC, concat, conform, empty, rows
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def assemble_immunoassays(
     )
     wanted = _wanted(samples)
     nowhere = wanted & samples["sample_id"].isna().to_numpy() & samples["matrix"].isna().to_numpy()
-    findings += [*_read_twice(plates), *_matrix_unknown(samples, nowhere)]
+    twice = read_twice(((p.file_id, p.assay.assay, _readings(p)) for p in plates), FEWEST_READINGS)
+    findings += [*twice, *_matrix_unknown(samples, nowhere)]
     return Assembled(
         _results(samples, wanted & ~nowhere),
         wells,
@@ -190,33 +192,13 @@ FEWEST_READINGS = 8
 """Wells with a reading below which two plates may agree by chance."""
 
 
-def _read_twice(plates: Sequence[PlateTables]) -> Iterator[dict[str, object]]:
-    """Tell plates whose readings are those of another plate: one run under two names, whose results all count twice."""
-    first: dict[object, str] = {}
-    for plate in plates:
-        wells = plate.wells
-        read = wells[
-            wells["verdict"].ne("not_used") & (wells["signal"].notna() | wells["vendor_status"].notna())
-        ]
-        # Words and rounded titres repeat; only numbers tell plates apart.
-        if len(read) < FEWEST_READINGS or read["signal"].nunique() < FEWEST_READINGS:
-            continue
-        # With another assay file the same plate is other results.
-        readings = (
-            plate.assay.assay,
-            *sorted(read[READINGS].astype("string").fillna("").agg("\t".join, axis=1)),
-        )
-        other = first.setdefault(readings, plate.file_id)
-        if other != plate.file_id:
-            yield {
-                "check": "plate_twice",
-                "verdict": "warn",
-                "source_file": plate.file_id,
-                "value": other,
-                "message": f"All {len(read)} readings of {plate.file_id} are those of {other}: the same run twice, so "
-                "its results and its controls count twice.",
-                "suggestion": "take one of the two out of the files sheet",
-            }
+def _readings(plate: PlateTables) -> pd.DataFrame:
+    wells = plate.wells
+    read = wells.loc[
+        wells["verdict"].ne("not_used") & (wells["signal"].notna() | wells["vendor_status"].notna()), READINGS
+    ]
+    # Words and rounded titres repeat; only numbers tell plates apart.
+    return read if read["signal"].nunique() >= FEWEST_READINGS else read[:0]
 
 
 def _matrix_unknown(samples: pd.DataFrame, nowhere: Bools) -> Iterator[dict[str, object]]:

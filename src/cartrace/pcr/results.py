@@ -18,6 +18,7 @@ from cartrace.pcr.normalise import COLUMNS, Normalised, floats, normalise
 from cartrace.pcr.repeats import repeat_reasons
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.plates.acceptance import number
+from cartrace.plates.twice import read_twice
 from cartrace.tables import QC, concat, conform, empty, rows
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def assemble_plates(
     wells = concat([plate.wells for plate in plates], WELLS)
     curves = concat([plate.curves for plate in plates], CURVES)
     droplets = concat([plate.droplets for plate in plates], DROPLETS)
-    qc = [*(plate.qc for plate in plates), rows(_read_twice(plates), QC)]
+    twice = read_twice(((p.file_id, p.assay.assay, _readings(p)) for p in plates), FEWEST_READINGS)
+    qc = [*(plate.qc for plate in plates), rows(twice, QC)]
     if not len(samples):
         controls, _ = control_charts(samples, curves, list(assays), _names(assays), settings.westgard)
         return Assembled(empty(RESULTS), samples, wells, curves, droplets, controls, concat(qc, QC))
@@ -149,30 +151,9 @@ FEWEST_READINGS = 4
 """Wells with a reading below which two plates may agree by chance."""
 
 
-def _read_twice(plates: Sequence[PlateTables]) -> Iterator[dict[str, object]]:
-    """Tell plates whose readings are those of another plate: one run under two names, whose results all count twice."""
-    first: dict[object, str] = {}
-    for plate in plates:
-        wells = plate.wells[plate.wells["role"].notna()]
-        read = wells[(wells["cq"].notna() | wells["positives"].notna()).to_numpy(bool)]
-        if len(read) < FEWEST_READINGS:
-            continue
-        # With another assay file the same plate is other results.
-        readings = (
-            plate.assay.assay,
-            *sorted(read[READINGS].astype("string").fillna("").agg("\t".join, axis=1)),
-        )
-        other = first.setdefault(readings, plate.file_id)
-        if other != plate.file_id:
-            yield {
-                "check": "plate_twice",
-                "verdict": "warn",
-                "source_file": plate.file_id,
-                "value": other,
-                "message": f"All {len(read)} readings of {plate.file_id} are those of {other}: the same run twice, so "
-                "its results and its controls count twice.",
-                "suggestion": "take one of the two out of the files sheet",
-            }
+def _readings(plate: PlateTables) -> pd.DataFrame:
+    wells = plate.wells[plate.wells["role"].notna()]
+    return wells.loc[(wells["cq"].notna() | wells["positives"].notna()).to_numpy(bool), READINGS]
 
 
 def _names(assays: Mapping[str, Assay]) -> dict[str, str]:
