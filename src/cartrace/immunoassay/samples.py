@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from cartrace.plates.acceptance import Finding
 from cartrace.plates.choices import Choice, Said, sample_names, teller
 from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import NOBODY, Identity, Meaning, fold, meaning_of
+from cartrace.plates.targets import target_findings
 from cartrace.problems import InputError, Problem, did_you_mean, plain, redact_dates
 from cartrace.units import canonical, factor
 
@@ -74,7 +76,8 @@ def match_targets(
         When no well is of a target of the assay, or a well of a plate of several analytes
         has none.
     """
-    listed = {fold(n): key for key, t in assay.targets.items() for n in (t.names or (key,))}
+    names = {key: t.names or (key,) for key, t in assay.targets.items()}
+    listed = {fold(n): key for key, several in names.items() for n in several}
     laid_out = _targets_of_layout(layout, {fold(key): key for key in assay.targets} | listed, assay)
     sole = next(iter(assay.targets)) if len(assay.targets) == 1 else None
     found, without = [], []
@@ -84,9 +87,6 @@ def match_targets(
         else:
             found.append(laid_out.get(well, sole))
             without += [well] if found[-1] is None else []
-    names = [
-        n for t, key in zip(assay.targets.values(), assay.targets, strict=True) for n in t.names or (key,)
-    ]
     problems = []
     if without:
         problems.append(
@@ -100,7 +100,11 @@ def match_targets(
     elif len(wells) and not any(found):
         said = ", ".join(sorted({plain(str(t)) for t in wells["target"].dropna()}))
         problems.append(
-            Problem(file, f"the targets {said}", f"at least one target of the assay file: {', '.join(names)}")
+            Problem(
+                file,
+                f"the targets {said}",
+                f"at least one target of the assay file: {', '.join(chain(*names.values()))}",
+            )
         )
     problems += [
         Problem(
@@ -114,34 +118,7 @@ def match_targets(
     if problems:
         raise InputError(problems)
     out = wells.assign(target_in_file=wells["target"], target=pd.array(found, dtype="string"))
-    findings = [
-        Finding(
-            "target_not_in_assay",
-            "note",
-            f"{len(group)} wells of the target {name}, which the assay file does not list, are not used",
-            target=str(name),
-            wells=tuple(int(i) for i in group.index),
-            value=str(name),
-            limit=", ".join(names),
-            limit_source="assay file, targets",
-            suggestion=did_you_mean(str(name), names),
-            column="target",
-        )
-        for name, group in out[out["target"].isna()].groupby("target_in_file", sort=True)
-    ]
-    findings += [
-        Finding(
-            "target_missing",
-            "warn",
-            f"{key}: the assay file lists this target, and no well of the plate has it",
-            target=key,
-            limit=", ".join(target.names or (key,)),
-            limit_source="assay file, targets",
-        )
-        for key, target in assay.targets.items()
-        if key not in set(found)
-    ]
-    return out, findings
+    return out, target_findings(wells["target"], found, names)
 
 
 def _names_in_one_well(wells: pd.DataFrame, keys: list[str | None]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,8 @@ from cartrace.pcr.acceptance import OTHER_FLAGS
 from cartrace.plates.acceptance import Finding
 from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import fold
-from cartrace.problems import InputError, Problem, did_you_mean
+from cartrace.plates.targets import target_findings
+from cartrace.problems import InputError, Problem
 
 if TYPE_CHECKING:
     from cartrace.pcr.assay import Assay
@@ -57,46 +59,19 @@ def match_targets(wells: pd.DataFrame, assay: Assay, *, file: str) -> tuple[pd.D
         for t, r in zip(pairs["target"], pairs["reporter"], strict=True)
     }
     matched = [keys[fold(t), fold(r)] for t, r in zip(wells["target"], wells["reporter"], strict=True)]
-    listed = [n for key, t in assay.targets.items() for n in (t.names or (key,))]
+    names = {key: t.names or (key,) for key, t in assay.targets.items()}
     if len(wells) and not any(matched):
         raise InputError(
             [
                 Problem(
                     file,
                     f"the targets {', '.join(sorted(set(wells['target'])))}",
-                    f"at least one target of the assay file: {', '.join(listed)}",
+                    f"at least one target of the assay file: {', '.join(chain(*names.values()))}",
                 )
             ]
         )
-    findings = []
+    findings = target_findings(wells["target"], matched, names)
     key = pd.Series(matched, index=wells.index, dtype="object")
-    for name, group in wells[key.isna()].groupby("target", sort=True):
-        findings.append(
-            Finding(
-                "target_not_in_assay",
-                "note",
-                f"{len(group)} wells of the target {name}, which the assay file does not list, are not used",
-                target=str(name),
-                wells=tuple(int(i) for i in group.index),
-                value=str(name),
-                limit=", ".join(listed),
-                limit_source="assay file, targets",
-                suggestion=did_you_mean(str(name), listed),
-                column="target",
-            )
-        )
-    findings += [
-        Finding(
-            "target_missing",
-            "warn",
-            f"{name}: the assay file lists this target, and no well of the plate has it",
-            target=name,
-            limit=", ".join(target.names or (name,)),
-            limit_source="assay file, targets",
-        )
-        for name, target in assay.targets.items()
-        if name not in set(matched)
-    ]
     out = wells.copy()
     out["target"] = key.where(key.notna(), wells["target"]).astype("string")
     roles = {name: target.role for name, target in assay.targets.items()}
