@@ -45,7 +45,7 @@ from cartrace.immunoassay.tables import CURVES, PLATE_WELLS, SAMPLES, STANDARDS,
 from cartrace.immunoassay.titres import NONE, WORDS, Titre, reading_of, titre_of
 from cartrace.immunoassay.vendor import check_dilution
 from cartrace.plates.acceptance import Finding, qc_table
-from cartrace.plates.marks import Marks, add, collect, with_verdict
+from cartrace.plates.marks import Marks, add, collect, spread_to_samples, spread_to_wells, with_verdict
 from cartrace.plates.sample_names import fold
 from cartrace.tables import Table, conform, empty
 
@@ -168,10 +168,14 @@ def quantify_plate(
     for marks, flag in zip(of_wells, wells["mapping_flag"].mask(wells["exclusion"].notna()), strict=True):
         if not pd.isna(flag):
             add(marks, {str(flag): "fail"})
-    of_samples = _spread_to_samples(samples, of_samples, of_wells, of_targets)
+    # The dilution that is left is beyond doubt; the sample of a hook deserves a look all the same.
+    of_samples = spread_to_samples(samples, of_samples, of_wells, of_targets, from_every_well={"hook"})
     samples = with_verdict(samples, of_samples)
     samples.loc[samples["left_out"].to_numpy(bool), "verdict"] = "not_used"
-    wells = with_verdict(wells, _spread_to_wells(wells, samples, of_wells, of_samples, of_targets))
+    # Of a sample without a result all wells are to be looked at.
+    behind = [m or every for m, every in zip(samples["members"], samples["all_wells"], strict=True)]
+    of_wells = spread_to_wells(wells, behind, of_wells, of_samples, of_targets, tasks={"standard", "blank"})
+    wells = with_verdict(wells, of_wells)
     idle = wells["exclusion"].notna() | wells["target"].isna() | wells["task"].isin(["empty", "other"])
     wells.loc[idle, "verdict"] = "not_used"
     wells["target"] = wells["target"].fillna(wells["target_in_file"])
@@ -538,48 +542,6 @@ def _control_signal(wells: pd.DataFrame, name: str, control: str) -> float:
         wells["target"].eq(name).fillna(value=False).to_numpy(bool) & named & wells["usable"].to_numpy(bool)
     )
     return float(wells.loc[mine, "corrected"].mean())
-
-
-def _spread_to_samples(
-    samples: pd.DataFrame, of_samples: list[Marks], of_wells: list[Marks], of_targets: Mapping[str, Marks]
-) -> list[Marks]:
-    """Give each sample its own flags, those of its target, and those of the wells behind it.
-
-    A sample without any well left takes the flags of the lost ones, which say why. A hook
-    is told of the sample, too: the dilution that is left is beyond doubt, the sample deserves a look.
-    """
-    out = []
-    for own, target, members, every in zip(
-        of_samples, samples["target"], samples["members"], samples["all_wells"], strict=True
-    ):
-        marks = dict(own)
-        add(marks, of_targets.get(target, {}))
-        for i in members or every:
-            add(marks, of_wells[i])
-        for i in every:
-            add(marks, {k: v for k, v in of_wells[i].items() if k == "hook"})
-        out.append(marks)
-    return out
-
-
-def _spread_to_wells(
-    wells: pd.DataFrame,
-    samples: pd.DataFrame,
-    of_wells: list[Marks],
-    of_samples: list[Marks],
-    of_targets: Mapping[str, Marks],
-) -> list[Marks]:
-    """Give the wells behind a sample its flags, and the standards and blanks those of their target."""
-    out = [dict(marks) for marks in of_wells]
-    for members, every, marks in zip(samples["members"], samples["all_wells"], of_samples, strict=True):
-        # Of a sample without a result all wells are to be looked at.
-        for i in members or every:
-            add(out[i], marks)
-    of_target = wells["usable"] & wells["task"].isin(["standard", "blank"])
-    for i, target in enumerate(wells["target"]):
-        if of_target[i]:
-            add(out[i], of_targets.get(target, {}))
-    return out
 
 
 def _keep(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

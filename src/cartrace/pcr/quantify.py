@@ -32,7 +32,7 @@ from cartrace.pcr.samples import map_wells
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.pcr.wells import in_copies, match_targets, own_faults, pooled_wells
 from cartrace.plates.acceptance import Acceptance, Finding, number, qc_table, rule_finding
-from cartrace.plates.marks import Marks, add, collect, with_verdict
+from cartrace.plates.marks import Marks, add, collect, spread_to_samples, spread_to_wells, with_verdict
 from cartrace.plates.plate import well_list
 from cartrace.plates.sample_names import fold
 from cartrace.tables import QC, Table, concat, conform, empty
@@ -120,11 +120,14 @@ def quantify_plate(
     for marks, flag in zip(of_wells, kept_out, strict=True):
         if not pd.isna(flag):
             add(marks, {flag: "fail"})
-    of_samples = _spread_to_samples(samples, of_samples, of_wells, of_targets)
+    of_samples = spread_to_samples(samples, of_samples, of_wells, of_targets)
     samples = with_verdict(samples, of_samples)
     if plate.method == "dpcr":
         samples = add_reference(samples, wells, assay, settings)
-    wells = with_verdict(wells, _spread_to_wells(wells, samples, of_wells, of_samples, of_targets))
+    of_wells = spread_to_wells(
+        wells, samples["members"], of_wells, of_samples, of_targets, tasks={"standard"}
+    )
+    wells = with_verdict(wells, of_wells)
     idle = wells["exclusion"].notna() | wells["role"].isna() | wells["task"].isin(["empty", "other"])
     wells.loc[idle, "verdict"] = "not_used"
 
@@ -347,44 +350,6 @@ def _stored_unchecked(curves: Mapping[str, PlateCurve], samples: pd.DataFrame) -
         and not c.standards
         and not (samples["target"].eq(name) & samples["recovery_percent"].notna()).any()
     ]
-
-
-def _spread_to_samples(
-    samples: pd.DataFrame, of_samples: list[Marks], of_wells: list[Marks], of_targets: Mapping[str, Marks]
-) -> list[Marks]:
-    """Give each sample its own flags, those of its target, and those of the wells behind it.
-
-    A sample without any well left takes the flags of the lost ones, which say why.
-    """
-    out = []
-    for own, target, members, every in zip(
-        of_samples, samples["target"], samples["members"], samples["all_wells"], strict=True
-    ):
-        marks = dict(own)
-        add(marks, of_targets.get(target, {}))
-        for i in members or every:
-            add(marks, of_wells[i])
-        out.append(marks)
-    return out
-
-
-def _spread_to_wells(
-    wells: pd.DataFrame,
-    samples: pd.DataFrame,
-    of_wells: list[Marks],
-    of_samples: list[Marks],
-    of_targets: Mapping[str, Marks],
-) -> list[Marks]:
-    """Give the wells behind a sample its flags, and the standards those of their target."""
-    out = [dict(marks) for marks in of_wells]
-    for members, marks in zip(samples["members"], of_samples, strict=True):
-        for i in members:
-            add(out[i], marks)
-    standard = wells["usable"] & (wells["task"] == "standard")
-    for i, target in enumerate(wells["target"]):
-        if standard[i]:
-            add(out[i], of_targets.get(target, {}))
-    return out
 
 
 def _keep(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
