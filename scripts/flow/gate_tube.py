@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace.flow.panel import read_panel
     from cartrace.flow.tube import TubeSpec, gate_tube
     from cartrace.problems import InputError, Problem, raise_if_any
-    from cartrace.provenance import sha256_of
+    from cartrace.provenance import check_planned
 
     try:
         settings = configuration.load(json.loads(args.settings), "--settings").flow
@@ -55,11 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             except InputError as error:
                 problems += error.problems
         raise_if_any(problems)
-        if sha256_of(args.path) != args.sha256:
-            # Each row says which content it comes from; a file that changed meanwhile would lie.
-            raise InputError(
-                [Problem(str(args.path), "a file that changed", "the planned content; run again")]
-            )
+        check_planned(args.path, args.sha256)
         gated = gate_tube(
             panel,
             spec,
@@ -89,6 +85,7 @@ def _source(
     panel: Panel, tube: FcsData, path: Path, drawn: Sequence[Path], compensation: Sequence[Path]
 ) -> GateSource:
     """Read the drawn gates and the matrix that the panel names."""
+    from cartrace.files import read_bytes, read_text
     from cartrace.flow.compensation import read_compensation_csv
     from cartrace.flow.gating_ml import read_gating_ml
     from cartrace.flow.tube import GateSource
@@ -97,14 +94,10 @@ def _source(
 
     csv = None
     for file in compensation:
-        try:
-            text = _read(file).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InputError([Problem(str(file), "text that is not UTF-8", "a text file in UTF-8")]) from None
-        csv = read_compensation_csv(text, str(file))
+        csv = read_compensation_csv(read_text(file), str(file))
     for file in drawn:
         if panel.drawn is not None and panel.drawn.flowjo:
-            workspace = read_workspace(_read(file), str(file))
+            workspace = read_workspace(read_bytes(file), str(file))
             # The workspace knows a tube by the name that its file had at the cytometer.
             names = {path.name.casefold(), tube.keywords.get("FIL", "").casefold()}
             named = {s for s in workspace.samples if s and s.casefold() in names}
@@ -129,17 +122,8 @@ def _source(
             strategy = workspace.strategy_of(sample)
             counts = workspace.counts_of(sample) if own else None
             return GateSource(strategy, counts, csv)
-        return GateSource(read_gating_ml(_read(file), str(file)), None, csv)
+        return GateSource(read_gating_ml(read_bytes(file), str(file)), None, csv)
     return GateSource(csv=csv)
-
-
-def _read(path: Path) -> bytes:
-    from cartrace.problems import InputError, Problem
-
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise InputError([Problem(str(path), "no file that can be read", "a file")]) from None
 
 
 def _write(gated: GatedTube, args: argparse.Namespace) -> None:

@@ -22,31 +22,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"table of {name} to write (Parquet)")
     args = parser.parse_args(argv)
 
-    from hashlib import sha256
-
     from cartrace import config as configuration
+    from cartrace.files import read_bytes
     from cartrace.immunoassay.assay import read_assay
     from cartrace.immunoassay.layout import read_layout
     from cartrace.immunoassay.quantify import quantify_plate
     from cartrace.immunoassay.readers import read_plate
     from cartrace.immunoassay.tables import CURVES, SAMPLES, STANDARDS, WELLS
     from cartrace.plates.plate import ReadOptions
-    from cartrace.problems import InputError, Problem
+    from cartrace.problems import InputError
+    from cartrace.provenance import read_planned
     from cartrace.tables import QC, write_table
 
     try:
         settings = configuration.load(json.loads(args.settings), "--settings").immunoassay
         assay = read_assay(args.mapping, str(args.mapping))
         options = ReadOptions(**assay.read.model_dump(), wavelength=assay.wavelength)
-        content = _read(args.path)
-        if sha256(content).hexdigest() != args.sha256:
-            # Each row says which content it comes from; a file that changed meanwhile would lie.
-            raise InputError(
-                [Problem(str(args.path), "a file that changed", "the planned content; run again")]
-            )
+        content = read_planned(args.path, args.sha256)
         layout = None
         for path in args.layout:
-            layout = read_layout(_read(path), str(path))
+            layout = read_layout(read_bytes(path), str(path))
         plate = read_plate(content, str(args.path), options)
         result = quantify_plate(
             plate, assay, settings, file_id=args.file_id, sha256=args.sha256, layout=layout
@@ -68,15 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(result.curves)} curves, {len(result.qc)} findings"
     )
     return 0
-
-
-def _read(path: Path) -> bytes:
-    from cartrace.problems import InputError, Problem
-
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise InputError([Problem(str(path), "no file that can be read", "a file")]) from None
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace.intake.mapping import read_mapping
     from cartrace.intake.results import RESULTS
     from cartrace.intake.sheets import read_sheets
-    from cartrace.problems import InputError, Problem, raise_if_any
-    from cartrace.provenance import sha256_of
+    from cartrace.problems import InputError, raise_if_any
+    from cartrace.provenance import check_planned
     from cartrace.tables import QC, write_table
 
     try:
@@ -39,11 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise_if_any(problems)
             first_dates = sheets.first_dates
         grid = read_grid(args.path, mapping)
-        if sha256_of(args.path) != args.sha256:
-            # Each row says which content it comes from; a file that changed meanwhile would lie.
-            raise InputError(
-                [Problem(str(args.path), "a file that changed", "the planned content; run again")]
-            )
+        check_planned(args.path, args.sha256)
         results, qc = read_results(
             grid, mapping, file_id=args.file_id, sha256=args.sha256, first_dates=first_dates
         )

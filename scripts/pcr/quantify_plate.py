@@ -33,32 +33,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     from dataclasses import replace
-    from hashlib import sha256
 
     from cartrace import config as configuration
+    from cartrace.files import read_text
     from cartrace.pcr.assay import read_assay
     from cartrace.pcr.plate import ReadOptions
     from cartrace.pcr.plate_map import read_plate_map
     from cartrace.pcr.quantify import quantify_plate
     from cartrace.pcr.readers import read_plate
     from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
-    from cartrace.problems import InputError, Problem
+    from cartrace.problems import InputError
+    from cartrace.provenance import read_planned
     from cartrace.tables import QC, write_table
 
     try:
         settings = configuration.load(json.loads(args.settings), "--settings").pcr
         assay = read_assay(args.mapping, str(args.mapping))
         options = ReadOptions(**assay.read.model_dump())
-        content = _read(args.path)
-        if sha256(content).hexdigest() != args.sha256:
-            # Each row says which content it comes from; a file that changed meanwhile would lie.
-            raise InputError(
-                [Problem(str(args.path), "a file that changed", "the planned content; run again")]
-            )
+        content = read_planned(args.path, args.sha256)
         plate = read_plate(content, str(args.path), options)
         plate_map = None
         for path in args.plate_map:
-            plate_map = read_plate_map(_text(path), str(path))
+            plate_map = read_plate_map(read_text(path), str(path))
         result = quantify_plate(
             replace(plate, amplitudes=_amplitudes(args.amplitudes, options)) if args.amplitudes else plate,
             assay,
@@ -86,26 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _read(path: Path) -> bytes:
-    from cartrace.problems import InputError, Problem
-
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise InputError([Problem(str(path), "no file that can be read", "a file")]) from None
-
-
-def _text(path: Path) -> str:
-    from cartrace.problems import InputError, Problem
-
-    try:
-        return _read(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError([Problem(str(path), "text that is not UTF-8", "a text file in UTF-8")]) from None
-
-
 def _amplitudes(paths: Sequence[Path], options: ReadOptions) -> pd.DataFrame:
     """Read the amplitudes of each well; the well is in the file's name."""
+    from cartrace.files import read_bytes
     from cartrace.pcr.plate import AMPLITUDES
     from cartrace.pcr.readers.amplitudes import read_amplitudes
     from cartrace.pcr.vocabulary import AMPLITUDE_FILE
@@ -121,7 +100,7 @@ def _amplitudes(paths: Sequence[Path], options: ReadOptions) -> pd.DataFrame:
             )
             continue
         try:
-            frames.append(read_amplitudes(_read(path), str(path), match[1] + match[2], options))
+            frames.append(read_amplitudes(read_bytes(path), str(path), match[1] + match[2], options))
         except InputError as error:
             problems += error.problems
     raise_if_any(problems)
@@ -130,6 +109,7 @@ def _amplitudes(paths: Sequence[Path], options: ReadOptions) -> pd.DataFrame:
 
 def _stored(assay: Assay, paths: Sequence[Path], confidence: float) -> dict[str, Curve]:
     """Read the stored curves that the assay file names, by that name."""
+    from cartrace.files import read_text
     from cartrace.pcr.standard_curve import read_stored_curve
     from cartrace.problems import InputError, Problem, raise_if_any
 
@@ -147,7 +127,7 @@ def _stored(assay: Assay, paths: Sequence[Path], confidence: float) -> dict[str,
             )
             continue
         try:
-            curve = read_stored_curve(_text(path), str(path), confidence)
+            curve = read_stored_curve(read_text(path), str(path), confidence)
         except InputError as error:
             problems += error.problems
             continue

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all.
+"""Files appear whole or not at all, and one that can't be read is told.
 
 Light, because the plan of a trial folder writes with it while nothing heavy is loaded.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+
+from cartrace.problems import InputError, Problem
 
 
 class replacing:  # noqa: N801 - reads as a verb in `with replacing(path) as temporary`
@@ -41,3 +43,19 @@ def write_whole(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of an input, or raise an InputError."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise InputError([Problem(str(path), "no file that can be read", "a file")]) from None
+
+
+def read_text(path: Path) -> str:
+    """Return an input in UTF-8 as text, or raise an InputError."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError([Problem(str(path), "text that is not UTF-8", "a text file in UTF-8")]) from None

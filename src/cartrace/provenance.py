@@ -3,7 +3,7 @@
 Snakemake tracks scripts but not the package that they import. Each rule
 therefore lists ``code=sources("cartrace.kinetics.nca")`` as an input, and a
 changed function reruns exactly the rules that rest on it. This module is read
-while the Snakefile is parsed, so it uses the standard library alone.
+while the Snakefile is parsed, so it uses nothing beyond the standard library.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from cartrace.files import read_bytes
+from cartrace.problems import InputError, Problem
 
 PACKAGE = Path(__file__).resolve().parent
 DISTRIBUTIONS = ("cartrace", "snakemake", "pandas", "numpy", "scipy", "lifelines", "pyarrow", "duckdb")
@@ -209,6 +212,33 @@ def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_planned(path: Path, sha256: str) -> bytes:
+    """Return the content of a file of the plan.
+
+    Raises
+    ------
+    InputError
+        When it can't be read, or is no longer what was planned.
+    """
+    content = read_bytes(path)
+    _compare(path, hashlib.sha256(content).hexdigest(), sha256)
+    return content
+
+
+def check_planned(path: Path, sha256: str) -> None:
+    """Raise an InputError when a file is no longer what was planned; for readers that open it themselves.
+
+    To be called after reading: what was read then is what was planned.
+    """
+    _compare(path, sha256_of(path), sha256)
+
+
+def _compare(path: Path, found: str, planned: str) -> None:
+    # Each row says which content it comes from; a file that changed meanwhile would lie.
+    if found != planned:
+        raise InputError([Problem(str(path), "a file that changed", "the planned content; run again")])
 
 
 def code_version() -> str:

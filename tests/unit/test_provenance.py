@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cartrace import provenance, registry
+from cartrace.problems import InputError
 from cartrace.provenance import SourceError, sources
 
 
@@ -186,6 +187,22 @@ def test_sha256_of_a_file_is_that_of_its_bytes(tmp_path):
     # FIPS 180-2, example B.1.
     assert provenance.sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert provenance.sha256_of(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_planned_file_is_read_and_one_that_changed_is_refused(tmp_path):
+    path = tmp_path / "run.fcs"
+    path.write_bytes(b"abc")
+    planned = provenance.sha256_of(path)
+    assert provenance.read_planned(path, planned) == b"abc"
+    provenance.check_planned(path, planned)
+    path.write_bytes(b"abd")
+    for look in (provenance.read_planned, provenance.check_planned):
+        with pytest.raises(
+            InputError, match=r"run\.fcs.*a file that changed.*the planned content; run again"
+        ):
+            look(path, planned)
+    with pytest.raises(InputError, match="no file that can be read"):
+        provenance.read_planned(tmp_path / "gone.fcs", planned)
 
 
 def test_the_code_version_begins_with_the_package_version():
