@@ -33,7 +33,7 @@ from cartrace.report.immunoassay_words import (
 )
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, unit_label
 from cartrace.report.plate_words import WESTGARD, in_words
-from cartrace.report.plates import compact
+from cartrace.report.plates import compact, subject_numbers
 from cartrace.tables import empty
 
 VERDICTS = ("accepted", "flagged", "rejected", "not_used")
@@ -100,10 +100,9 @@ def payload(
     """
     if not tables.plates:
         return None
-    named = tables.samples["sample_id"].map(subject_of_sample).astype("string")
-    subject = tables.samples["subject_id"].fillna(named)
+    subject = subject_numbers(tables.samples, subject_of_sample, number_of)
     samples = with_vendor(tables.samples, tables.wells)
-    samples = _in_words(samples).assign(s=subject.map(number_of).fillna(-1).astype(int))
+    samples = _in_words(samples).assign(s=subject)
     wells = _in_words(tables.wells)
     wells["exclusion"] = wells["exclusion"].map(lambda e: EXCLUSIONS.get(e, e), na_action="ignore")
     parts = {

@@ -80,9 +80,8 @@ def payload(
     """
     if not pcr.plates:
         return None
-    named = pcr.samples["sample_id"].map(subject_of_sample).astype("string")
-    subject = pcr.samples["subject_id"].fillna(named)
-    samples = _in_words(pcr.samples).assign(s=subject.map(number_of).fillna(-1).astype(int))
+    subject = subject_numbers(pcr.samples, subject_of_sample, number_of)
+    samples = _in_words(pcr.samples).assign(s=subject)
     parts = {
         "wells": _by_plate(_in_words(pcr.wells)),
         "samples": _by_plate(samples),
@@ -125,6 +124,14 @@ def payload(
         "min_plates": min_plates,
         "whole": WHOLE_PLATE,
     }
+
+
+def subject_numbers(
+    samples: pd.DataFrame, subject_of_sample: Mapping[str, str], number_of: Mapping[str, int]
+) -> pd.Series[int]:
+    """Return the number of each sample's subject on the page; -1 where nobody says whose it is."""
+    named = samples["sample_id"].map(subject_of_sample).astype("string")
+    return samples["subject_id"].fillna(named).map(number_of).fillna(-1).astype(int)
 
 
 def _by_plate(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
