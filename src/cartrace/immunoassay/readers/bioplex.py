@@ -11,7 +11,7 @@ a fitted curve are not known, so only its kind and weighting are kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,14 +111,7 @@ class _Document:
             # 1 is the default of the software: nobody said anything of dilutions.
             for record in found:
                 record["dilution"] = None
-        if without := sum(r["bead_count"] is None for r in found):
-            self.remarks.append(
-                Remark(
-                    "no_bead_counts",
-                    f"{without} of {len(found)} readings have no bead count in the file: these can't be checked.",
-                    verdict="warn",
-                )
-            )
+        self.remarks += without_beads(found)
         return found
 
     def readings(self, zero_standards: Set[str]) -> Iterator[tuple[Any, str, Any, dict[str, float]]]:
@@ -267,6 +260,13 @@ class _Document:
 
     def fault(self, element: Any, found: str, allowed: str, column: str) -> None:
         self.source.problem(found, allowed, _line(element), column)
+
+
+def without_beads(records: Sequence[Mapping[str, object]]) -> list[Remark]:
+    """Tell of readings without a bead count, in the XML or the workbook."""
+    without = sum(r["bead_count"] is None for r in records)
+    text = f"{without} of {len(records)} readings have no bead count in the file: these can't be checked."
+    return [Remark("no_bead_counts", text, verdict="warn")] if without else []
 
 
 def _text(element: Any, path: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cartrace.immunoassay.plate import Plate, VendorCurve
-from cartrace.immunoassay.readers.bioplex import READING_CODES
+from cartrace.immunoassay.readers.bioplex import READING_CODES, without_beads
 from cartrace.immunoassay.readers.plate_wells import plate_wells
 from cartrace.immunoassay.readers.xponent import vendor_result
 from cartrace.plates.plate import Remark, well_name
@@ -250,14 +250,7 @@ class _Book:
                     "source_column": plain(str(r["source_column"])),
                 }
             )
-        if without := sum(r["bead_count"] is None for r in found):
-            self.remarks.append(
-                Remark(
-                    "no_bead_counts",
-                    f"{without} of {len(found)} readings have no bead count in the file: these can't be checked.",
-                    verdict="warn",
-                )
-            )
+        self.remarks += without_beads(found)
         return found
 
     def curve(self, analyte: str, head: Mapping[str, str]) -> None:
