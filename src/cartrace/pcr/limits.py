@@ -19,9 +19,10 @@ import pandas as pd
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from scipy.special import chdtrc, ndtr, ndtri
 
-from cartrace.config import DetectionLimits, Section
+from cartrace.config import DetectionLimits
 from cartrace.intake.sheets import quote
 from cartrace.problems import InputError, Problem, did_you_mean, raise_if_any
+from cartrace.section import Section
 from cartrace.validation import problem_of
 
 if TYPE_CHECKING:

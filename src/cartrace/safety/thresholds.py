@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from cartrace.analytes import ANALYTES
-from cartrace.config import Section
 from cartrace.intake.mapping import read_yaml
 from cartrace.problems import InputError, Problem
 from cartrace.safety.vocabulary import ITEMS, TERMS
+from cartrace.section import Section
 from cartrace.validation import validated
 
 
