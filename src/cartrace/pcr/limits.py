@@ -19,7 +19,6 @@ import pandas as pd
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from scipy.special import chdtrc, ndtr, ndtri
 
-from cartrace.config import DetectionLimits
 from cartrace.intake.sheets import quote
 from cartrace.problems import InputError, Problem, did_you_mean, raise_if_any
 from cartrace.section import Section
@@ -27,6 +26,8 @@ from cartrace.validation import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cartrace.config import DetectionLimits
 
 Array = npt.NDArray[np.float64]
 
