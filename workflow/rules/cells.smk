@@ -31,7 +31,9 @@ WITH_READS = {
     and not (name in COUNTED and PLAN.config.cells.reference.counter == "kallisto")
 }
 """Libraries whose CAR molecules come from reads; of the others the feature's counts are used."""
-ENDOGENOUS = PLAN.config.cells.reference.endogenous or resources("cells/endogenous.fasta")
+ENDOGENOUS = PLAN.config.cells.reference.endogenous or resources(
+    "cells/endogenous.fasta"
+)
 
 
 wildcard_constraints:
@@ -52,9 +54,7 @@ rule check_construct:
         script=script("cells/check_construct.py"),
         code=sources("cells/check_construct.py"),
         sequence=lambda wildcards: ancient(CONSTRUCTS[wildcards.construct].sequence),
-        annotation=lambda wildcards: ancient(
-            CONSTRUCTS[wildcards.construct].annotation
-        ),
+        annotation=lambda wildcards: ancient(CONSTRUCTS[wildcards.construct].annotation),
         endogenous=ancient(ENDOGENOUS),
     output:
         regions="<results>/cells/construct/{construct}.regions.parquet",
