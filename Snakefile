@@ -34,6 +34,7 @@ rule all:
 include: "workflow/rules/pcr.smk"
 include: "workflow/rules/flow.smk"
 include: "workflow/rules/immunoassay.smk"
+include: "workflow/rules/cells.smk"
 include: "workflow/rules/intake.smk"
 include: "workflow/rules/kinetics.smk"
 include: "workflow/rules/depletion.smk"

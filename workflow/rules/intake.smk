@@ -14,7 +14,7 @@ their hash is a param, so that a touched file does nothing and a changed file
 with an old date is noticed.
 """
 
-# Where results come from: laboratory tables, one by one, all PCR plates together, all flow tubes together.
+# Where results come from: laboratory tables one by one; plates, tubes and libraries all together.
 RESULTS = collect(
     "<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.tables
 )
@@ -30,6 +30,9 @@ if PLAN.tubes:
 if PLAN.immunoassays:
     RESULTS.append("<results>/immunoassay/results.parquet")
     FINDINGS.append("<results>/immunoassay/qc.parquet")
+if PLAN.libraries:
+    RESULTS.append("<results>/cells/results.parquet")
+    FINDINGS.append("<results>/cells/qc.parquet")
 
 
 rule check_sheets:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from cartrace.intake.paths import RESULTS, Hashes, Tell, digest, path_in, teller, undated
 from cartrace.intake.sheets import quote
 from cartrace.intake.tube_controls import before_infusion
-from cartrace.problems import Problem, did_you_mean
+from cartrace.problems import Problem, did_you_mean, holds_date
 
 if TYPE_CHECKING:
     from cartrace import config as configuration
@@ -37,6 +38,7 @@ _READING = (
     "sha256",
 )
 _MATRIX_FILES = (".mtx", ".mtx.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FILES = 20
 """Files of a matrix folder; a larger one is no matrix folder."""
 
@@ -95,6 +97,10 @@ def plan_constructs(
     """Find the files of each registered construct; every problem is added to ``problems``."""
     plans = {}
     for name, construct in config.cells.constructs.items():
+        if not _NAME.fullmatch(name) or holds_date(name):
+            allowed = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
+            problems.append(Problem(config_file, quote(name), allowed, column="cells.constructs"))
+            continue
         found = {}
         for column in ("sequence", "annotation"):
             tell = teller(problems, config_file, f"cells.constructs.{name}.{column}")
