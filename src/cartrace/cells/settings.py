@@ -141,7 +141,144 @@ class CarReads(Section):
 
 
 class CarCalls(Section):
-    """Which cells carry the CAR."""
+    """Which cells carry the CAR (docs/car_calls.md)."""
+
+    cannot_carry: tuple[str, ...] = Field(
+        ("b", "plasma", "monocyte", "dendritic", "progenitor", "platelet", "erythroid"),
+        description="Lineages that cannot carry the CAR: what is counted in them is ambient. Not NK cells, which are "
+        "transduced with the T cells; take b and plasma out where the vector met B cells (Ruella 2018, Nat Med 24:1499). "
+        "House value.",
+    )
+    min_t_cells: int = Field(
+        20, ge=1, description="Fewest T cells that a fraction is estimated from. House value."
+    )
+    min_other_cells: int = Field(
+        50,
+        ge=1,
+        description="Fewest cells that cannot carry the CAR for the ambient rate to count as seen in them. House value.",
+    )
+    false_discovery_rate: float = Field(
+        0.05, gt=0, lt=0.5, description="Expected share of false ones among positive cells. Convention."
+    )
+    missed_rate: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="Expected share of CAR+ cells among negative cells; where that can't be kept, cells stay "
+        "undetermined. House value.",
+    )
+    detection_probability: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Probability with which a blank library is not detected, and with which the limit of detection is "
+        "seen (CLSI EP17-A2).",
+    )
+    min_cells: int = Field(
+        2,
+        ge=1,
+        description="Fewest cells above the ambient threshold that count as detected: one alone may be a barcode that "
+        "was misread. House value.",
+    )
+    mean_molecules: float = Field(
+        3.0,
+        gt=0,
+        description="Usual mean of CAR molecules in a CAR+ cell of median depth: centre of a prior that matters when a "
+        "handful of cells is positive. From libraries of the construct where there are any. House value, after the "
+        "simulated range 0.8 to 8.",
+    )
+    mean_molecules_spread: float = Field(
+        1.0, gt=0, description="Standard deviation of its natural logarithm. House value."
+    )
+    expression_spread: float = Field(
+        0.8,
+        gt=0,
+        description="Usual standard deviation, on the natural logarithm, of true CAR expression between CAR+ cells. House value.",
+    )
+    expression_spread_spread: float = Field(
+        0.5, gt=0, description="Standard deviation of its natural logarithm. House value."
+    )
+    ambient_share: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Usual share of a cell's UMIs that floated in the droplet; 2 to 50 % are seen, around 5 % is common "
+        "(Young and Behjati 2020, GigaScience 9:giaa151 [recalled]).",
+    )
+    ambient_share_spread: float = Field(
+        1.5,
+        gt=0,
+        description="Standard deviation of its natural logarithm: so wide that where nothing tells the ambient rate, 2 % "
+        "of the prior hold that all CAR molecules are ambient. House value.",
+    )
+    ambient_variation: float = Field(
+        0.5,
+        gt=0,
+        description="Usual coefficient of variation of the ambient rate between cells. House value.",
+    )
+    ambient_variation_spread: float = Field(
+        0.5, gt=0, description="Standard deviation of its natural logarithm. House value."
+    )
+    empty_droplets_spread: float = Field(
+        0.3,
+        gt=0,
+        description="Standard deviation of the natural logarithm of the soup in a cell, when its share was estimated. House value.",
+    )
+    empty_droplets_spread_unknown: float = Field(
+        0.7,
+        gt=0,
+        description="The same, when a cell is taken to hold the soup of a mean empty droplet. House value.",
+    )
+    hidden_t_cells: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Expected share of T cells (doublets, wrong types) among the cells that cannot carry the CAR. House value.",
+    )
+    misassigned_molecules: float = Field(
+        1e-4,
+        gt=0,
+        description="Usual count of endogenous molecules taken for CAR in a T cell of median depth, when molecules come "
+        "from reads that were aligned again. House value.",
+    )
+    misassigned_counts: float = Field(
+        5e-4,
+        gt=0,
+        description="The same for counts of the CAR feature: unique counting gave CAR > 0 in 0 to 0.3 % of CAR- cells "
+        "(simulated tisa-cel reads; docs/car_calls.md).",
+    )
+    misassigned_spread: float = Field(
+        1.5, gt=0, description="Standard deviation of the natural logarithm of both. House value."
+    )
+    before_spread: float = Field(
+        0.5,
+        gt=0,
+        description="Standard deviation of the natural logarithm of the ratio of misassigned molecules between libraries "
+        "of a subject. House value.",
+    )
+    flow_spread: float = Field(
+        0.3,
+        gt=0,
+        description="Standard deviation of the logit of the CAR+ fraction between flow cytometry and transcripts: 0.3 "
+        "is 43 to 57 % about 50 %. House value.",
+    )
+    min_clone_cells: int = Field(
+        5,
+        ge=2,
+        description="Fewest T cells of a clone that lend each other evidence (Qin 2024: expanded clones).",
+    )
+    tag_limit: float = Field(
+        100.0,
+        gt=1,
+        description="Most that the surface tag of one cell can change the odds of carrying the CAR. House value.",
+    )
+    min_tag_separation: float = Field(
+        1.5,
+        gt=0,
+        description="Least distance between positive and negative cells by the tag, in standard deviations of the "
+        "negative ones, for it to count. House value.",
+    )
+    draws: int = Field(2000, ge=200, description="Draws of each round of the sampler.")
 
 
 class Quality(Section):
