@@ -13,35 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from cartrace.cells.constructs import Domain
+from cartrace.cells.constructs import CODON, Domain
 
 NAME = "CT-demo-BCMA"
 SEED = 20
 """Another seed is another construct."""
 
-CODONS = {
-    "A": "GCT GCC GCA GCG",
-    "C": "TGT TGC",
-    "D": "GAT GAC",
-    "E": "GAA GAG",
-    "F": "TTT TTC",
-    "G": "GGT GGC GGA GGG",
-    "H": "CAT CAC",
-    "I": "ATT ATC ATA",
-    "K": "AAA AAG",
-    "L": "TTA TTG CTT CTC CTA CTG",
-    "M": "ATG",
-    "N": "AAT AAC",
-    "P": "CCT CCC CCA CCG",
-    "Q": "CAA CAG",
-    "R": "CGT CGC CGA CGG AGA AGG",
-    "S": "TCT TCC TCA TCG AGT AGC",
-    "T": "ACT ACC ACA ACG",
-    "V": "GTT GTC GTA GTG",
-    "W": "TGG",
-    "Y": "TAT TAC",
-}
-"""Amino acid -> its codons (standard genetic code)."""
+CODONS = {a: [c for c, b in CODON.items() if b == a] for a in sorted(set(CODON.values()) - {"*"})}
+"""Amino acid -> its codons."""
 _POLY_A_SIGNAL = "AATAAA"
 
 # Gene -> parts of its transcript in order: name and length in bases; parts without "utr" are translated.
@@ -91,13 +70,13 @@ def made_up_construct(seed: int = SEED) -> MadeUpConstruct:
     parts = (
         ("5UTR", "utr5", _untranslated(150, random)),
         ("leader", "leader", _coding(63, random, start=True)),
-        ("BCMA_VH", "vh", _coding(360, random)),
+        ("VH", "vh", _coding(360, random)),
         ("G4S_linker", "linker", linker),
-        ("BCMA_VL", "vl", _coding(324, random)),
-        ("CD8A_hinge", "hinge", genes["CD8A"]["hinge"]),
-        ("CD8A_TM", "transmembrane", genes["CD8A"]["tm"]),
-        ("4-1BB", "costimulation", genes["TNFRSF9"]["tail"]),
-        ("CD3zeta", "signalling", genes["CD247"]["tail"]),
+        ("VL", "vl", _coding(324, random)),
+        ("hinge", "hinge", genes["CD8A"]["hinge"]),
+        ("transmembrane", "transmembrane", genes["CD8A"]["tm"]),
+        ("costimulation", "costimulation", genes["TNFRSF9"]["tail"]),
+        ("signalling", "signalling", genes["CD247"]["tail"]),
         ("stop", "stop", "TAA"),
         ("WPRE", "wpre", _untranslated(590, random)),
         ("LTR", "ltr", _untranslated(180, random) + _POLY_A_SIGNAL + _untranslated(20, random)),
@@ -179,7 +158,7 @@ def _coding(length: int, random: Random, *, start: bool = False) -> str:
 
 
 def _reversed_translation(protein: str, random: Random) -> str:
-    return "".join(_one_of(CODONS[a].split(), random) for a in protein)
+    return "".join(_one_of(CODONS[a], random) for a in protein)
 
 
 def _untranslated(length: int, random: Random) -> str:
