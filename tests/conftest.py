@@ -1,8 +1,14 @@
-"""The order of the tests."""
+"""The order of the tests, and how many threads their linear algebra takes."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Before NumPy is imported, here and in the processes that tests start. Each test process fills
+# a core; more threads for matrices of seven rows only wait for each other (docs/numerics.md).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
