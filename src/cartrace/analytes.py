@@ -75,6 +75,31 @@ ANALYTES: dict[str, Analyte] = {
             ("%",),
             {"%": 100.0},
         ),
+        Analyte("car_cd4_fraction", "CD4+ share of CAR+ T cells", "lymphocyte", ("%",), {"%": 100.0}),
+        Analyte("car_cd8_fraction", "CD8+ share of CAR+ T cells", "lymphocyte", ("%",), {"%": 100.0}),
+        *(
+            Analyte(
+                f"car_{state}_fraction", f"{label} share of CAR+ T cells", "lymphocyte", ("%",), {"%": 100.0}
+            )
+            for state, label in (
+                ("naive", "Naive"),
+                ("central_memory", "Central memory"),
+                ("effector_memory", "Effector memory"),
+                ("cytotoxic", "Cytotoxic"),
+                ("proliferating", "Proliferating"),
+                ("exhausted", "Exhausted"),
+                ("treg", "Regulatory"),
+            )
+        ),
+        *(
+            Analyte(f"{part}_b_fraction", f"{label} share of B cells", "lymphocyte", ("%",), {"%": 100.0})
+            for part, label in (
+                ("transitional", "Transitional"),
+                ("naive", "Naive"),
+                ("memory", "Memory"),
+                ("double_negative", "IgD- CD27-"),
+            )
+        ),
         Analyte("b_cells", "B cells", "depletion", ("cells/uL", "%", "arbitrary"), {"%": 100.0}),
         Analyte("naive_b_cells", "Naive B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),
         Analyte("memory_b_cells", "Memory B cells", "depletion", ("cells/uL", "%"), {"%": 100.0}),

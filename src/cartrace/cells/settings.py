@@ -5,9 +5,10 @@ Read while the Snakefile is parsed: nothing heavy.
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from cartrace.section import Section
+from cartrace.vocabulary import MATRICES
 
 
 class Construct(Section):
@@ -34,6 +35,53 @@ class Reference(Section):
     annotation: str | None = Field(None, description="Its genes (GTF).")
     counter: str = Field(
         "starsolo", pattern="^(starsolo|kallisto)$", description="Program that counts FASTQ files."
+    )
+    whitelist: str | None = Field(
+        None, description="Barcodes of the kit, one a line (txt or txt.gz); null: every barcode is kept."
+    )
+    barcode_length: int = Field(
+        16, ge=8, le=32, description="Bases of the cell barcode: 16 in 10x v2 and v3 [recalled]."
+    )
+    umi_length: int = Field(
+        12, ge=6, le=16, description="Bases of the UMI: 10 in 10x v2 and 5' v1 to v2, 12 in 3' v3 [recalled]."
+    )
+    paired: bool = Field(
+        False,
+        description="5' libraries whose first read goes on into the transcript, and is aligned too; false: its "
+        "barcode and UMI only.",
+    )
+    mask_shared: bool = Field(
+        True,
+        description="Leave letters of a construct out of the counting reference where no read can prove the CAR. "
+        "Otherwise reads of CD247 and others that fit both are counted for neither: 11 % of CD247 in every T cell "
+        "(simulation, docs/constructs.md).",
+    )
+    read_length: int = Field(
+        90,
+        ge=25,
+        le=500,
+        description="Bases of the cDNA read, for the ambiguity map: 90 or 91 in 10x kits [recalled].",
+    )
+    identity: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Share of equal bases over a whole read from which it can't be told from an endogenous transcript. "
+        "House value: sequencing errors and polymorphisms stay below 5 %.",
+    )
+    fragment_median: float = Field(
+        350,
+        gt=50,
+        description="Median bases from the transcript's end to the far end of a read. House value.",
+    )
+    fragment_spread: float = Field(
+        0.4, gt=0, le=2, description="Standard deviation of the logarithm of that distance. House value."
+    )
+    least_provable_percent: float = Field(
+        20,
+        ge=0,
+        le=100,
+        description="Share of a library's CAR reads that must prove the CAR; below it a warning. House value.",
     )
 
 
@@ -296,13 +344,164 @@ class Types(Section):
 class Composition(Section):
     """Shares of cells by sample."""
 
+    lymphocytes: tuple[str, ...] = Field(
+        ("t", "nk", "b", "plasmablast"),
+        min_length=1,
+        description="Lineages and types that a laboratory's lymphocyte count counts; cells/uL rest on it. House value: "
+        "plasmablasts are counted as lymphocytes by most analysers [recalled], plasma cells are hardly there.",
+    )
+    min_parent_cells: int = Field(
+        20,
+        ge=1,
+        description="Fewest cells of a parent whose shares are told; of 20 cells a share of one half is known to "
+        "within 23 points. House value.",
+    )
+    min_cells_lod: int = Field(
+        1,
+        ge=1,
+        description="Fewest cells of a detected population; fewer are below detection. House value: one cell that keeps "
+        "the limits of quality and is no doublet was there.",
+    )
+    min_cells_lloq: int = Field(
+        16,
+        ge=1,
+        description="Fewest cells of a quantified population: counting alone then has a CV of 25 %, the limit of the GMO "
+        "rule (PMC8282960, table 2).",
+    )
+    max_unassigned_percent: float = Field(
+        20.0,
+        ge=0,
+        le=100,
+        description="Share of cells of a parent without a type (or state) above which the shares of its parts are "
+        "flagged: they are too low by up to so much. House value.",
+    )
+    apart_odds: float = Field(
+        2.0,
+        gt=1,
+        description="Odds ratio between two libraries of one sample, beside exact intervals that are apart, from which "
+        "their shares contradict each other. House value.",
+    )
+    min_sex_umis: int = Field(
+        50,
+        ge=1,
+        description="Fewest UMIs of XIST and of genes of the Y chromosome together that tell the sex of a library. House "
+        "value.",
+    )
+    max_other_sex_percent: float = Field(
+        10.0,
+        gt=0,
+        lt=50,
+        description="Share of these UMIs that ambient RNA and doublets may bring from the other sex, %. House value.",
+    )
+    min_support: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of a library's specific CAR molecules from which a construct that is not the product's is "
+        "told as the wrong one. House value.",
+    )
+    min_support_molecules: int = Field(
+        10, ge=1, description="Fewest such molecules; a few are index hops. House value."
+    )
+
 
 class Expression(Section):
     """Pseudobulk differential expression."""
 
+    matrices: tuple[str, ...] = Field(
+        ("blood", "pbmc"),
+        min_length=1,
+        description="Compartments of the samples beside the infusion product.",
+    )
+    peak_days: tuple[float, float] = Field(
+        (7, 14),
+        description="Days from the infusion of the peak. Source: Qin 2024 (Science Immunology), early.",
+    )
+    late_days: tuple[float, float] = Field(
+        (21, 28), description="Days from the infusion of the late CAR-T cells. Source: Qin 2024."
+    )
+    after_days: tuple[float, float] = Field(
+        (60, 400),
+        description="Days from the infusion of B cells that came back; what is compared with them lies before the "
+        "infusion. Qin 2024 took 3 months; how wide it is is a house value.",
+    )
+    min_pairs: int = Field(
+        3,
+        ge=2,
+        description="Fewest subjects with both sides of a contrast. House value; DESeq2 needs a replicate, and three "
+        "are the least that biologists accept (Schurch 2016, RNA 22:839, asks for six) [recalled].",
+    )
+    min_cells: int = Field(
+        10,
+        ge=1,
+        description="Fewest cells of a subject on one side. Source: muscat's aggregated samples need 10 (Crowell 2020, Nat "
+        "Commun 11:6077) [recalled].",
+    )
+    min_counts: int = Field(
+        10,
+        ge=0,
+        description="Fewest UMIs of a gene over all pseudobulks of a contrast. Source: DESeq2 vignette, pre-filtering "
+        "[recalled].",
+    )
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="False-discovery rate that independent filtering is tuned for. House value.",
+    )
+    left_out: tuple[str, ...] = Field(
+        ("CD247", "CD28", "CD8A", "TNFRSF9", "CSF2RA"),
+        description="Symbols of genes that CARs share sequence with: left out, beside the CAR, where CAR+ cells are compared "
+        "with CAR- ones, and from the embedding. Source: reference B2.",
+    )
+
+    @field_validator("matrices")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in MATRICES:
+                raise ValueError(f"one of {', '.join(MATRICES)}, not '{name}'")
+        return names
+
+    @field_validator("peak_days", "late_days", "after_days")
+    @classmethod
+    def _ordered(cls, days: tuple[float, float]) -> tuple[float, float]:
+        if days[0] > days[1]:
+            raise ValueError(f"the first day is not after the last, as in [{days[0]:g}, {days[1]:g}]")
+        return days
+
 
 class Embedding(Section):
-    """The picture of all cells."""
+    """The picture of all cells, and clusters; no metric rests on either."""
+
+    max_cells: int = Field(
+        20_000,
+        ge=10,
+        description="Cells in the picture; of more, a sketch that keeps rare types. House value.",
+    )
+    min_of_type: int = Field(
+        50,
+        ge=0,
+        description="Cells of each type of each library that a sketch keeps, where there are so many. House value.",
+    )
+    genes: int = Field(
+        2000, ge=10, description="Most variable genes. Source: the default of scanpy and Seurat [recalled]."
+    )
+    components: int = Field(
+        30, ge=2, description="Principal components. Source: Qin 2024 (Science Immunology)."
+    )
+    neighbours: int = Field(15, ge=2, description="Neighbours of a cell. Source: default of UMAP.")
+    min_distance: float = Field(
+        0.3, gt=0, le=1, description="UMAP's min_dist. Source: Seurat's default [recalled]."
+    )
+    epochs: int = Field(
+        200, ge=10, description="Rounds of UMAP's layout. Source: UMAP's default for many cells."
+    )
+    harmonise: bool = Field(True, description="Align libraries by Harmony, for the picture and the clusters.")
+    resolution: float = Field(
+        1.0, gt=0, description="Resolution of Leiden clusters. Source: default of scanpy."
+    )
+    max_markers: int = Field(100, ge=1, description="Markers of a cluster that are written. House value.")
 
 
 class Cells(Section):

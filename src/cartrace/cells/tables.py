@@ -9,6 +9,7 @@ from cartrace.cells.vocabulary import (
     CALLS,
     CELL_TYPES,
     CHEMISTRIES,
+    DOMAIN_KINDS,
     EVIDENCE,
     LINEAGES,
     PHASES,
@@ -41,8 +42,39 @@ REGIONS = Table(
         Column("domain", "text", "Domain of the construct; several joined by ';'."),
         Column("gene", "text", "Endogenous gene that it is like."),
         Column("identity", "number", "Identity with it, 0 to 1."),
+        Column(
+            "mappability", "number", "Share of the reads over its positions that prove the CAR, mean, 0 to 1."
+        ),
+        Column(
+            "reads_percent",
+            "number",
+            "Reads of a library that start here, %: model of fragments, the sequence taken as the whole transcript.",
+        ),
     ),
     key=("construct", "chemistry", "start"),
+)
+
+DOMAINS = Table(
+    "cell_construct_domains",
+    "One domain of a construct, as annotated.",
+    (
+        _CONSTRUCT,
+        Column("number", "integer", "Row of the annotation that names it, from 1.", required=True),
+        Column("domain", "text", "Name.", required=True),
+        Column("kind", "text", "What it is for.", required=True, allowed=DOMAIN_KINDS),
+        Column("start", "integer", "First position, from 1.", required=True),
+        Column("end", "integer", "Last position.", required=True),
+        Column("strand", "text", "Strand."),
+        Column("coding", "flag", "Whether it lies in the coding sequence.", required=True),
+        Column(
+            "in_frame", "flag", "Whether it begins with a whole codon; empty outside the coding sequence."
+        ),
+        Column("protein", "text", "Its whole codons, translated; empty outside the coding sequence."),
+        Column(
+            "provable", "number", "Share of its positions that lie in a read that proves the CAR, 0 to 1."
+        ),
+    ),
+    key=("construct", "number"),
 )
 
 CELLS = Table(
@@ -104,6 +136,10 @@ LIBRARIES = Table(
         Column("total_genes", "integer", "Genes with a UMI in any barcode."),
         Column("car_features", "text", "CAR features in the matrix, joined by ';'."),
         Column("car_umis", "integer", "Their raw UMIs in the filtered matrix, whatever the cell's quality."),
+        Column(
+            "xist_umis", "integer", "UMIs of XIST, which tells women; empty when the matrix lacks the gene."
+        ),
+        Column("y_umis", "integer", "UMIs of genes of the Y chromosome; empty when the matrix lacks them."),
         Column("empty_droplets", "integer", "Barcodes taken as empty; empty without a raw matrix."),
         Column("empty_umis", "integer", "UMIs in them."),
         Column("empty_car_umis", "integer", "UMIs of CAR features in them."),
@@ -236,7 +272,11 @@ CAR_FRACTIONS = Table(
         Column("positive", "integer", "T cells called positive.", required=True),
         Column("negative", "integer", "T cells called negative.", required=True),
         Column("undetermined", "integer", "T cells that stay undetermined.", required=True),
-        Column("fraction", "number", "CAR+ share of T cells, %; corrected for dropout and ambient."),
+        Column(
+            "fraction",
+            "number",
+            "CAR+ share of T cells, %; corrected for dropout and ambient. Empty when BLD or BLQ.",
+        ),
         Column("lower", "number", "Lower limit, %."),
         Column("upper", "number", "Upper limit, %."),
         Column("lod", "number", "Smallest share that would be seen with 95 % probability, %."),
@@ -250,7 +290,12 @@ CAR_FRACTIONS = Table(
         Column("ambient_source", "text", "empty_droplets, other_cells, both, or none."),
         Column("other_cells", "integer", "Cells that cannot carry the CAR."),
         Column("other_positive", "integer", "Of those, cells with a CAR molecule."),
-        Column("calibrated_by", "text", "flow, pre_infusion, or empty."),
+        Column("threshold", "integer", "CAR molecules from which a T cell lies above ambient."),
+        Column("above_threshold", "integer", "T cells with so many."),
+        Column("blank_expected", "number", "T cells with so many that ambient predicts."),
+        Column("blank_limit", "integer", "Most of them in a library without CAR: no more is BLD."),
+        Column("calibrated_by", "text", "flow and pre_infusion, joined by ';'; empty: neither."),
+        Column("uncalibrated_fraction", "number", "The fraction without what flow says, %."),
         *_VERDICT,
     ),
     key=("library",),
@@ -258,9 +303,10 @@ CAR_FRACTIONS = Table(
 
 COMPOSITION = Table(
     "cell_composition",
-    "One population of one library: how many of its parent.",
+    "One population of one sample: how many of its parent. Libraries of one sample and sort are pooled.",
     (
-        _LIBRARY,
+        Column("library", "text", "library_id; those that are pooled are joined by ';'.", required=True),
+        Column("sort", "text", "What was sorted.", required=True, allowed=SORTS),
         Column("sample_id", "text", "Sample.", required=True),
         Column("subject_id", "text", "Subject.", required=True),
         Column("infusion", "integer", "Infusion.", required=True),
@@ -269,16 +315,117 @@ COMPOSITION = Table(
         Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
         Column("population", "text", "Population.", required=True),
         Column("parent", "text", "Of what.", required=True),
-        Column("analyte", "text", "Analyte in measurements; empty: only here."),
-        Column("count", "number", "Cells; expected cells for a share that a model gives.", required=True),
-        Column("total", "integer", "Cells of the parent.", required=True),
-        Column("percent", "number", "Share of the parent, %; empty without a parent."),
+        Column("analyte", "text", "Analyte of percent in measurements; empty: only here."),
+        Column("count_analyte", "text", "Analyte of cells_per_ul in measurements; empty: only here."),
+        Column(
+            "count",
+            "number",
+            "Cells; expected cells for a share that a model gives; empty where nothing can be said.",
+        ),
+        Column("total", "integer", "Cells of the parent."),
+        Column("percent", "number", "Share of the parent, %; empty where it can't be told."),
         Column("lower", "number", "Lower limit, %."),
         Column("upper", "number", "Upper limit, %."),
+        Column(
+            "lod", "number", "Smallest share that would be seen with the probability of cells.confidence, %."
+        ),
+        Column("lloq", "number", "Smallest share that is quantified, %."),
+        Column("detection", "text", "As in measurements.", allowed=DETECTIONS),
         Column("cells_per_ul", "number", "Cells/uL of blood, where a blood count is there."),
         Column("cells_per_ul_lower", "number", "Lower limit."),
         Column("cells_per_ul_upper", "number", "Upper limit."),
         *_VERDICT,
     ),
     key=("library", "population", "parent"),
+)
+
+OBS = Table(
+    "cell_obs",
+    "One cell of the cohort: whose it is, its type, its CAR call.",
+    (
+        _LIBRARY,
+        _CELL,
+        Column("sample_id", "text", "Sample.", required=True),
+        Column("subject_id", "text", "Subject.", required=True),
+        Column("infusion", "integer", "Infusion.", required=True),
+        Column("day", "number", "Days from the infusion.", required=True),
+        Column("study_day", "number", "Days from the first infusion.", required=True),
+        Column("visit", "text", "Nominal visit."),
+        Column("matrix", "text", "Compartment.", required=True, allowed=MATRICES),
+        Column("chemistry", "text", "Which end is read.", required=True, allowed=CHEMISTRIES),
+        Column("sort", "text", "What was sorted.", required=True, allowed=SORTS),
+        Column("library_verdict", "text", "Verdict of its library.", required=True, allowed=VERDICTS),
+        *(c for c in CELLS.columns if c.name not in {"library", "cell"}),
+        *(c for c in TYPES.columns if c.name not in {"library", "cell"}),
+        *(c for c in CARS.columns if c.name not in {"library", "cell"}),
+    ),
+    key=("library", "cell"),
+)
+
+EMBEDDING = Table(
+    "cell_embedding",
+    "One cell of the picture; no metric rests on it.",
+    (
+        _LIBRARY,
+        _CELL,
+        Column("x", "number", "First coordinate (UMAP).", required=True),
+        Column("y", "number", "Second coordinate.", required=True),
+    ),
+    key=("library", "cell"),
+)
+
+CLUSTERS = Table(
+    "cell_clusters",
+    "One cell: its cluster.",
+    (_LIBRARY, _CELL, Column("cluster", "integer", "Cluster, from 0, the largest first.", required=True)),
+    key=("library", "cell"),
+)
+
+CLUSTER_TYPES = Table(
+    "cell_cluster_types",
+    "One cluster: which types its cells are.",
+    (
+        Column("cluster", "integer", "Cluster.", required=True),
+        Column("cells", "integer", "Its cells.", required=True),
+        Column("libraries", "integer", "Libraries that they come from.", required=True),
+        Column("cell_type", "text", "Its most frequent type.", required=True, allowed=tuple(CELL_TYPES)),
+        Column("type_percent", "number", "Share of that type, %.", required=True),
+        Column("adjusted_rand", "number", "Agreement of all clusters with all types: 1 perfect, 0 chance."),
+    ),
+    key=("cluster",),
+)
+
+MARKERS = Table(
+    "cell_markers",
+    "One gene that is higher in a cluster than in all other cells.",
+    (
+        Column("cluster", "integer", "Cluster.", required=True),
+        Column("gene", "text", "Id of the gene.", required=True),
+        Column("symbol", "text", "Symbol.", required=True),
+        Column("log2_fold_change", "number", "Of the mean normalised counts."),
+        Column("p", "number", "Wilcoxon's rank-sum test; cells are no replicates: it ranks genes, no more."),
+        Column("q", "number", "p after Benjamini-Hochberg within the cluster."),
+    ),
+    key=("cluster", "gene"),
+)
+
+EXPRESSION = Table(
+    "cell_expression",
+    "One gene in one contrast of pseudobulks, paired by subject.",
+    (
+        Column("contrast", "text", "What is compared.", required=True),
+        Column(
+            "gene", "text", "Id of the gene; an empty text for a contrast that is refused.", required=True
+        ),
+        Column("symbol", "text", "Symbol."),
+        Column("log2_fold_change", "number", "First side over second; maximum likelihood, not shrunken."),
+        Column("se", "number", "Its standard error."),
+        Column("p", "number", "Wald test."),
+        Column("q", "number", "p after Benjamini-Hochberg within the contrast."),
+        Column("mean", "number", "Mean of the normalised counts over the pseudobulks."),
+        Column("n_subjects", "integer", "Subjects with both sides.", required=True),
+        Column("status", "text", "How far.", required=True, allowed=("estimated", "not_estimable")),
+        Column("reason", "text", "Why it is not estimable."),
+    ),
+    key=("contrast", "gene"),
 )

@@ -1,5 +1,7 @@
 """Words that the tables of single-cell libraries allow. No imports: read while the Snakefile is parsed."""
 
+ASSAY = "scRNA-seq"
+"""How measurements name what single-cell libraries tell."""
 CHEMISTRIES = ("5p", "3p")
 """Which end of the transcript the reads come from."""
 SORTS = ("none", "t_cells", "car_positive", "b_cells", "other")
@@ -8,6 +10,28 @@ EVIDENCE = ("molecules", "counts", "none")
 """What a CAR call rests on: molecules from reads (BAM), the feature's counts, or nothing."""
 CALLS = ("positive", "negative", "undetermined", "not_assessed")
 REGION_CLASSES = ("discriminative", "ambiguous", "endogenous_like")
+DOMAIN_KINDS = (
+    "promoter",
+    "utr5",
+    "leader",
+    "vh",
+    "vl",
+    "binder",
+    "linker",
+    "hinge",
+    "transmembrane",
+    "costimulation",
+    "signalling",
+    "two_a",
+    "marker",
+    "orf",
+    "stop",
+    "wpre",
+    "ltr",
+    "polya",
+    "other",
+)
+"""What a domain is for. ``binder`` is a whole scFv, a VHH, or anything else that binds."""
 
 LINEAGES = (
     "t",
