@@ -13,30 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from cartrace.cells.vocabulary import DOMAIN_KINDS
 from cartrace.problems import InputError, Problem, plain, raise_if_any
 
-DOMAIN_KINDS = (
-    "promoter",
-    "utr5",
-    "leader",
-    "vh",
-    "vl",
-    "binder",
-    "linker",
-    "hinge",
-    "transmembrane",
-    "costimulation",
-    "signalling",
-    "two_a",
-    "marker",
-    "orf",
-    "stop",
-    "wpre",
-    "ltr",
-    "polya",
-    "other",
-)
-"""What a domain is for. ``binder`` is a whole scFv, a VHH, or anything else that binds."""
 ORDER = {
     "leader": 0,
     "vh": 1,
