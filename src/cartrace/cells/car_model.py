@@ -17,6 +17,7 @@ of parameters is then only a vector of weights over the grid, and thousands are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -61,6 +62,11 @@ DEPTH_STEP = 0.2
 def category_of(molecules: Integers) -> Integers:
     """Return the category of each count."""
     return np.searchsorted(_FIRST, molecules, side="right") - 1
+
+
+def counts_of(category: Integers) -> Integers:
+    """Return the smallest count of each category."""
+    return _FIRST[category]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,16 @@ class CarModel:
     def false_rate(self, points: Floats) -> Floats:
         """Return the molecules that a CAR- T cell of median depth shows (m,)."""
         return np.exp(points[:, AMBIENT]) + np.exp(points[:, MISASSIGNED])
+
+    def at_least(self, points: Floats, counts: Sequence[int], *, positive: bool) -> Floats:
+        """Return P(molecules >= c | depth) of CAR+ or CAR- T cells (counts, m, bins); each c at most 12."""
+        if positive:
+            table = np.einsum("mn,nbc->mbc", self.weights(points), _category_probabilities(self.cells.depth))
+        else:
+            table = self._blank(points, misassigned=True)
+        # Categories up to 12 are single counts.
+        found: Floats = np.maximum(1 - np.stack([table[..., :c].sum(axis=-1) for c in counts]), 0)
+        return found
 
     def posterior_of_rows(self, points: Floats) -> Floats:
         """Return P(CAR+ | molecules, depth) of a T cell in each row (m, rows)."""
