@@ -74,6 +74,15 @@ class Ambiguity:
         """(length,) positions that lie in at least one read that proves the CAR."""
         return np.asarray(_covered(self.classes == 0, self.read_length, self.length) > 0)
 
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Give (start, end) of runs of start positions of one class and gene, from 0, end left out."""
+        keys = [(int(c), g if c else "") for c, g in zip(self.classes, self.gene, strict=True)]
+        start = 0
+        for i in range(1, len(keys) + 1):
+            if i == len(keys) or keys[i] != keys[start]:
+                yield start, i
+                start = i
+
 
 def map_ambiguity(construct: Construct, transcripts: Iterable[Transcript], settings: Reference) -> Ambiguity:
     """Compare every read of the construct with the endogenous transcripts.
@@ -116,7 +125,7 @@ def regions(ambiguity: Ambiguity, construct: Construct, settings: Reference, che
     weights = start_weights(ambiguity.length, ambiguity.read_length, chemistry, settings)
     mappability = ambiguity.mappability
     rows = []
-    for start, end in _stretches(ambiguity):
+    for start, end in ambiguity.stretches():
         one = slice(start, end)
         covered = construct.domains_at(start + 1, end)
         rows.append(
@@ -152,7 +161,7 @@ def bed_text(ambiguity: Ambiguity, record: str) -> str:
     """Write the stretches as BED 6 on the FASTA record; the score is 1000 x mean mappability."""
     mappability = ambiguity.mappability
     lines = []
-    for start, end in _stretches(ambiguity):
+    for start, end in ambiguity.stretches():
         name = REGION_CLASSES[ambiguity.classes[start]]
         gene = ambiguity.gene[start] if ambiguity.classes[start] else ""
         score = round(1000 * float(mappability[start:end].mean()))
@@ -227,13 +236,3 @@ def _covered(starts: NDArray[np.bool_], read_length: int, length: int) -> NDArra
     steps[: len(starts)] += starts
     steps[read_length : read_length + len(starts)] -= starts
     return np.asarray(np.cumsum(steps[:length]))
-
-
-def _stretches(ambiguity: Ambiguity) -> Iterator[tuple[int, int]]:
-    """Give (start, end) of runs of one class and gene, from 0, end left out."""
-    keys = [(int(c), g if c else "") for c, g in zip(ambiguity.classes, ambiguity.gene, strict=True)]
-    start = 0
-    for i in range(1, len(keys) + 1):
-        if i == len(keys) or keys[i] != keys[start]:
-            yield start, i
-            start = i

@@ -10,10 +10,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from cartrace.cells.constructs import CODING, ORDER, Construct, Domain, longest_orf, translate
 from cartrace.cells.vocabulary import CHEMISTRIES
 from cartrace.problems import redact_dates
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KNOWN_PROTEINS = {
     "leader of CD8A": (r"cd8.*(sp\b|signal)", "MALPVTALLLPLALLLHAARP"),
@@ -445,3 +450,29 @@ def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((p, p))
     return runs
+
+
+def domain_rows(construct: Construct, provable: Sequence[bool] | NDArray[np.bool_]) -> list[Finding]:
+    """Return rows of the table DOMAINS; ``provable``: (bases,) whether a read there can prove the CAR."""
+    begin, stop = construct.coding or (0, -1)
+    rows = []
+    for number, d in enumerate(construct.domains, 1):
+        coding = begin <= d.start <= d.end <= stop
+        shift = (begin - d.start) % 3
+        inside = list(provable[max(d.start - 1, 0) : d.end]) if d.start <= d.end else []
+        rows.append(
+            {
+                "construct": construct.name,
+                "number": number,
+                "domain": d.name,
+                "kind": d.kind,
+                "start": d.start,
+                "end": d.end,
+                "strand": d.strand,
+                "coding": coding,
+                "in_frame": shift == 0 if coding else None,
+                "protein": translate(construct.sequence[d.start - 1 + shift : d.end]) if coding else None,
+                "provable": float(sum(inside) / len(inside)) if inside else None,
+            }
+        )
+    return rows
