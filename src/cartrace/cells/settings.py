@@ -338,7 +338,121 @@ class Doublets(Section):
 
 
 class Types(Section):
-    """Types and states of cells."""
+    """Types and states of cells (docs/cell_types.md)."""
+
+    panels: str | None = Field(
+        None, description="Marker panels (YAML); null: resources/cells/panels.yaml, which cartrace ships."
+    )
+    celltypist_model: str | None = Field(
+        None, description="Model file of CellTypist (pkl); read without running code of it. null: none."
+    )
+    celltypist_labels: str | None = Field(
+        None,
+        description="What its labels mean here (YAML, label: cell type); null: resources/cells/celltypist_labels.yaml, "
+        "with the labels of two models.",
+    )
+    min_umis: int = Field(
+        200,
+        ge=1,
+        description="UMIs below which a cell has no type. House value: such a barcode has few markers.",
+    )
+    min_confidence: float = Field(
+        0.8, gt=0.5, lt=1, description="Probability below which a lineage or type is unassigned. House value."
+    )
+    min_state_confidence: float = Field(
+        0.6,
+        gt=0,
+        lt=1,
+        description="Probability below which the state of a T cell is unassigned; lower, because states go over into each "
+        "other. House value.",
+    )
+    min_markers: int = Field(
+        3, ge=1, description="Marker genes that a matrix must have for a class to be looked for. House value."
+    )
+    ambient_percent: float = Field(
+        5,
+        ge=0,
+        lt=100,
+        description="Share of a cell's UMIs that are ambient, %, where the library's own share could not be estimated. "
+        "House value: 2 to 10 % is usual (Young and Behjati 2020, GigaScience 9:giaa151) [recalled].",
+    )
+    background_floor: float = Field(
+        0.05,
+        gt=0,
+        description="Least UMIs in 10,000 of a gene that a cell does not express: misplaced reads. House value.",
+    )
+    dispersion: float = Field(
+        1,
+        gt=0,
+        description="Dispersion (1 / size) of the UMIs of a marker over cells that express it. House value: a marker "
+        "varies about as much as its mean from cell to cell.",
+    )
+    most_of_a_gene: float = Field(
+        4,
+        gt=0,
+        description="Most that one gene may say for a class, as natural logarithm of odds. House value.",
+    )
+    least_of_a_gene: float = Field(
+        -2, lt=0, description="Most that the lack of one gene may say against a class, likewise. House value."
+    )
+    most_of_a_shared_gene: float = Field(
+        1,
+        gt=0,
+        description="The same for genes that CARs share domains with, as CD8A: its UMIs may be the CAR's. House value.",
+    )
+    temperature: float = Field(
+        2,
+        ge=1,
+        description="Markers of a class go together, so that the sum of what they say is divided by this. House value; "
+        "1 and 4 give the same types of 99 % of labelled cells (docs/cell_types.md).",
+    )
+    receptor_error: float = Field(
+        0.02,
+        gt=0,
+        lt=0.5,
+        description="Share of cells whose receptor contig is not their own (ambient, doublet). House value.",
+    )
+    learned_prior_cells: float = Field(
+        20,
+        gt=0,
+        description="Cells that the level of a panel counts as, beside the library's own clear cells. House value.",
+    )
+    variable_genes: int = Field(
+        1000, ge=50, le=5000, description="Genes that neighbours are looked for with. House value."
+    )
+    components: int = Field(30, ge=2, le=100, description="Principal components of them. House value.")
+    neighbours: int = Field(15, ge=1, le=100, description="Neighbours that settle a type. House value.")
+    neighbour_rounds: int = Field(3, ge=0, le=20, description="Rounds of it; 0: none. House value.")
+    neighbour_floor: float = Field(
+        0.01,
+        gt=0,
+        lt=0.05,
+        description="Least prior of a class that no neighbour has: own counts that speak for it 1 / this times better "
+        "win, so that rare cells stay. House value.",
+    )
+    split_seeds: int = Field(
+        20, ge=5, description="Clear CD4 and clear CD8 cells each, to learn from in a library. House value."
+    )
+    lacking_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="A double-negative T cell and its neighbours show at most this share of the CD4 and of the CD8 UMIs "
+        "that CD4 and CD8 T cells would. House value.",
+    )
+    lacking_expected: float = Field(
+        5,
+        gt=0,
+        description="UMIs that would have been expected, below which nothing is called double negative. House value: "
+        "none of 5 happens by chance in 0.7 %.",
+    )
+    min_agreement_percent: float = Field(
+        80,
+        ge=0,
+        le=100,
+        description="Cells with a lineage from both panels and CellTypist model that must agree, %; below, a finding. "
+        "House value.",
+    )
 
 
 class Composition(Section):
