@@ -310,7 +310,7 @@ class _Places:
     """Where reads fit best in a genome, by STAR's limits."""
 
     def __init__(self, genome: Genome) -> None:
-        import mappy
+        import mappy  # type: ignore[import-not-found, unused-ignore]
 
         self._aligners = {
             name: mappy.Aligner(seq=sequence, preset="sr", k=15, w=5)
