@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="soluble BCMA and antibodies as tables, no files of plate readers, no cytokines",
     )
+    parser.add_argument("--without-libraries", action="store_true", help="no single-cell libraries")
     args = parser.parse_args(argv)
 
     from cartrace.problems import InputError
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             tubes=not args.without_tubes,
             bedside=not args.without_bedside,
             immunoassays=not args.without_immunoassays,
+            libraries=not args.without_libraries,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -58,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{args.output}: {trial.n_subjects} simulated subjects (seed {trial.seed}), "
         f"{len(trial.tables)} laboratory tables with {len(trial.truth['samples'])} results, "
         f"{len(trial.plates.files)} PCR plates, {len(trial.tubes.files)} flow tubes, "
-        f"{len(trial.immunoassays.files)} immunoassay plates, {planted} planted errors; "
+        f"{len(trial.immunoassays.files)} immunoassay plates, "
+        f"{len(trial.libraries.libraries)} single-cell libraries, {planted} planted errors; "
         f"the truth is in {args.output / 'truth'}"
     )
     return 0

@@ -26,7 +26,7 @@ def test_it_says_what_it_wrote(
     assert status == 0
     said = capsys.readouterr().out
     assert "3 simulated subjects (seed 5)" in said
-    assert "5 immunoassay plates, 8 planted errors" in said
+    assert "5 immunoassay plates, 4 single-cell libraries, 8 planted errors" in said
     assert (tmp_path / "demo" / "config.yaml").is_file()
 
 
@@ -40,7 +40,9 @@ def test_the_same_trial_again_is_left_as_it_is(
 
 
 def test_without_errors_plants_none(script: ModuleType, tmp_path: Path) -> None:
-    script.main(["--output", str(tmp_path / "demo"), "--subjects", "3", "--without-errors"])
+    script.main(
+        ["--output", str(tmp_path / "demo"), "--subjects", "3", "--without-errors", "--without-libraries"]
+    )
     assert len((tmp_path / "demo/truth/planted_errors.tsv").read_text().splitlines()) == 1
 
 

@@ -28,7 +28,8 @@ NEVER_NEGATIVE = (
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return read(
-        simulate_trial(7, tubes=False, immunoassays=False), tmp_path_factory.mktemp("invariants") / "trial"
+        simulate_trial(7, tubes=False, immunoassays=False, libraries=False),
+        tmp_path_factory.mktemp("invariants") / "trial",
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from cartrace.simulate.bedside_sheet import (
 )
 from cartrace.simulate.bedside_sheet import faults_table as bedside_faults_table
 from cartrace.simulate.bedside_truth import reported_counts, true_counts, true_scores, true_toxicity
+from cartrace.simulate.cells_trial import CONSTRUCT, LibraryFiles, single_cell_core
 from cartrace.simulate.central_laboratory import (
     CENTRAL,
     DETECTION_LIMITS,
@@ -130,7 +131,9 @@ class Trial:
     ``counts`` (one row per blood count), ``scores`` and ``planted_bedside_faults``. ``plates`` is what the central PCR laboratory sent,
     ``tubes`` what the flow core sent, ``immunoassays`` what the immunoassay laboratory
     sent: its truth is ``immunoassay_samples`` (one row per sample, target and plate) and
-    ``planted_immunoassay_faults``.
+    ``planted_immunoassay_faults``. ``libraries`` is what the single-cell laboratory sent: its truth is
+    ``cells`` (one row per barcode with a cell), ``libraries``, ``cell_expression`` (genes that the CAR
+    changes) and ``planted_library_faults``.
     """
 
     seed: int
@@ -143,7 +146,17 @@ class Trial:
     plates: RawFiles
     tubes: TubeFiles
     immunoassays: ImmunoassayFiles
+    libraries: LibraryFiles
     truth: dict[str, pd.DataFrame]
+
+
+class _Sent(NamedTuple):
+    """What the laboratories sent beside tables."""
+
+    plates: RawFiles
+    tubes: TubeFiles
+    immunoassays: ImmunoassayFiles
+    libraries: LibraryFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +191,17 @@ def simulate_trial(
     tubes: bool = True,
     bedside: bool = True,
     immunoassays: bool = True,
+    libraries: bool = True,
 ) -> Trial:
     """Simulate a trial.
 
     The same arguments give the same trial. Errors are planted in the first twelve
     subjects only, and change nothing but the cells that ``truth["planted_errors"]``
-    names (and the day of one late visit), the plates of the central laboratory, and the
-    tubes of the flow core. Without ``plates`` there is no central laboratory: all qPCR
+    names (and the day of one late visit), the plates of the central laboratory, the
+    tubes of the flow core, and the libraries. Without ``plates`` there is no central laboratory: all qPCR
     comes as tables. Without ``tubes`` there is no flow core, and so no FCS file. Without
     ``immunoassays`` all soluble BCMA and antibodies come as tables, and there are no cytokines.
+    Without ``libraries`` there is no single-cell sequencing.
 
     Without ``bedside`` there are no observations, blood counts and scores; the events
     stay, but for the counts that clinicians report.
@@ -212,7 +227,9 @@ def simulate_trial(
     ids = [s.subject_id for s in subjects]
     batches = [ids[i : i + size] for i in range(0, len(ids), size)]
     first = {s.subject_id: s.first_infusion for s in subjects}
-    core = _flow_core(seed, subjects, first, plant=plant_errors) if tubes else TubeFiles()
+    samples = _Samples(subjects)
+    core = flow_core(seed, samples.blood, first, plant=plant_errors) if tubes else TubeFiles()
+    cells = single_cell_core(seed, samples, first, plant=plant_errors) if libraries else LibraryFiles()
     sera = _sera(seed, subjects) if immunoassays else []
     assays = immunoassay_core(seed, sera, first, plant=plant_errors)
     tables = [t for write in WRITERS for t in write(results, batches, first)]
@@ -220,20 +237,21 @@ def simulate_trial(
     planted = (
         plant(np.random.default_rng([seed, 0]), tables, places, results) if plant_errors else no_errors()
     )
+    sent = _Sent(raw, core, assays, cells)
     return Trial(
         seed=seed,
         n_subjects=n_subjects,
         plant_errors=plant_errors,
-        config=_bedside_config(_config(seed, n_subjects, raw, core, assays))
+        config=_bedside_config(_config(seed, n_subjects, sent))
         if bedside
-        else _config(seed, n_subjects, raw, core, assays),
+        else _config(seed, n_subjects, sent),
         mappings={
             name: mapping for name, mapping in MAPPINGS.items() if any(t.mapping == name for t in tables)
         }
         | raw.assays
         | core.mappings
         | assays.mappings,
-        sheets=_sheets(subjects, tables, raw, core, assays)
+        sheets=_sheets(subjects, tables, sent)
         | (
             {"observations": pd.DataFrame([row for s in subjects for row in s.observations])}
             if bedside
@@ -243,6 +261,7 @@ def simulate_trial(
         plates=raw,
         tubes=core,
         immunoassays=assays,
+        libraries=cells,
         truth={
             "courses": _true_courses(subjects),
             "depletion": pd.DataFrame(
@@ -280,7 +299,8 @@ def simulate_trial(
             }
             if assays.files
             else {}
-        ),
+        )
+        | cells.tables,
     )
 
 
@@ -328,11 +348,17 @@ def _central(seed: int, subjects: Sequence[_Subject], *, plant: bool) -> RawFile
     return central_laboratory(seed, eluates, {s.subject_id: s.first_infusion for s in subjects}, plant=plant)
 
 
-def _flow_core(
-    seed: int, subjects: Sequence[_Subject], first_infusion: Mapping[str, date], *, plant: bool
-) -> TubeFiles:
-    def blood_of(place: int, visit: str) -> tuple[str, int, Blood] | None:
-        s = subjects[place] if place < len(subjects) else None
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What is true of the samples of the first twelve subjects, for laboratories that measure cells."""
+
+    subjects: Sequence[_Subject]
+
+    def subject(self, place: int) -> str | None:
+        return self.subjects[place].subject_id if place < len(self.subjects) else None
+
+    def blood(self, place: int, visit: str) -> tuple[str, int, Blood] | None:
+        s = self.subjects[place] if place < len(self.subjects) else None
         draw = next((d for d in s.draws if d.visit == visit and d.infusion == 1), None) if s else None
         if s is None or draw is None:
             return None
@@ -347,7 +373,11 @@ def _flow_core(
         )
         return s.subject_id, draw.study_day, blood
 
-    return flow_core(seed, blood_of, first_infusion, plant=plant)
+    def csf(self, place: int, day: int) -> tuple[str, float] | None:
+        s = self.subjects[place] if place < len(self.subjects) else None
+        if s is None or s.csf is None or day not in CSF_DAYS:
+            return None
+        return s.subject_id, float(courses.value("car_t_fraction", day, s.csf)) / 100
 
 
 def _subject(seed: int, index: int, *, plant_errors: bool, bedside: bool) -> _Subject:
@@ -548,13 +578,14 @@ def _noise(rng: np.random.Generator, cv: float) -> float:
     return float(np.exp(np.sqrt(np.log1p(cv**2)) * rng.standard_normal()))
 
 
-def _config(
-    seed: int, n_subjects: int, raw: RawFiles, core: TubeFiles, assays: ImmunoassayFiles
-) -> dict[str, Any]:
+def _config(seed: int, n_subjects: int, sent: _Sent) -> dict[str, Any]:
+    raw, core, assays, cells = sent
     sheets = {"events": "sheets/events.tsv"}
     sheets |= {"extractions": "sheets/extractions.tsv"} if raw.extractions else {}
-    sheets |= {"samples": "sheets/samples.tsv"} if raw.samples or core.samples or assays.samples else {}
+    listed = raw.samples or core.samples or assays.samples or cells.samples
+    sheets |= {"samples": "sheets/samples.tsv"} if listed else {}
     sheets |= {"tubes": "sheets/tubes.tsv"} if core.tubes else {}
+    sheets |= {"libraries": "sheets/libraries.tsv"} if cells.libraries else {}
     return {
         "trial": {
             "title": "Demo trial: anti-BCMA CAR-T in NMOSD (simulated)",
@@ -576,7 +607,10 @@ def _config(
                 }
             }
         },
-    } | ({"pcr": {"detection_limits": {LIMITS: DETECTION_LIMITS}}} if raw.samples else {})
+    } | (
+        ({"pcr": {"detection_limits": {LIMITS: DETECTION_LIMITS}}} if raw.samples else {})
+        | ({"cells": cells.config} if cells.libraries else {})
+    )
 
 
 def _bedside_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -609,14 +643,14 @@ def _bedside_truth(subjects: Sequence[_Subject]) -> dict[str, pd.DataFrame]:
 def _sheets(
     subjects: Sequence[_Subject],
     tables: Sequence[LabTable],
-    raw: RawFiles,
-    core: TubeFiles,
-    assays: ImmunoassayFiles,
+    sent: _Sent,
 ) -> dict[str, pd.DataFrame]:
+    raw, core, assays, cells = sent
     of_raw_files = {
         "extractions": raw.extractions,
-        "samples": raw.samples + core.samples + assays.samples,
+        "samples": raw.samples + core.samples + assays.samples + cells.samples,
         "tubes": core.tubes,
+        "libraries": cells.libraries,
     }
     return {
         "subjects": pd.DataFrame(
@@ -633,7 +667,7 @@ def _sheets(
             ]
         ),
         "products": pd.DataFrame(
-            [{"product": PRODUCT, "construct": "DEMO-BBz", "target": "BCMA", "vector": "lentiviral"}]
+            [{"product": PRODUCT, "construct": CONSTRUCT, "target": "BCMA", "vector": "lentiviral"}]
         ),
         "infusions": pd.DataFrame(
             [

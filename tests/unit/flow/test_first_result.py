@@ -28,7 +28,7 @@ def block(language: str) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("first")
-    contents = simulate_trial(2024, plates=False, immunoassays=False).tubes.contents
+    contents = simulate_trial(2024, plates=False, immunoassays=False, libraries=False).tubes.contents
     for name, file_id in TUBES.items():
         (home / f"{name}.fcs").write_bytes(contents[f"data/flow_fcs/{file_id}.fcs"])
     commands = block("sh").replace("/where/they/are/*.fcs", "*.fcs")

@@ -90,7 +90,14 @@ def test_as_many_parameters_as_results_leave_every_limit_open():
 @pytest.mark.slow
 def test_limits_hold_the_truth_of_95_in_100_simulated_courses():
     truth = simulate_trial(
-        2024, 120, plant_errors=False, plates=False, tubes=False, immunoassays=False, bedside=False
+        2024,
+        120,
+        plant_errors=False,
+        plates=False,
+        tubes=False,
+        immunoassays=False,
+        bedside=False,
+        libraries=False,
     ).truth
     blood = {
         name: frame[(frame["infusion"] == 1) & (frame["matrix"] == "blood") & (frame["unit"] == "copies/ug")]

@@ -11,7 +11,7 @@ from cartrace.simulate.trial import simulate_trial
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return read(
-        simulate_trial(2024, plates=False, tubes=False, immunoassays=False, bedside=False),
+        simulate_trial(2024, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False),
         tmp_path_factory.mktemp("demo") / "trial",
     )
 
@@ -19,6 +19,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Read:
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Read:
     trial = simulate_trial(
-        2024, 60, plant_errors=False, plates=False, tubes=False, immunoassays=False, bedside=False
+        2024,
+        60,
+        plant_errors=False,
+        plates=False,
+        tubes=False,
+        immunoassays=False,
+        bedside=False,
+        libraries=False,
     )
     return read(trial, tmp_path_factory.mktemp("clean") / "trial")

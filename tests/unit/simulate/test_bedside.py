@@ -41,7 +41,9 @@ def alone(trial: Trial) -> Trial:
 
 def simulated(seed: int, *, plant_errors: bool) -> Trial:
     return alone(
-        simulate_trial(seed, plant_errors=plant_errors, plates=False, tubes=False, immunoassays=False)
+        simulate_trial(
+            seed, plant_errors=plant_errors, plates=False, tubes=False, immunoassays=False, libraries=False
+        )
     )
 
 
@@ -204,7 +206,10 @@ def test_counts_come_in_two_units_and_a_practice_takes_over_for_two_subjects(dem
 
 def test_the_bedside_moves_nothing_else_and_can_be_left_out() -> None:
     arguments: dict[str, bool] = {"plates": False, "tubes": False, "immunoassays": False}
-    trial, without = simulate_trial(5, 3, **arguments), simulate_trial(5, 3, bedside=False, **arguments)
+    trial, without = (
+        simulate_trial(5, 3, **arguments, libraries=False),
+        simulate_trial(5, 3, bedside=False, **arguments, libraries=False),
+    )
     kept = trial.truth["samples"]
     kept = kept[~kept["analyte"].isin([*UNITS, "edss", "mmt8"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, without.truth["samples"])

@@ -15,7 +15,7 @@ from cartrace.simulate.write import write_trial
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trial") / "demo"
-    write_trial(simulate_trial(2024, tubes=False, immunoassays=False), out)
+    write_trial(simulate_trial(2024, tubes=False, immunoassays=False, libraries=False), out)
     return out
 
 
@@ -95,7 +95,7 @@ def test_the_impossible_share_is_above_100(planted: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("seed", range(1, 30))
 def test_every_error_finds_its_place_whatever_the_seed(seed: int) -> None:
-    trial = simulate_trial(seed, plates=False, tubes=False, immunoassays=False)
+    trial = simulate_trial(seed, plates=False, tubes=False, immunoassays=False, libraries=False)
     assert sorted(trial.truth["planted_errors"]["kind"]) == sorted(CHECKS)
     error = trial.truth["planted_errors"].set_index("kind").loc["visits_swapped"]
     table = next(t for t in trial.tables if t.file_id == error["file_id"])

@@ -61,7 +61,7 @@ class Core:
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    trial = simulate_trial(2024, plates=False, immunoassays=False)
+    trial = simulate_trial(2024, plates=False, immunoassays=False, libraries=False)
     return Core(trial, tmp_path_factory.mktemp("core") / "trial")
 
 

@@ -63,12 +63,12 @@ def tube() -> Acquired:
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024, plates=False, immunoassays=False)
+    return simulate_trial(2024, plates=False, immunoassays=False, libraries=False)
 
 
 @pytest.fixture(scope="module")
 def clean() -> Trial:
-    return simulate_trial(2024, plates=False, immunoassays=False, plant_errors=False)
+    return simulate_trial(2024, plates=False, immunoassays=False, plant_errors=False, libraries=False)
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +356,7 @@ def test_names_and_dates_are_in_the_fcs_files_and_nowhere_else(trial: Trial) -> 
 
 def test_a_larger_trial_holds_the_tubes_of_a_smaller_one_unchanged(trial: Trial) -> None:
     for n in (1, 4, 16):
-        other = simulate_trial(2024, n, plates=False, immunoassays=False)
+        other = simulate_trial(2024, n, plates=False, immunoassays=False, libraries=False)
         # A spoilt tube of a trial of one is spoilt in a trial of twelve, too.
         smaller, larger = sorted((other.tubes.contents, trial.tubes.contents), key=len)
         for name, content in smaller.items():
@@ -366,7 +366,8 @@ def test_a_larger_trial_holds_the_tubes_of_a_smaller_one_unchanged(trial: Trial)
 
 def test_other_seeds_give_other_tubes_and_equal_seeds_equal_ones() -> None:
     one, again, other = (
-        simulate_trial(seed, 1, plates=False, immunoassays=False).tubes.contents for seed in (5, 5, 6)
+        simulate_trial(seed, 1, plates=False, immunoassays=False, libraries=False).tubes.contents
+        for seed in (5, 5, 6)
     )
     assert one == again
     assert one.keys() == other.keys()
@@ -374,6 +375,8 @@ def test_other_seeds_give_other_tubes_and_equal_seeds_equal_ones() -> None:
 
 
 def test_without_tubes_there_is_no_trace_of_a_flow_core() -> None:
-    written = files(simulate_trial(5, 2, plates=False, immunoassays=False, tubes=False, bedside=False))
+    written = files(
+        simulate_trial(5, 2, plates=False, immunoassays=False, tubes=False, bedside=False, libraries=False)
+    )
     assert not [name for name in written if "flow_fcs" in name or "tubes" in name or "faults" in name]
     assert b"tubes" not in written["config.yaml"]

@@ -16,7 +16,7 @@ from cartrace.simulate.write import write_trial
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024, tubes=False, immunoassays=False)
+    return simulate_trial(2024, tubes=False, immunoassays=False, libraries=False)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ CALM = Noise(0.0, 0.0)
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024, plates=False, tubes=False, bedside=False)
+    return simulate_trial(2024, plates=False, tubes=False, bedside=False, libraries=False)
 
 
 def of_kind(trial: Trial, kind: str) -> PlantedFault:
@@ -131,7 +131,9 @@ def test_a_higher_grade_means_a_higher_peak_and_none_hardly_any() -> None:
 
 def test_results_of_the_core_leave_the_tables_and_no_others(trial: Trial) -> None:
     core = {f"NMO-{place + 1:03d}" for place in CORE}
-    without = simulate_trial(2024, plates=False, tubes=False, bedside=False, immunoassays=False)
+    without = simulate_trial(
+        2024, plates=False, tubes=False, bedside=False, immunoassays=False, libraries=False
+    )
     keys = ["subject_id", "infusion", "visit", "analyte", "unit", "measured_value"]
     before = set(map(tuple, without.truth["samples"][keys].to_numpy().tolist()))
     after = set(map(tuple, trial.truth["samples"][keys].to_numpy().tolist()))
@@ -210,22 +212,25 @@ def test_two_readers_stand_beside_each_other_and_grow_weaker_down_the_plate(tria
 
 
 def test_the_same_seed_gives_the_same_plates_and_a_larger_trial_keeps_them(trial: Trial) -> None:
-    larger = simulate_trial(2024, 14, plates=False, tubes=False, bedside=False)
+    larger = simulate_trial(2024, 14, plates=False, tubes=False, bedside=False, libraries=False)
     assert larger.immunoassays.contents == trial.immunoassays.contents
     assert (
-        simulate_trial(7, 4, tubes=False, plates=False).immunoassays.contents != trial.immunoassays.contents
+        simulate_trial(7, 4, tubes=False, plates=False, libraries=False).immunoassays.contents
+        != trial.immunoassays.contents
     )
 
 
 def test_a_trial_without_the_laboratory_has_no_trace_of_it() -> None:
-    written = files(simulate_trial(5, 4, plates=False, tubes=False, bedside=False, immunoassays=False))
+    written = files(
+        simulate_trial(5, 4, plates=False, tubes=False, bedside=False, immunoassays=False, libraries=False)
+    )
     assert not [
         name for name in written if "immunoassay" in name or "plate_maps" in name or "sheets/samples" in name
     ]
 
 
 def test_faults_need_all_subjects_of_the_core() -> None:
-    some = simulate_trial(5, 5, plates=False, tubes=False, bedside=False).immunoassays
+    some = simulate_trial(5, 5, plates=False, tubes=False, bedside=False, libraries=False).immunoassays
     assert [f["file_id"] for f in some.files] == [
         "sbcma_elisa_01",
         "aqp4_elisa_01",

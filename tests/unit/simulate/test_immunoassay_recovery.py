@@ -14,7 +14,7 @@ from cartrace.simulate.trial import simulate_trial
 
 @pytest.fixture(scope="module")
 def demo() -> Calibrated:
-    return calibrate(simulate_trial(2024, plates=False, tubes=False, bedside=False))
+    return calibrate(simulate_trial(2024, plates=False, tubes=False, bedside=False, libraries=False))
 
 
 def good(run: Calibrated) -> pd.DataFrame:
@@ -189,7 +189,7 @@ def test_only_the_changed_start_is_flagged_as_one(demo: Calibrated) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [5])
 def test_other_seeds_come_back_as_well(seed: int) -> None:
-    run = calibrate(simulate_trial(seed, plates=False, tubes=False, bedside=False))
+    run = calibrate(simulate_trial(seed, plates=False, tubes=False, bedside=False, libraries=False))
     check_concentrations(run)
     check_titres(run)
     check_planted_faults(run)

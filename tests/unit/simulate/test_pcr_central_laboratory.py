@@ -22,12 +22,12 @@ CENTRAL = ["NMO-002", "NMO-004", "NMO-005", "NMO-007", "NMO-010", "NMO-011"]
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024, tubes=False, immunoassays=False)
+    return simulate_trial(2024, tubes=False, immunoassays=False, libraries=False)
 
 
 @pytest.fixture(scope="module")
 def clean() -> Trial:
-    return simulate_trial(2024, plant_errors=False, tubes=False, immunoassays=False)
+    return simulate_trial(2024, plant_errors=False, tubes=False, immunoassays=False, libraries=False)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,9 @@ def test_half_of_the_subjects_have_their_blood_at_the_central_laboratory(trial: 
 
 
 def test_the_other_results_are_those_of_a_trial_without_plates(trial: Trial) -> None:
-    without = simulate_trial(2024, plates=False, tubes=False, immunoassays=False).truth["samples"]
+    without = simulate_trial(2024, plates=False, tubes=False, immunoassays=False, libraries=False).truth[
+        "samples"
+    ]
     key = ["subject_id", "infusion", "matrix", "visit", "study_day", "analyte", "assay", "unit"]
     both = trial.truth["samples"].merge(without, on=key, suffixes=("", "_alone"))
     assert len(both) == len(trial.truth["samples"])
@@ -163,12 +165,14 @@ def test_the_inhibited_sample_is_repeated_1_in_5(trial: Trial) -> None:
 @pytest.mark.parametrize("seed", range(1, 13))
 def test_every_failure_finds_its_place_whatever_the_seed(seed: int) -> None:
     assert sorted(
-        simulate_trial(seed, tubes=False, immunoassays=False).truth["planted_pcr_failures"]["kind"]
+        simulate_trial(seed, tubes=False, immunoassays=False, libraries=False).truth["planted_pcr_failures"][
+            "kind"
+        ]
     ) == sorted(FAILURES)
 
 
 def test_a_larger_trial_holds_the_plates_of_the_first_twelve_unchanged(trial: Trial) -> None:
-    larger = simulate_trial(2024, 16, tubes=False, immunoassays=False).plates
+    larger = simulate_trial(2024, 16, tubes=False, immunoassays=False, libraries=False).plates
     for name, content in trial.plates.contents.items():
         assert larger.contents[name] == content, name
     assert len(larger.files) > len(trial.plates.files)
@@ -176,13 +180,13 @@ def test_a_larger_trial_holds_the_plates_of_the_first_twelve_unchanged(trial: Tr
 
 @pytest.mark.parametrize("n", [1, 2, 4, 11])
 def test_a_small_trial_has_plates_without_failures(n: int) -> None:
-    trial = simulate_trial(7, n, tubes=False, immunoassays=False)
+    trial = simulate_trial(7, n, tubes=False, immunoassays=False, libraries=False)
     assert trial.plates.failures == []
     assert bool(trial.plates.files) == (n > 1)
 
 
 def test_without_plates_everything_comes_as_tables(tmp_path: Path) -> None:
-    written = files(simulate_trial(7, 4, plates=False, tubes=False, immunoassays=False))
+    written = files(simulate_trial(7, 4, plates=False, tubes=False, immunoassays=False, libraries=False))
     assert not [name for name in written if "plate" in name or "extraction" in name]
     assert "truth/pcr_samples.tsv" not in written
 
@@ -202,10 +206,13 @@ def test_what_the_plates_weigh_stays_below_a_megabyte(trial: Trial) -> None:
 
 
 def test_equal_seeds_give_equal_plates_and_others_do_not(trial: Trial) -> None:
-    assert simulate_trial(2024, tubes=False, immunoassays=False).plates.contents == trial.plates.contents
+    assert (
+        simulate_trial(2024, tubes=False, immunoassays=False, libraries=False).plates.contents
+        == trial.plates.contents
+    )
     name = "data/plates/qpcr_run_01.txt"
     assert (
-        simulate_trial(2025, tubes=False, immunoassays=False).plates.contents[name]
+        simulate_trial(2025, tubes=False, immunoassays=False, libraries=False).plates.contents[name]
         != trial.plates.contents[name]
     )
 

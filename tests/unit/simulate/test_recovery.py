@@ -259,7 +259,9 @@ def test_who_never_expands_has_reasons_and_no_numbers(clean: Read, metrics: pd.D
 
 def test_a_planted_error_leaves_the_other_subjects_alone(demo: Read, tmp_path: Path) -> None:
     without = read(
-        simulate_trial(2024, plant_errors=False, plates=False, tubes=False, immunoassays=False),
+        simulate_trial(
+            2024, plant_errors=False, plates=False, tubes=False, immunoassays=False, libraries=False
+        ),
         tmp_path / "trial",
     )
     one, other = (

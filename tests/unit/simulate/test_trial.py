@@ -13,13 +13,19 @@ from cartrace.simulate.trial import MAY_BE_MISSED, VISITS, Trial, simulate_trial
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    return simulate_trial(2024, plates=False, tubes=False, immunoassays=False, bedside=False)
+    return simulate_trial(2024, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False)
 
 
 @pytest.fixture(scope="module")
 def clean() -> Trial:
     return simulate_trial(
-        2024, plant_errors=False, plates=False, tubes=False, immunoassays=False, bedside=False
+        2024,
+        plant_errors=False,
+        plates=False,
+        tubes=False,
+        immunoassays=False,
+        bedside=False,
+        libraries=False,
     )
 
 
@@ -66,7 +72,9 @@ def test_the_late_maximum_is_measured_at_day_42_or_60(trial: Trial) -> None:
 
 def test_some_visits_are_missed_but_never_two_in_a_row() -> None:
     samples = (
-        simulate_trial(2024, 60, plates=False, tubes=False, immunoassays=False, bedside=False)
+        simulate_trial(
+            2024, 60, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False
+        )
         .truth["samples"]
         .query("unit == 'copies/ug' and infusion == 1")
     )
@@ -91,7 +99,9 @@ def test_a_clean_trial_stays_within_its_visit_windows(clean: Trial) -> None:
 
 
 def test_a_larger_trial_holds_the_smaller_one_unchanged(trial: Trial) -> None:
-    larger = simulate_trial(2024, 20, plates=False, tubes=False, immunoassays=False, bedside=False)
+    larger = simulate_trial(
+        2024, 20, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False
+    )
     smaller = trial.truth["samples"]
     shared = larger.truth["samples"].merge(smaller[["subject_id"]].drop_duplicates())
     columns = ["subject_id", "visit", "study_day", "analyte", "unit", "measured_value", "right_cell"]
@@ -116,7 +126,7 @@ def test_planting_errors_changes_nothing_else(trial: Trial, clean: Trial) -> Non
 
 def test_noise_of_the_pcr_has_a_cv_of_25_percent() -> None:
     samples = (
-        simulate_trial(5, 120, plates=False, tubes=False, immunoassays=False, bedside=False)
+        simulate_trial(5, 120, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False)
         .truth["samples"]
         .query("unit == 'copies/ug' and true_value > 0")
     )
@@ -159,11 +169,11 @@ def test_two_header_rows_are_joined_as_the_reader_joins_them() -> None:
 @pytest.mark.parametrize(("seed", "n"), [(-1, 12), (1, 0), (1, 10_000)])
 def test_impossible_arguments_are_refused(seed: int, n: int) -> None:
     with pytest.raises(ValueError, match="allowed"):
-        simulate_trial(seed, n)
+        simulate_trial(seed, n, libraries=False)
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 11, 13, 25])
 def test_any_number_of_subjects_works(n: int) -> None:
-    trial = simulate_trial(3, n, tubes=False)
+    trial = simulate_trial(3, n, tubes=False, libraries=False)
     assert len(trial.sheets["subjects"]) == n
     assert all(re.fullmatch(r"NMO-\d{3}", s) for s in trial.sheets["subjects"]["subject_id"])
