@@ -330,11 +330,145 @@ class CarCalls(Section):
 
 
 class Quality(Section):
-    """Limits of cells and libraries."""
+    """Limits of cells and libraries. None of them looks at the CAR.
+
+    Qin 2024 (Science Immunology; NMOSD after CT103A) kept cells with 1,000 to 40,000 UMIs, 200 genes or more,
+    less than 10 % mitochondrial UMIs, and log10(genes) / log10(UMIs) above 0.7.
+    """
+
+    min_umis: int = Field(
+        500,
+        ge=1,
+        description="Fewest UMIs of a cell, whatever the library. House value; Qin 2024: 1,000, below which whole "
+        "libraries of marrow lie (CARPALL: medians of 909 and 1,039).",
+    )
+    max_umis: int | None = Field(
+        None,
+        ge=1,
+        description="Most UMIs of a cell, whatever the library; null: the robust limit alone. Qin 2024: 40,000.",
+    )
+    min_genes: int = Field(
+        200, ge=1, description="Fewest genes of a cell, whatever the library. Source: Qin 2024."
+    )
+    min_complexity: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Least log10(genes) / log10(UMIs); below it a cell is dominated by few genes, as erythrocytes are. "
+        "Source: Qin 2024.",
+    )
+    mads: float = Field(
+        5.0,
+        gt=0,
+        description="Median absolute deviations (times 1.4826) from the library's median of log UMIs and log genes that a "
+        "cell may lie away. Source: Germain 2020, recommended by Heumos 2023 [recalled].",
+    )
+    mito_mads: float = Field(
+        3.0,
+        gt=0,
+        description="The same above the median of the mitochondrial share. Source: Heumos 2023 [recalled].",
+    )
+    mito_percent_allowed: float = Field(
+        10.0,
+        ge=0,
+        le=100,
+        description="Mitochondrial UMIs, %, that every cell may have: the robust limit is not set below. Source: Qin 2024.",
+    )
+    max_mito_percent: float = Field(
+        25.0,
+        ge=0,
+        le=100,
+        description="Mitochondrial UMIs, %, that no cell may have: the robust limit is not set above. House value: the "
+        "median of a product may be 16 % (CARPALL), and Qin's limit of 10 % would leave little of it.",
+    )
+    min_cells_for_mads: int = Field(
+        50,
+        ge=10,
+        description="Barcodes above the fixed limits from which robust limits are taken; fixed limits alone below. House "
+        "value.",
+    )
+    failed_median_umis: float = Field(
+        200.0,
+        ge=0,
+        description="A library whose barcodes have a lower median of UMIs has failed, and nothing of it counts. House "
+        "value; a failed channel of CARPALL has a median of 2.",
+    )
+    failed_passed_percent: float = Field(
+        10.0,
+        ge=0,
+        le=100,
+        description="A library of whose barcodes fewer keep the limits, %, has failed. House value.",
+    )
+    flagged_passed_percent: float = Field(
+        50.0, ge=0, le=100, description="The same, to be flagged. House value."
+    )
+    flagged_cells: int = Field(
+        100,
+        ge=0,
+        description="A library with fewer cells that keep the limits is flagged: 100 cells leave 10 points of doubt in a "
+        "share of one half. House value.",
+    )
+    flagged_ambient_percent: float = Field(
+        20.0,
+        ge=0,
+        le=100,
+        description="A library with a higher ambient share of UMIs is flagged. House value; 2 to 50 % are seen (Young and "
+        "Behjati 2020, SoupX) [recalled].",
+    )
+    empty_umis: int = Field(
+        100,
+        ge=1,
+        description="Most UMIs of a barcode that counts as an empty droplet, and a tenth of the cells' median at most. "
+        "Source: Lun 2019 (EmptyDrops), lower.",
+    )
+    ambient_cells: int = Field(
+        50,
+        ge=10,
+        description="Cells that must not express a set of genes, for the ambient share to be taken from it. House value.",
+    )
+    contigs_in_cells_percent: float = Field(
+        20.0,
+        ge=0,
+        le=100,
+        description="Share of the barcodes with contigs that must be barcodes of the matrix; below it the contigs belong "
+        "to another library and are left out. House value.",
+    )
 
 
 class Doublets(Section):
     """Two cells behind one barcode."""
+
+    rate_per_cell: float = Field(
+        8e-6,
+        ge=0,
+        le=1e-3,
+        description="Share of doublets for each barcode that was called a cell: 0.8 % in 1,000 cells. Source: Qin 2024 "
+        "(10x Chromium).",
+    )
+    threshold: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Probability of two cells from which a barcode counts as a doublet. House value.",
+    )
+    simulated: float = Field(
+        1.0, gt=0, le=5, description="Simulated doublets for each barcode. Scrublet: 2. House value."
+    )
+    components: int = Field(
+        30, ge=5, le=100, description="Principal components in which neighbours are sought. Scrublet: 30."
+    )
+    genes: int = Field(1500, ge=100, description="Variable genes from which they are computed. House value.")
+    min_cells: int = Field(
+        100,
+        ge=20,
+        description="Cells from which neighbours tell doublets; of fewer each gets the expected share. House value.",
+    )
+    max_trb: int = Field(
+        2,
+        ge=1,
+        description="TRB chains that one T cell can have (both alleles); more are two cells. Source: allelic inclusion of "
+        "TRB in 1 to 7 % of T cells [recalled].",
+    )
 
 
 class Types(Section):
