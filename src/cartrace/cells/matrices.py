@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-BLOCK = 4_000_000
-"""Entries of one block: about 32 MB, and 3,000 cells."""
+BLOCK = 1_000_000
+"""Entries of one block: 8 MB, and some 700 cells."""
 MOST_ROWS = 500_000
 """Barcodes of one block; most barcodes of an unfiltered matrix are empty."""
 PART = 1 << 24
