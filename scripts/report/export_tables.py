@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cartrace.report.export import (
+    CELLS_EXPORTED,
     EFFICACY_EXPORTED,
     EXPORTED,
     FLOW_EXPORTED,
@@ -25,6 +26,7 @@ TABLES = (
     *PCR_EXPORTED,
     *FLOW_EXPORTED,
     *IMMUNOASSAY_EXPORTED,
+    *CELLS_EXPORTED,
     *SAFETY_EXPORTED,
     *EFFICACY_EXPORTED,
 )

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace import config, provenance, registry, tables
+from cartrace.cells import tables as cells
 from cartrace.files import write_whole
 from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
 from cartrace.report.efficacy import EfficacyTables
 from cartrace.report.immunoassays import ImmunoassayTables
+from cartrace.report.libraries import CellTables
 from cartrace.report.page import ReportData, render
 from cartrace.report.plates import PcrTables
 from cartrace.report.safety import SafetyTables
@@ -63,6 +65,19 @@ IMMUNOASSAY_INPUTS = {
     "samples": immunoassay.SAMPLES,
     "controls": immunoassay.CONTROLS,
 }
+CELL_INPUTS = {
+    "libraries": cells.LIBRARIES,
+    "composition": cells.COMPOSITION,
+    "fractions": cells.CAR_FRACTIONS,
+    "car_reads": cells.CAR_READS,
+    "coverage": cells.COVERAGE,
+    "variants": cells.VARIANTS,
+    "regions": cells.REGIONS,
+    "domains": cells.DOMAINS,
+    "embedding": cells.EMBEDDING,
+    "obs": cells.OBS,
+    "expression": cells.EXPRESSION,
+}
 SAFETY_INPUTS = {"grades": SAFETY_GRADES, "toxicity": TOXICITY, "summary": SAFETY_SUMMARY}
 EFFICACY_INPUTS = {
     "outcomes": tables.OUTCOMES,
@@ -85,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *PCR_INPUTS.values(),
         *FLOW_INPUTS.values(),
         *IMMUNOASSAY_INPUTS.values(),
+        *CELL_INPUTS.values(),
         *SAFETY_INPUTS.values(),
         *EFFICACY_INPUTS.values(),
     ):
@@ -107,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pcr=PcrTables(**given(PCR_INPUTS)),
         flow=FlowTables(**given(FLOW_INPUTS)),
         immunoassay=ImmunoassayTables(**given(IMMUNOASSAY_INPUTS)),
+        cells=CellTables(**given(CELL_INPUTS)),
         safety=SafetyTables(**given(SAFETY_INPUTS)),
         efficacy=EfficacyTables(**given(EFFICACY_INPUTS)),
         registry=registry.load_all(),

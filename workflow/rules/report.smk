@@ -2,7 +2,7 @@
 
 INPUTS:
     <results>/{intake,cohort,depletion,antibody,safety}/*.parquet
-    <results>/{pcr,flow,immunoassay}/*.parquet    the evidence of plates and tubes, where there are some
+    <results>/{pcr,flow,immunoassay,cells}/*.parquet   the evidence of plates, tubes and libraries, where there are some
 
 OUTPUTS:
     <results>/tables/*.parquet, *.tsv   the final tables
@@ -57,6 +57,22 @@ if PLAN.immunoassays:
     TABLES += [f"immunoassay_{name}" for name in IMMUNOASSAY]
     TABLES += ["immunoassay_repeat_list"]
 
+# The evidence of single-cell libraries.
+CELL_TABLES = {
+    "libraries": "cell_libraries",
+    "composition": "cell_composition",
+    "fractions": "car_fractions",
+    "car_reads": "car_reads",
+    "variants": "car_variants",
+    "expression": "cell_expression",
+}
+CELLS = {
+    name: f"<results>/cells/{name}.parquet" if PLAN.libraries else []
+    for name in (*CELL_TABLES, "coverage", "regions", "domains", "embedding", "obs")
+}
+if PLAN.libraries:
+    TABLES += CELL_TABLES.values()
+
 
 rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
@@ -95,6 +111,12 @@ rule export_tables:
         immunoassay_curves=IMMUNOASSAY["curves"],
         immunoassay_samples=IMMUNOASSAY["samples"],
         immunoassay_controls=IMMUNOASSAY["controls"],
+        cell_libraries=CELLS["libraries"],
+        cell_composition=CELLS["composition"],
+        car_fractions=CELLS["fractions"],
+        car_reads=CELLS["car_reads"],
+        car_variants=CELLS["variants"],
+        cell_expression=CELLS["expression"],
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -147,6 +169,12 @@ rule export_tables:
             --immunoassay-curves {input.immunoassay_curves:q} \
             --immunoassay-samples {input.immunoassay_samples:q} \
             --immunoassay-controls {input.immunoassay_controls:q} \
+            --cell-libraries {input.cell_libraries:q} \
+            --cell-composition {input.cell_composition:q} \
+            --car-fractions {input.car_fractions:q} \
+            --car-reads {input.car_reads:q} \
+            --car-variants {input.car_variants:q} \
+            --cell-expression {input.cell_expression:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -191,6 +219,17 @@ rule render_report:
         immunoassay_curves=IMMUNOASSAY["curves"],
         immunoassay_samples=IMMUNOASSAY["samples"],
         immunoassay_controls=IMMUNOASSAY["controls"],
+        cell_libraries=CELLS["libraries"],
+        cell_composition=CELLS["composition"],
+        car_fractions=CELLS["fractions"],
+        car_reads=CELLS["car_reads"],
+        car_variants=CELLS["variants"],
+        cell_expression=CELLS["expression"],
+        car_coverage=CELLS["coverage"],
+        cell_construct_regions=CELLS["regions"],
+        cell_construct_domains=CELLS["domains"],
+        cell_embedding=CELLS["embedding"],
+        cell_obs=CELLS["obs"],
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -247,6 +286,17 @@ rule render_report:
             --immunoassay-curves {input.immunoassay_curves:q} \
             --immunoassay-samples {input.immunoassay_samples:q} \
             --immunoassay-controls {input.immunoassay_controls:q} \
+            --cell-libraries {input.cell_libraries:q} \
+            --cell-composition {input.cell_composition:q} \
+            --car-fractions {input.car_fractions:q} \
+            --car-reads {input.car_reads:q} \
+            --car-variants {input.car_variants:q} \
+            --cell-expression {input.cell_expression:q} \
+            --car-coverage {input.car_coverage:q} \
+            --cell-construct-regions {input.cell_construct_regions:q} \
+            --cell-construct-domains {input.cell_construct_domains:q} \
+            --cell-embedding {input.cell_embedding:q} \
+            --cell-obs {input.cell_obs:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
             --settings {params.settings:q} \

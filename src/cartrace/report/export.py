@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartrace.cells import tables as cells
 from cartrace.files import replacing
 from cartrace.flow.tables import BACKGROUND, GATES, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.immunoassay import tables as immunoassay
@@ -63,6 +64,16 @@ IMMUNOASSAY_EXPORTED: tuple[Table, ...] = (
     immunoassay.CONTROLS,
 )
 """Written as well when the trial has immunoassay plates."""
+
+CELLS_EXPORTED: tuple[Table, ...] = (
+    cells.LIBRARIES,
+    cells.COMPOSITION,
+    cells.CAR_FRACTIONS,
+    cells.CAR_READS,
+    cells.VARIANTS,
+    cells.EXPRESSION,
+)
+"""Written as well when the trial has single-cell libraries; what is said of each cell is in cells.h5ad."""
 
 SAFETY_EXPORTED: tuple[Table, ...] = (SAFETY_SUMMARY, TOXICITY, GRADES, OBSERVATIONS)
 """The safety table, highest grades, grades by day, and what was observed."""
@@ -159,6 +170,7 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
             *PCR_EXPORTED,
             *FLOW_EXPORTED,
             *IMMUNOASSAY_EXPORTED,
+            *CELLS_EXPORTED,
             *SAFETY_EXPORTED,
             *EFFICACY_EXPORTED,
             *REPEAT_LISTS.values(),

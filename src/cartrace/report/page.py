@@ -38,6 +38,7 @@ from cartrace.report.families import (
     matrix_label,
     readable,
 )
+from cartrace.report.libraries import CellTables
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
 from cartrace.report.safety import SafetyTables
@@ -111,7 +112,7 @@ class ReportData:
 
     Each frame keeps the contract of the same name in ``cartrace.tables``, those of ``pcr`` in
     ``cartrace.pcr.tables``, those of ``flow`` in ``cartrace.flow.tables``, those of ``immunoassay`` in
-    ``cartrace.immunoassay.tables``.
+    ``cartrace.immunoassay.tables``, those of ``cells`` in ``cartrace.cells.tables``.
     """
 
     measurements: pd.DataFrame
@@ -131,6 +132,7 @@ class ReportData:
     flow: tubes.FlowTables = field(default_factory=tubes.FlowTables)
     efficacy: efficacy.EfficacyTables = field(default_factory=efficacy.EfficacyTables)
     immunoassay: immunoassays.ImmunoassayTables = field(default_factory=immunoassays.ImmunoassayTables)
+    cells: CellTables = field(default_factory=CellTables)
     safety: SafetyTables = field(default_factory=SafetyTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
