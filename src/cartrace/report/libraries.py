@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cartrace.cells import tables as cells
 from cartrace.tables import empty
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
