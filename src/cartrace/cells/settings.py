@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from cartrace.cells.vocabulary import CELL_TYPES, LINEAGES
 from cartrace.section import Section
 from cartrace.vocabulary import MATRICES
 
@@ -641,16 +642,15 @@ class Composition(Section):
         lt=50,
         description="Share of these UMIs that ambient RNA and doublets may bring from the other sex, %. House value.",
     )
-    min_support: float = Field(
-        0.5,
-        gt=0,
-        le=1,
-        description="Share of a library's specific CAR molecules from which a construct that is not the product's is "
-        "told as the wrong one. House value.",
-    )
-    min_support_molecules: int = Field(
-        10, ge=1, description="Fewest such molecules; a few are index hops. House value."
-    )
+
+    @field_validator("lymphocytes")
+    @classmethod
+    def _named(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = (*LINEAGES, *CELL_TYPES)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"one of {', '.join(known)}, not '{name}'")
+        return names
 
 
 class Expression(Section):
