@@ -435,3 +435,29 @@ EXPRESSION = Table(
     ),
     key=("contrast", "gene"),
 )
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        REGIONS,
+        DOMAINS,
+        CELLS,
+        AMBIENT,
+        LIBRARIES,
+        TYPES,
+        MOLECULES,
+        COVERAGE,
+        VARIANTS,
+        CAR_READS,
+        CARS,
+        CAR_FRACTIONS,
+        COMPOSITION,
+        OBS,
+        EMBEDDING,
+        EXPRESSION,
+        CLUSTERS,
+        CLUSTER_TYPES,
+        MARKERS,
+    )
+}
+"""Every table of the cells stage by name."""
