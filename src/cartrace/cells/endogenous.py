@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from cartrace.problems import InputError, Problem, plain
 
@@ -54,17 +56,33 @@ def read_transcripts(path: Path) -> Iterator[Transcript]:
     InputError
         When the file can't be read, holds something else, or a record is longer than any transcript.
     """
+    with open_text(path) as lines:
+        yield from parse_transcripts(lines, str(path))
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file or .gz, and tell as InputError what can't be read, also while it is read."""
     import gzip
     import zlib
 
-    file = str(path)
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-            yield from parse_transcripts(lines, file)
-    except (OSError, EOFError, zlib.error):
-        raise InputError([Problem(file, "no file that can be read", "a FASTA of transcripts")]) from None
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as lines
+        ):
+            yield lines
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise  # The disk of what is written meanwhile is full: not the fault of this file.
+        raise InputError(
+            [Problem(str(path), "no file that can be read whole", "a text file, or .gz")]
+        ) from None
     except UnicodeDecodeError:
-        raise InputError([Problem(file, "bytes that are no text", "a FASTA of transcripts")]) from None
+        raise InputError(
+            [Problem(str(path), "bytes that are no text", "a text file in UTF-8, or .gz")]
+        ) from None
 
 
 def parse_transcripts(lines: Iterable[str], file: str) -> Iterator[Transcript]:
