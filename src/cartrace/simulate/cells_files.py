@@ -48,7 +48,7 @@ def h5_bytes(matrix: Matrix, chemistry: str) -> bytes:
         f.attrs["software_version"] = "simulated by cartrace"
         f.attrs["version"] = 2
         group = f.create_group("matrix")
-        packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 6, "shuffle": True}
+        packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
         group.create_dataset("barcodes", data=m.barcodes.astype("S"), **packed)
         group.create_dataset("data", data=m.counts[row, column].astype(np.int32), **packed)
         group.create_dataset("indices", data=column.astype(np.int64), **packed)

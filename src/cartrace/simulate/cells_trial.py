@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -285,7 +286,7 @@ def single_cell_core(
             factor = subject_factor(rng, len(genes().symbols))
             repertoires[planned.place] = draw_repertoire(rng, sample.subject_id), factor
         repertoire, factor = repertoires[planned.place]
-        rng = np.random.default_rng([seed, planned.place + 1, 21, number])
+        rng = np.random.default_rng([seed, planned.place + 1, 21, crc32(planned.library_id.encode())])
         made = _Made(planned, sample, f"C{planned.place + 1:02d}{number:02d}")
         _add_sheets(raw, rng, made, first_infusion[sample.subject_id])
         if planned.planted == "failed_library":
