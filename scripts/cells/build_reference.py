@@ -76,7 +76,7 @@ def _contigs(
         rows = rows[rows["chemistry"] == rows["chemistry"].min()].to_dict("records")
         length = min(settings.read_length, len(letters))
         provable = provable_positions(rows, len(letters), length)
-        contigs.append(contig_of(name, letters, provable, mask=settings.mask_shared))
+        contigs.append(contig_of(name, letters, provable))
     check_names(contigs)
     return contigs
 

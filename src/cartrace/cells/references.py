@@ -1,10 +1,10 @@
 """Counting references with the CAR: genome and genes for STARsolo, transcripts for kallisto.
 
-A construct joins as a contig of its own and one gene. Where no read can prove the CAR its letters become N
-(``mask_shared``): reads of shared domains then go where they most often come from, CD247 and its like, instead of
-being lost for both as reads with two homes. Each stretch that counts is a transcript of its own, so that no splice
-junction leads from one to the next. The full sequence stays in the construct's FASTA; ``count_car_molecules``
-aligns reads of the CAR and of its endogenous neighbours to it again.
+A construct joins as a contig of its own with all its letters, so that the BAM shows its coverage, and as one gene
+that counts only where a read can prove the CAR. A read of a shared domain then has two homes but one gene, CD247 or
+its like, and STARsolo counts it there; with a gene over the whole contig it would be lost for both (11 % of CD247 in
+every T cell, docs/constructs.md). Each stretch that counts is a transcript of its own, so that no splice junction
+leads from one to the next. kallisto gets those stretches alone.
 """
 
 from __future__ import annotations
@@ -35,14 +35,11 @@ class Contig:
     name: str
     """Contig, gene and feature of the count matrix."""
     sequence: str
-    """With N where nothing counts, or the whole sequence."""
     segments: tuple[tuple[int, int], ...]
     """First and last position of each stretch that counts, from 1."""
 
 
-def contig_of(
-    name: str, sequence: str, provable: Sequence[bool] | NDArray[np.bool_], *, mask: bool
-) -> Contig:
+def contig_of(name: str, sequence: str, provable: Sequence[bool] | NDArray[np.bool_]) -> Contig:
     """Make the contig of a construct; ``provable``: (bases,) whether a read there can prove the CAR.
 
     Raises
@@ -66,10 +63,7 @@ def contig_of(
                 )
             ]
         )
-    letters = sequence
-    if mask:
-        letters = "".join(c if p else "N" for c, p in zip(sequence, provable, strict=True))
-    return Contig(name, letters, tuple(segments))
+    return Contig(name, sequence, tuple(segments))
 
 
 def provable_positions(regions: Sequence[Mapping[str, object]], length: int, read_length: int) -> list[bool]:

@@ -51,12 +51,6 @@ class Reference(Section):
         description="5' libraries whose first read goes on into the transcript, and is aligned too; false: its "
         "barcode and UMI only.",
     )
-    mask_shared: bool = Field(
-        True,
-        description="Leave letters of a construct out of the counting reference where no read can prove the CAR. "
-        "Otherwise reads of CD247 and others that fit both are counted for neither: 11 % of CD247 in every T cell "
-        "(simulation, docs/constructs.md).",
-    )
     read_length: int = Field(
         90,
         ge=25,
@@ -245,6 +239,22 @@ class CarCalls(Section):
         description="Usual standard deviation, on the natural logarithm, of true CAR expression between CAR+ cells. House value.",
     )
     expression_spread_spread: float = Field(
+        0.5, gt=0, description="Standard deviation of its natural logarithm. House value."
+    )
+    dim_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Expected share of CAR+ cells in a second, dimmer mode of expression (one copy of the vector, or a "
+        "silenced one); trimodal CAR expression is seen in targeted panels. House value.",
+    )
+    dim_ratio: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="Usual expression of the dim mode over that of the bright one. House value.",
+    )
+    dim_ratio_spread: float = Field(
         0.5, gt=0, description="Standard deviation of its natural logarithm. House value."
     )
     ambient_share: float = Field(
