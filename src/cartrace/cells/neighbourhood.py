@@ -1,0 +1,173 @@
+"""Cells that are alike: variable genes, principal components, exact nearest neighbours, and what they settle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cartrace.cells.scores import PER, Floats, Integers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Sums over cells of log(1 + UMIs in 10,000) of every column, and of its square."""
+
+    first: Floats
+    second: Floats
+    cells: int
+
+    @property
+    def mean(self) -> Floats:
+        """Mean of every column."""
+        return self.first / max(self.cells, 1)
+
+    @property
+    def variance(self) -> Floats:
+        """Variance of every column."""
+        return np.maximum(self.second / max(self.cells, 1) - self.mean**2, 0.0)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Variation]) -> Variation:
+        """Add up the parts of one matrix; there is at least one."""
+        return cls(
+            np.sum([p.first for p in parts], axis=0),
+            np.sum([p.second for p in parts], axis=0),
+            sum(p.cells for p in parts),
+        )
+
+
+def variation_of(block: csr_array, totals: Floats) -> Variation:
+    """Sum up a block of cells with their UMIs."""
+    values = _log_values(block, totals)
+    columns = block.shape[1]
+    return Variation(
+        np.bincount(block.indices, values, minlength=columns),
+        np.bincount(block.indices, values**2, minlength=columns),
+        block.shape[0],
+    )
+
+
+def _log_values(block: csr_array, totals: Floats) -> Floats:
+    """Return log(1 + UMIs in 10,000) of the stored values of a block."""
+    scale = PER / np.maximum(np.repeat(totals, np.diff(block.indptr)), 1.0)
+    values: Floats = np.log1p(block.data.astype(float) * scale)
+    return values
+
+
+def log_normalised(counts: csr_array, totals: Floats) -> csr_array:
+    """Return log(1 + UMIs in 10,000) of a sparse matrix, as float32."""
+    from scipy import sparse
+
+    values = _log_values(counts, totals).astype(np.float32)
+    return sparse.csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def variable_columns(found: Variation, allowed: NDArray[np.bool_], most: int) -> Integers:
+    """Return the columns that vary most for their mean, at most ``most``, in order.
+
+    Genes in 20 bins by mean; what counts is the variance over the median variance of the bin
+    (Satija et al. 2015, Seurat; the median instead of mean and deviation, since a bin holds few
+    marker genes with a great variance).
+    """
+    usable = np.flatnonzero(allowed & (found.variance > 0))
+    if len(usable) <= most:
+        return usable
+    order = usable[np.argsort(found.mean[usable], kind="stable")]
+    ratio = np.zeros(len(found.mean))
+    for part in np.array_split(order, 20):
+        ratio[part] = found.variance[part] / np.median(found.variance[part])
+    # A column that nearly no cell has gives noise, however it varies.
+    rare = found.mean < 0.01
+    ratio[rare] = 0.0
+    chosen = usable[np.argsort(-ratio[usable], kind="stable")[:most]]
+    return np.sort(chosen)
+
+
+def principal_components(values: csr_array, fitted: NDArray[np.bool_], most: int) -> NDArray[np.float32]:
+    """Project cells on the components of the ``fitted`` cells, each gene scaled to unit variance.
+
+    Exact: eigenvectors of the covariance of the genes, which the sparse matrix gives without
+    being centred. A gene's scale is limited from below by half the median, so that noise of rare
+    genes is not blown up.
+
+    Returns
+    -------
+    ndarray
+        (cells, components).
+    """
+    from scipy import linalg
+
+    base = values[fitted]
+    n = max(base.shape[0], 1)
+    mean = np.asarray(base.mean(axis=0), dtype=float).ravel()
+    second = np.asarray(base.multiply(base).mean(axis=0), dtype=float).ravel()
+    deviation = np.sqrt(np.maximum(second - mean**2, 0.0))
+    usual = float(np.median(deviation[deviation > 0])) if (deviation > 0).any() else 1.0
+    scale = 1.0 / np.maximum(deviation, usual / 2)
+    product = np.asarray((base.T @ base).todense(), dtype=float) / n
+    covariance = (product - np.outer(mean, mean)) * np.outer(scale, scale)
+    size = covariance.shape[0]
+    count = min(most, size, max(n - 1, 1))
+    _, vectors = linalg.eigh(covariance, subset_by_index=(size - count, size - 1))
+    # The sign of a component is arbitrary; fixed, so that the same counts give the same numbers.
+    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])
+    loadings = (vectors * signs * scale[:, None])[:, ::-1]
+    coordinates = np.asarray(values @ loadings.astype(np.float32)) - (mean @ loadings).astype(np.float32)
+    return np.ascontiguousarray(coordinates, dtype=np.float32)
+
+
+def nearest(coordinates: NDArray[np.float32], base: NDArray[np.bool_], count: int) -> Integers:
+    """Return the exact nearest ``base`` cells of every cell, itself left out.
+
+    Returns
+    -------
+    ndarray
+        (cells, neighbours) indices into all cells; fewer neighbours when there are few cells.
+    """
+    import faiss
+
+    members = np.flatnonzero(base)
+    count = min(count, len(members) - 1)
+    if count < 1:
+        return np.empty((len(coordinates), 0), dtype=np.int64)
+    index = faiss.IndexFlatL2(coordinates.shape[1])
+    index.add(np.ascontiguousarray(coordinates[members]))
+    _, found = index.search(np.ascontiguousarray(coordinates), count + 1)
+    found = members[found]
+    own = found == np.arange(len(coordinates))[:, None]
+    # Where the cell is not among its own (it is no base cell, or has twins), the farthest goes.
+    own[~own.any(axis=1), -1] = True
+    result: Integers = found[~own].reshape(len(coordinates), count)
+    return result
+
+
+def settle(
+    likelihood: Callable[[Floats | None], Floats], neighbours: Integers, floor: float, rounds: int
+) -> Floats:
+    """Let the neighbours be the prior of each cell, some rounds long.
+
+    The prior of a class is the mean of its share among the neighbours, but never below
+    ``floor``: a cell whose own counts speak for a rare class by more than 1 / floor keeps it,
+    whatever all its neighbours are. So neighbours settle what a cell's own counts leave open,
+    and can't erase a rare population.
+
+    Parameters
+    ----------
+    likelihood
+        Takes the logarithm of the prior (cells, classes) or None, gives posteriors.
+    """
+    shares = likelihood(None)
+    if neighbours.shape[1] == 0:
+        return shares
+    classes = shares.shape[1]
+    for _ in range(rounds):
+        around = shares[neighbours].mean(axis=1)
+        shares = likelihood(np.log(floor + (1.0 - classes * floor) * around))
+    return shares

@@ -1,0 +1,507 @@
+"""Types and states of the cells of one library: panels, then neighbours, then what is left open stays open.
+
+Neither the CAR's counts nor any CAR call enter: CAR features are in no panel, no total and no
+neighbourhood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartrace.cells.neighbourhood import (
+    Variation,
+    log_normalised,
+    nearest,
+    principal_components,
+    settle,
+    variable_columns,
+    variation_of,
+)
+from cartrace.cells.scores import (
+    Background,
+    Evidence,
+    Floats,
+    GeneCounts,
+    Group,
+    Integers,
+    background_rates,
+    gather,
+    group_of,
+    learned,
+    log_ratios,
+    match_genes,
+    posteriors,
+    without_genes,
+)
+from cartrace.cells.t_subsets import SPLIT_GENES, Split, SplitSettings, clear_cells, lacking, learn_split
+from cartrace.cells.vocabulary import CELL_TYPES, LINEAGES
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from cartrace.cells.panels import Panel, Panels
+    from cartrace.cells.settings import Types
+
+Flags = NDArray[np.bool_]
+Words = NDArray[np.object_]
+_SEGMENT = re.compile(r"(TR[ABDG]|IG[HKL])[VDJ]\d")
+"""Receptor segments: cells that share them are of one clone, not of one type."""
+_UNSWITCHED = ("IGHM", "IGHD")
+_SWITCHED_TYPES = {"switched_memory_b": 1.0, "double_negative_b": 0.0}
+"""What a switched isotype says for a B-cell type; double-negative B cells are of both kinds [recalled]."""
+_CYCLING_ROUNDS = 2
+_FEWEST = 10
+"""Cells below which there are no components, and so no neighbours."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A count matrix that is read in blocks of cells, as often as needed.
+
+    Attributes
+    ----------
+    blocks : gives the blocks in the order of the cells
+    ids, symbols : (features,) ids and names of the genes
+    usable : (features,) genes; neither CAR features nor surface tags
+    """
+
+    blocks: Callable[[], Iterable[csr_array]]
+    ids: NDArray[np.str_]
+    symbols: NDArray[np.str_]
+    usable: Flags
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What else is known of the cells.
+
+    Attributes
+    ----------
+    passed : (cells,) whether they keep the limits of quality; only those are learned from
+    t_receptor, b_receptor : (cells,) whether there is a contig of TRA or TRB, of IGH, IGK or IGL
+    isotype : (cells,) constant gene of the IGH contig, or an empty text
+    ambient : share of a cell's UMIs that are ambient, 0 to 1; None: not known
+    """
+
+    passed: Flags
+    t_receptor: Flags
+    b_receptor: Flags
+    isotype: NDArray[np.str_]
+    ambient: float | None = None
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What two passes over the matrix keep.
+
+    Attributes
+    ----------
+    counts : of the panels' genes
+    variable : (cells, variable genes) UMIs
+    symbols : (variable genes,) their names
+    learnable : (cells,) cells that neighbours and rates are learned from
+    """
+
+    counts: GeneCounts
+    variable: csr_array
+    symbols: NDArray[np.str_]
+    learnable: Flags
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Types and states.
+
+    Attributes
+    ----------
+    lineage, cell_type : (cells,)
+    confidence : (cells,) probability of the type; of the likeliest one where it is unassigned
+    state, state_confidence : (cells,) None and NaN for cells that are no T cells
+    phase : (cells,) None for cells without a type
+    cycling : (cells,)
+    lineage_scores : (cells, lineages) what the cell's own markers say for each lineage against none,
+        natural logarithms
+    lineage_names : (lineages,)
+    split : what was learned of CD4 and CD8; None without T cells
+    markers : group of panels -> class -> marker genes that the matrix has
+    """
+
+    lineage: Words
+    cell_type: Words
+    confidence: Floats
+    state: Words
+    state_confidence: Floats
+    phase: Words
+    cycling: Flags
+    lineage_scores: Floats
+    lineage_names: tuple[str, ...]
+    split: Split | None
+    markers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def survey(matrix: Matrix, panels: Panels, passed: Flags, settings: Types) -> Surveyed:
+    """Read the matrix twice, in blocks: the panels' genes and the variation, then the variable genes."""
+    genes = panels.all_genes
+    columns = match_genes(genes, panels.genes, matrix.ids, matrix.symbols, matrix.usable)
+    usable = matrix.usable.astype(np.float64)
+    totals: list[Floats] = []
+    sums: list[Variation] = []
+
+    def passing() -> Iterator[csr_array]:
+        first = 0
+        for block in matrix.blocks():
+            umis = np.asarray(block @ usable, dtype=float).ravel()
+            totals.append(umis)
+            learn = passed[first : first + len(umis)] & (umis >= settings.min_umis)
+            sums.append(variation_of(block[np.flatnonzero(learn)], umis[learn]))
+            first += len(umis)
+            yield block
+
+    counts = gather(passing(), columns, len(genes))
+    found = np.zeros(len(genes), dtype=bool)
+    found[columns[columns >= 0]] = True
+    all_totals = np.concatenate(totals) if totals else np.zeros(0)
+    allowed = matrix.usable & ~np.array([bool(_SEGMENT.match(s)) for s in matrix.symbols], dtype=bool)
+    chosen = (
+        variable_columns(Variation.joined(sums), allowed, settings.variable_genes)
+        if sums
+        else np.zeros(0, dtype=np.int64)
+    )
+    place = np.full(len(allowed), -1, dtype=np.int64)
+    place[chosen] = np.arange(len(chosen))
+    return Surveyed(
+        GeneCounts(genes, counts, all_totals, found),
+        gather(matrix.blocks(), place, len(chosen)),
+        matrix.symbols[chosen],
+        passed & (all_totals >= settings.min_umis),
+    )
+
+
+def type_cells(kept: Surveyed, facts: Facts, panels: Panels, settings: Types) -> Typed:
+    """Give every cell its lineage, type, state and phase."""
+    counts, cells = kept.counts, len(kept.counts.totals)
+    deep = counts.totals >= settings.min_umis
+    engine = _Engine(kept, facts, panels, settings)
+    groups: dict[str, Mapping[str, int]] = {}
+
+    # Lineages.
+    group = engine.group(panels.lineages)
+    groups["lineages"] = group.markers_found
+    neighbours = engine.neighbours(kept.learnable, ())
+    scores = engine.scores(group, none=True, cells=kept.learnable)
+    own = np.column_stack([engine.scores_by_lineage(group, scores), np.zeros(cells)])
+    odds = np.log((1 - settings.receptor_error) / settings.receptor_error)
+    receptors = np.zeros((cells, len(group.names) + 1))
+    for column, name in enumerate(group.names):
+        stands_for = panels.lineages[name].named or name
+        receptors[:, column] += odds * facts.t_receptor * (stands_for == "t")
+        receptors[:, column] += odds * facts.b_receptor * (stands_for in {"b", "plasma"})
+    shares = engine.settled(scores, neighbours, none=True, extra=receptors)
+    names = [n for n in LINEAGES if n != "unassigned"]
+    of = [panels.lineages[c].named or c for c in group.names]
+    by_lineage = np.stack(
+        [shares[:, [i for i, o in enumerate(of) if o == n]].sum(axis=1) for n in names], axis=1
+    )
+    best = by_lineage.argmax(axis=1)
+    confidence = by_lineage[np.arange(cells), best] * deep
+    lineage = np.array(names, dtype=object)[best]
+    # "None of them" may be likelier than the likeliest lineage.
+    lineage[(confidence < settings.min_confidence) | (shares[:, -1] > confidence)] = "unassigned"
+    cell_type = np.array([n if CELL_TYPES.get(n) == n else "unassigned" for n in lineage], dtype=object)
+    cell_type[lineage == "unassigned"] = "unassigned"
+
+    # Types of lineages whose classes are types already.
+    for name in {o for c, o in zip(group.names, of, strict=True) if panels.lineages[c].cell_type}:
+        classes = [i for i, o in enumerate(of) if o == name]
+        types = [panels.lineages[group.names[i]].cell_type or name for i in classes]
+        within = shares[:, classes] / np.maximum(shares[:, classes].sum(axis=1, keepdims=True), 1e-300)
+        _name_types(
+            lineage == name,
+            name,
+            types,
+            within,
+            cell_type=cell_type,
+            confidence=confidence,
+            settings=settings,
+        )
+
+    # Types by panels of their own.
+    split: Split | None = None
+    t_near = neighbours
+    for name, group_panels in panels.types.items():
+        members = lineage == name
+        if not members.any():
+            continue
+        types_group = engine.group(group_panels)
+        groups[f"types.{name}"] = types_group.markers_found
+        needed = {"cd4_t", "cd8_t"} if name == "t" else set(group_panels)
+        if not needed <= set(types_group.names):
+            # With one class out of sight, every cell would be one of the others.
+            if f"unassigned_{name}" in CELL_TYPES:
+                cell_type[members] = f"unassigned_{name}"
+            continue
+        if name == "t":
+            t_near = engine.neighbours(kept.learnable & members, SPLIT_GENES)
+            split, types_, within = engine.t_types(types_group, members, t_near)
+        else:
+            near = engine.neighbours(kept.learnable & members, (), everything=True)
+            scores_ = engine.scores(types_group, none=False, cells=kept.learnable & members)
+            extra = _isotype_odds(types_group.names, facts.isotype, odds) if name == "b" else None
+            types_, within = (
+                list(types_group.names),
+                engine.settled(scores_, near, none=False, extra=extra),
+            )
+        _name_types(
+            members, name, types_, within, cell_type=cell_type, confidence=confidence, settings=settings
+        )
+
+    # Cell cycle, and states of T cells.
+    phase_share = engine.cycle(panels.cell_cycle)
+    groups["cell_cycle"] = phase_share.markers
+    cycling = deep & (phase_share.cycling >= settings.min_confidence)
+    phase = np.where(cycling, phase_share.phase, "G1").astype(object)
+    phase[~deep] = None
+    is_t = lineage == "t"
+    state = np.full(cells, None, dtype=object)
+    state_confidence = np.full(cells, np.nan)
+    if is_t.any() and panels.states:
+        group = engine.group(panels.states)
+        groups["states"] = group.markers_found
+        scores = engine.scores(group, none=False, cells=kept.learnable & is_t)
+        share = engine.settled(scores, t_near, none=False)
+        sure = share.max(axis=1)
+        named = np.array(group.names, dtype=object)[share.argmax(axis=1)]
+        named[sure < settings.min_state_confidence] = "unassigned"
+        state[is_t], state_confidence[is_t] = named[is_t], sure[is_t]
+    treg = cell_type == "treg"
+    state[treg], state_confidence[treg] = "treg", confidence[treg]
+    divides = is_t & cycling
+    state[divides], state_confidence[divides] = "proliferating", phase_share.cycling[divides]
+    return Typed(
+        lineage,
+        cell_type,
+        confidence,
+        state,
+        state_confidence,
+        phase,
+        cycling,
+        own[:, :-1],
+        tuple(dict.fromkeys(of)),
+        split,
+        groups,
+    )
+
+
+def _name_types(
+    members: Flags,
+    lineage: str,
+    types: list[str],
+    within: Floats,
+    *,
+    cell_type: Words,
+    confidence: Floats,
+    settings: Types,
+) -> None:
+    """Write the type of the cells of one lineage, and how sure it is, into the two arrays."""
+    best, sure = within.argmax(axis=1), within.max(axis=1)
+    named = np.array(types, dtype=object)[best]
+    if (open_ := f"unassigned_{lineage}") in CELL_TYPES:
+        named[sure < settings.min_confidence] = open_
+    cell_type[members] = named[members]
+    confidence[members] *= sure[members]
+
+
+def _isotype_odds(types: Iterable[str], isotype: NDArray[np.str_], odds: float) -> Floats:
+    """Return what the isotype of the receptor says for each type of B cell, natural logarithms."""
+    known = isotype != ""
+    switched = known & ~np.isin(isotype, _UNSWITCHED)
+    towards = np.array([_SWITCHED_TYPES.get(t, -1.0) for t in types])
+    result: Floats = odds * np.outer(switched.astype(float) - (known & ~switched), towards)
+    return result
+
+
+@dataclass(frozen=True)
+class _Cycle:
+    cycling: Floats
+    phase: Words
+    markers: Mapping[str, int]
+
+
+class _Engine:
+    """The parts that lineages, types, states and phases share."""
+
+    def __init__(self, kept: Surveyed, facts: Facts, panels: Panels, settings: Types) -> None:
+        self.kept, self.panels, self.settings = kept, panels, settings
+        ambient = settings.ambient_percent / 100 if facts.ambient is None else facts.ambient
+        self.evidence = Evidence(
+            1 / settings.dispersion,
+            settings.most_of_a_gene,
+            settings.least_of_a_gene,
+            settings.most_of_a_shared_gene,
+        )
+        self.floor = settings.background_floor
+        self.background = background_rates(kept.counts, kept.learnable, Background(ambient, self.floor))
+        self.values = log_normalised(kept.variable, kept.counts.totals)
+        self._all: NDArray[np.float32] | None = None
+
+    def group(self, panels: Mapping[str, Panel]) -> Group:
+        """Return the classes that the matrix has enough markers of."""
+        every = group_of(panels, self.kept.counts, self.panels)
+        enough = {c for c, n in every.markers_found.items() if n >= self.settings.min_markers}
+        return group_of({c: p for c, p in panels.items() if c in enough}, self.kept.counts, self.panels)
+
+    def coordinates(self, fitted: Flags, left_out: Iterable[str]) -> NDArray[np.float32]:
+        """Return principal components of the ``fitted`` cells; zeros where there are too few to have any."""
+        if fitted.sum() < _FEWEST:
+            return np.zeros((len(fitted), 1), dtype=np.float32)
+        columns = np.flatnonzero(~np.isin(self.kept.symbols, list(left_out)))
+        return principal_components(self.values[:, columns], fitted, self.settings.components)
+
+    def neighbours(self, base: Flags, left_out: Iterable[str], *, everything: bool = False) -> Integers:
+        """Return the nearest ``base`` cells of each; on components of all cells, or of ``base``."""
+        if base.sum() < _FEWEST or not self.values.shape[1]:
+            return np.empty((len(base), 0), dtype=np.int64)
+        if everything:
+            if self._all is None:
+                self._all = self.coordinates(self.kept.learnable, ())
+            coordinates = self._all
+        else:
+            coordinates = self.coordinates(base, left_out)
+            if base is self.kept.learnable:
+                self._all = coordinates
+        return nearest(coordinates, base, self.settings.neighbours)
+
+    def scores(self, group: Group, *, none: bool, cells: Flags) -> Floats:
+        """Return log ratios with the levels of the panel, then with those of the library's clear cells."""
+        counts, settings = self.kept.counts, self.settings
+        first = log_ratios(counts, group, self.background, self.evidence)
+        shares = posteriors(first, settings.temperature, none)[:, : len(group.names)]
+        own = learned(counts, group, shares * cells[:, None], settings.learned_prior_cells)
+        return log_ratios(counts, own, self.background, self.evidence)
+
+    def scores_by_lineage(self, group: Group, scores: Floats) -> Floats:
+        of = [self.panels.lineages[c].named or c for c in group.names]
+        columns = [scores[:, [i for i, o in enumerate(of) if o == n]].max(axis=1) for n in dict.fromkeys(of)]
+        return np.column_stack(columns) if columns else np.zeros((len(scores), 0))
+
+    def settled(
+        self, scores: Floats, neighbours: Integers, *, none: bool, extra: Floats | None = None
+    ) -> Floats:
+        settings = self.settings
+        fixed = np.zeros((len(scores), scores.shape[1] + none)) if extra is None else extra
+
+        def likelihood(log_prior: Floats | None) -> Floats:
+            prior = fixed if log_prior is None else fixed + log_prior
+            return posteriors(scores, settings.temperature, none, prior)
+
+        return settle(likelihood, neighbours, settings.neighbour_floor, settings.neighbour_rounds)
+
+    def t_types(self, group: Group, members: Flags, near: Integers) -> tuple[Split, list[str], Floats]:
+        """Tell CD4, CD8, Treg, gamma-delta and double-negative T cells."""
+        counts, settings = self.kept.counts, self.settings
+        names = list(group.names)
+        learnable = self.kept.learnable & members
+        scores = self.scores(group, none=False, cells=learnable)
+        cd4, cd8 = (side & learnable for side in clear_cells(counts))
+        if not {"cd4_t", "cd8_t"} <= set(names):
+            return (
+                Split(np.zeros(len(scores)), 0, 0, float("nan")),
+                names,
+                self.settled(scores, near, none=False),
+            )
+        four, eight = names.index("cd4_t"), names.index("cd8_t")
+        co_expressed = log_ratios(
+            counts, without_genes(group, counts, SPLIT_GENES), self.background, self.evidence
+        )
+        prior = (co_expressed[:, eight] - co_expressed[:, four]) / settings.temperature
+        direct = scores[:, eight] - scores[:, four] - settings.temperature * prior
+        features = self.coordinates(learnable, SPLIT_GENES).astype(float)
+        split = learn_split(features, prior, cd4, cd8, SplitSettings(least_seeds=settings.split_seeds))
+        # The panel's difference of CD4 and CD8 gives way to what was learned; their mean stays.
+        odds = (split.log_odds + direct) * settings.temperature
+        middle = (scores[:, four] + scores[:, eight]) / 2
+        scores[:, four], scores[:, eight] = middle - odds / 2, middle + odds / 2
+        shares = self.settled(scores, near, none=False)
+        bare = lacking(
+            counts,
+            near,
+            cd4,
+            cd8,
+            share=settings.lacking_share,
+            least_expected=settings.lacking_expected,
+        )
+        if "gamma_delta_t" in names:
+            bare = bare * (1 - shares[:, names.index("gamma_delta_t")])
+        return split, [*names, "double_negative_t"], np.column_stack([shares * (1 - bare)[:, None], bare])
+
+    def cycle(self, panels: Mapping[str, Panel]) -> _Cycle:
+        """Tell the phases; the background is learned from the cells that are clearly in G1."""
+        counts, cells = self.kept.counts, len(self.kept.counts.totals)
+        group = self.group(panels)
+        if not group.names:
+            return _Cycle(np.zeros(cells), np.full(cells, "G1", dtype=object), {})
+        background = self.background
+        share = self.settings.cycling_prior_percent / 100
+        prior = np.log(np.array([share / len(group.names)] * len(group.names) + [1 - share]))
+        shares = np.ones((cells, len(group.names) + 1))
+        for _ in range(_CYCLING_ROUNDS + 1):
+            scores = log_ratios(counts, group, background, self.evidence)
+            shares = posteriors(scores, self.settings.temperature, none=True, log_prior=prior)
+            resting = self.kept.learnable & (shares[:, -1] >= 0.5)
+            if resting.sum() < self.settings.learned_prior_cells:
+                break
+            background = background_rates(counts, resting, Background(1.0, self.floor))
+        phase = np.array(group.names, dtype=object)[shares[:, :-1].argmax(axis=1)]
+        return _Cycle(1 - shares[:, -1], phase, group.markers_found)
+
+
+def overruled(typed: Typed, cell_type: Words, sure: Floats, settings: Types) -> tuple[Typed, Flags]:
+    """Let a trained model name the type, where it and the panels do not contradict each other.
+
+    Where both are sure of a lineage and name different ones, the cell is unassigned; where the
+    panels leave the lineage or type open, or both name one lineage, the model's type counts.
+
+    Parameters
+    ----------
+    cell_type, sure
+        (cells,) the model's types in cartrace's words, and their probabilities.
+
+    Returns
+    -------
+    Typed
+        With the model's types.
+    ndarray
+        (cells,) where they contradict.
+    """
+    of = np.array([CELL_TYPES[t] for t in cell_type], dtype=object)
+    speaks = (sure >= settings.min_confidence) & (of != "unassigned") & (typed.phase != None)  # noqa: E711
+    against = speaks & (typed.lineage != "unassigned") & (typed.lineage != of)
+    takes = speaks & ~against & ~np.array([t.startswith("unassigned") for t in cell_type], dtype=bool)
+    lineage, named = typed.lineage.copy(), typed.cell_type.copy()
+    lineage[takes], named[takes] = of[takes], cell_type[takes]
+    lineage[against], named[against] = "unassigned", "unassigned"
+    state, state_confidence = typed.state.copy(), typed.state_confidence.copy()
+    is_t = lineage == "t"
+    state[~is_t], state_confidence[~is_t] = None, np.nan
+    new_t = is_t & (typed.state == None)  # noqa: E711
+    state[new_t] = "unassigned"
+    treg = (named == "treg") & (state != "proliferating")
+    state[treg] = "treg"
+    state[(named != "treg") & (state == "treg")] = "unassigned"
+    return (
+        replace(
+            typed,
+            lineage=lineage,
+            cell_type=named,
+            confidence=np.where(takes, sure, typed.confidence),
+            state=state,
+            state_confidence=state_confidence,
+        ),
+        against,
+    )
