@@ -575,6 +575,13 @@ class Types(Section):
         description="Least prior of a class that no neighbour has: own counts that speak for it 1 / this times better "
         "win, so that rare cells stay. House value.",
     )
+    cycling_prior_percent: float = Field(
+        5,
+        gt=0,
+        lt=100,
+        description="Cells that divide, %, before their own counts are looked at. House value: about what blood has at "
+        "most; in a product the counts overrule it.",
+    )
     split_seeds: int = Field(
         20, ge=5, description="Clear CD4 and clear CD8 cells each, to learn from in a library. House value."
     )
@@ -590,6 +597,15 @@ class Types(Section):
         gt=0,
         description="UMIs that would have been expected, below which nothing is called double negative. House value: "
         "none of 5 happens by chance in 0.7 %.",
+    )
+    max_unassigned_percent: float = Field(
+        30, ge=0, le=100, description="Passed cells without a lineage, %, above which a finding. House value."
+    )
+    min_sorted_percent: float = Field(
+        80,
+        ge=0,
+        le=100,
+        description="Cells of a sorted library, %, that must be what was sorted; below, a finding. House value.",
     )
     min_agreement_percent: float = Field(
         80,
