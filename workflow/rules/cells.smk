@@ -7,7 +7,7 @@ INPUTS:
 
 OUTPUTS:
     <results>/cells/construct/{construct}.*   one construct: faults, regions that tell it from endogenous genes
-    <results>/cells/reference/{chemistry}     reference that reads are counted on, for FASTQ libraries
+    <results>/cells/reference                 reference that reads are counted on, for FASTQ libraries
     <results>/cells/counted/{library_id}      their counts
     <results>/cells/library/{library_id}.*    one library: counts (h5ad, written once), cells, types, CAR molecules, calls
     <results>/cells/*.parquet                 all libraries; results.parquet goes to assemble_measurements
@@ -21,6 +21,7 @@ for pictures; no metric rests on them.
 
 LIBRARIES = PLAN.libraries
 CONSTRUCTS = PLAN.constructs
+REFERENCE = PLAN.config.cells.reference
 COUNTED = {name for name, library in LIBRARIES.items() if library.fastq}
 """Libraries that are counted here, from FASTQ files."""
 WITH_READS = {
@@ -28,18 +29,15 @@ WITH_READS = {
     for name, library in LIBRARIES.items()
     if CONSTRUCTS and (library.bam or name in COUNTED)
     # The pseudoaligner writes no BAM.
-    and not (name in COUNTED and PLAN.config.cells.reference.counter == "kallisto")
+    and not (name in COUNTED and REFERENCE.counter == "kallisto")
 }
 """Libraries whose CAR molecules come from reads; of the others the feature's counts are used."""
-ENDOGENOUS = PLAN.config.cells.reference.endogenous or resources(
-    "cells/endogenous.fasta"
-)
+ENDOGENOUS = REFERENCE.endogenous or resources("cells/endogenous.fasta")
 
 
 wildcard_constraints:
     construct="|".join(map(re.escape, CONSTRUCTS)) or "none",
     library_id="|".join(map(re.escape, LIBRARIES)) or "none",
-    chemistry="5p|3p",
 
 
 def library_files(table, names=None):
@@ -71,6 +69,7 @@ rule check_construct:
         runtime=minutes(20),
     params:
         sha256=lambda wildcards: CONSTRUCTS[wildcards.construct].sha256,
+        reference_sha256=PLAN.reference_sha256,
         settings=settings("cells.reference"),
     shell:
         r"""
@@ -86,6 +85,90 @@ rule check_construct:
             --bed {output.bed:q} \
             --picture {output.picture:q} \
             --qc {output.qc:q}
+        """
+
+
+rule build_reference:
+    """Genome, genes and constructs -> the index that reads are counted on; a CAR counts only where it is no other gene."""
+    input:
+        script=script("cells/build_reference.py"),
+        code=sources("cells/build_reference.py"),
+        genome=ancient(existing(REFERENCE.genome)),
+        annotation=ancient(existing(REFERENCE.annotation)),
+        sequences=ancient([c.sequence for c in CONSTRUCTS.values()]),
+        regions=collect(
+            "<results>/cells/construct/{construct}.regions.parquet",
+            construct=CONSTRUCTS,
+        ),
+    output:
+        directory("<results>/cells/reference"),
+    log:
+        "<logs>/cells/build_reference.log",
+    benchmark:
+        "<benchmarks>/cells/build_reference.tsv"
+    threads: 8
+    resources:
+        # STAR's index of a human genome takes some 32 GB.
+        mem_mb=memory(2500, per_input_mb=12),
+        runtime=minutes(240),
+    params:
+        sha256=PLAN.reference_sha256,
+        constructs=list(CONSTRUCTS),
+        constructs_sha256=[c.sha256 for c in CONSTRUCTS.values()],
+        settings=settings("cells.reference"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --genome {input.genome:q} \
+            --annotation {input.annotation:q} \
+            --constructs {params.constructs:q} \
+            --sequences {input.sequences:q} \
+            --regions {input.regions:q} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --memory-mb {resources.mem_mb} \
+            --out {output:q}
+        """
+
+
+rule count_library:
+    """FASTQ files of one library -> its counts, with STARsolo also the reads by cell (BAM)."""
+    input:
+        script=script("cells/count_library.py"),
+        code=sources("cells/count_library.py"),
+        reference="<results>/cells/reference",
+        r1=lambda wildcards: ancient(list(LIBRARIES[wildcards.library_id].fastq[::2])),
+        r2=lambda wildcards: ancient(list(LIBRARIES[wildcards.library_id].fastq[1::2])),
+        whitelist=ancient(existing(REFERENCE.whitelist)),
+    output:
+        directory("<results>/cells/counted/{library_id}"),
+    log:
+        "<logs>/cells/count_library/{library_id}.log",
+    benchmark:
+        "<benchmarks>/cells/count_library/{library_id}.tsv"
+    threads: 8
+    resources:
+        mem_mb=memory(2500, per_input_mb=2),
+        runtime=minutes(480),
+    params:
+        sha256=lambda wildcards: LIBRARIES[wildcards.library_id].fastq_sha256,
+        chemistry=lambda wildcards: LIBRARIES[wildcards.library_id].chemistry,
+        whitelist=["--whitelist"] if REFERENCE.whitelist else [],
+        settings=settings("cells.reference"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --library {wildcards.library_id:q} \
+            --reference {input.reference:q} \
+            --r1 {input.r1:q} \
+            --r2 {input.r2:q} \
+            --chemistry {params.chemistry:q} \
+            {params.whitelist} {input.whitelist:q} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --out {output:q}
         """
 
 
@@ -178,12 +261,10 @@ rule count_car_molecules:
         bam=lambda wildcards: (
             ancient(LIBRARIES[wildcards.library_id].bam)
             if LIBRARIES[wildcards.library_id].bam
-            else f"<results>/cells/counted/{wildcards.library_id}/reads.bam"
+            else f"<results>/cells/counted/{wildcards.library_id}"
         ),
-        index=lambda wildcards: (
-            ancient(existing(LIBRARIES[wildcards.library_id].bam_index))
-            if LIBRARIES[wildcards.library_id].bam
-            else [f"<results>/cells/counted/{wildcards.library_id}/reads.bam.bai"]
+        index=lambda wildcards: ancient(
+            existing(LIBRARIES[wildcards.library_id].bam_index)
         ),
         sequences=ancient([c.sequence for c in CONSTRUCTS.values()]),
         annotations=ancient([c.annotation for c in CONSTRUCTS.values()]),
@@ -205,6 +286,7 @@ rule count_car_molecules:
     params:
         chemistry=lambda wildcards: LIBRARIES[wildcards.library_id].chemistry,
         sha256=lambda wildcards: LIBRARIES[wildcards.library_id].bam_sha256,
+        reference_sha256=PLAN.reference_sha256,
         constructs=list(CONSTRUCTS),
         constructs_sha256=[c.sha256 for c in CONSTRUCTS.values()],
         product=lambda wildcards: list(LIBRARIES[wildcards.library_id].constructs),
@@ -239,7 +321,6 @@ rule call_cars:
         cells="<results>/cells/library/{library_id}.cells.parquet",
         types="<results>/cells/library/{library_id}.types.parquet",
         libraries="<results>/cells/library/{library_id}.libraries.parquet",
-        ambient="<results>/cells/library/{library_id}.ambient.parquet",
         molecules=lambda wildcards: library_files(
             "molecules.parquet", {wildcards.library_id} & WITH_READS
         ),
@@ -265,9 +346,12 @@ rule call_cars:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(20),
     params:
-        flow_percent=lambda wildcards: existing(
-            LIBRARIES[wildcards.library_id].flow_percent
-        ),
+        constructs=lambda wildcards: list(LIBRARIES[wildcards.library_id].constructs),
+        flow_percent=lambda wildcards: [
+            percent
+            for percent in [LIBRARIES[wildcards.library_id].flow_percent]
+            if percent is not None
+        ],
         pre_infusion=lambda wildcards: (
             "yes" if LIBRARIES[wildcards.library_id].pre_infusion else "no"
         ),
@@ -280,8 +364,8 @@ rule call_cars:
             --cells {input.cells:q} \
             --types {input.types:q} \
             --libraries {input.libraries:q} \
-            --ambient {input.ambient:q} \
             --molecules {input.molecules:q} \
+            --constructs {params.constructs:q} \
             --before-cells {input.before_cells:q} \
             --before-types {input.before_types:q} \
             --before-molecules {input.before_molecules:q} \

@@ -111,13 +111,21 @@ def plan_constructs(
             if path
         ]
         plans[name] = ConstructPlan(name, found["sequence"], found["annotation"], digest(hashed))
-    for column in ("endogenous", "genome", "annotation"):
+    return plans
+
+
+def plan_reference(
+    folder: Path, config: configuration.Config, config_file: str, hashes: Hashes, problems: list[Problem]
+) -> str:
+    """Find the files of ``cells.reference`` and return the digest of their content."""
+    digests = []
+    for column in ("endogenous", "genome", "annotation", "whitelist"):
         text = getattr(config.cells.reference, column)
         if text:
             tell = teller(problems, config_file, f"cells.reference.{column}")
             if _own_file(folder, text, config, tell):
-                hashes.sha256(text, tell)
-    return plans
+                digests.append((column, hashes.sha256(text, tell)))
+    return digest(digests)
 
 
 def plan_libraries(

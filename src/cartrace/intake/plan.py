@@ -29,6 +29,7 @@ from cartrace.intake.library_plan import (
     libraries_digest,
     plan_constructs,
     plan_libraries,
+    plan_reference,
 )
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
@@ -107,6 +108,8 @@ class Plan:
     tubes_digest: str
     """Digest of the content of the tubes and the gate review sheet."""
     constructs: dict[str, ConstructPlan]
+    reference_sha256: str
+    """Digest of what constructs are compared with and reads are counted on (``cells.reference``)."""
     libraries: dict[str, LibraryPlan]
     """The single-cell libraries, in the order of their sheet."""
     libraries_digest: str
@@ -239,6 +242,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     files |= _flow_tubes(files, panels, sheets, config, problems)
     limits = _limits(folder, config, config_file, hashes, problems)
     constructs = plan_constructs(folder, config, config_file, hashes, problems)
+    reference = plan_reference(folder, config, config_file, hashes, problems)
     libraries = plan_libraries(folder, config, sheets, hashes, problems)
     raise_if_any(problems)
     named = config.sheets.model_dump(exclude={"extractions", "tubes", "gate_review", "libraries"})
@@ -252,6 +256,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         limits,
         _tubes_digest(sheets),
         constructs,
+        reference,
         libraries,
         libraries_digest(sheets.libraries),
     )
