@@ -118,11 +118,14 @@ def _count(
         given = read_loci(read_text(args.loci), str(args.loci), loci)
         binder_loci = {gene: place for gene, place in given.items() if gene.startswith("IG")}
         loci = {gene: place for gene, place in given.items() if gene not in binder_loci}
-    named = dict(c.partition("=")[::2] for c in args.contigs)
+    named: dict[str, list[str]] = {}
+    for text in args.contigs:
+        construct, _, contig = text.partition("=")
+        named.setdefault(construct, []).append(contig)
     targets = find_targets(
         dict(zip(bam.references, bam.lengths, strict=True)),
         {
-            c.name: ([c.name, c.record, *([named[c.name]] if c.name in named else [])], len(c.sequence))
+            c.name: ([*named.get(c.name, ()), c.name, c.record, *c.contigs], len(c.sequence))
             for c in constructs
         },
         loci=loci,

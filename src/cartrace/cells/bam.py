@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,13 +110,20 @@ def open_bam(path: Path, name: str, index: Path | None = None) -> Iterator[pysam
             )
         except (OSError, ValueError) as error:
             raise InputError([_broken(name, error)]) from None
-        with bam:
+        try:
             if bam.format != "BAM":
                 raise InputError([Problem(name, f"a {bam.format} file", "a BAM file")])
-            try:
-                yield bam
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError([_broken(name, error)]) from None
+            if index is not None and not bam.has_index():
+                raise InputError(
+                    [Problem(str(index), "no index that can be read", "an index made with 'samtools index'")]
+                )
+            yield bam
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError([_broken(name, error)]) from None
+        finally:
+            # Of a damaged file, closing fails once more.
+            with suppress(OSError):
+                bam.close()
 
 
 def find_targets(
@@ -150,14 +157,17 @@ def find_targets(
         For loci that can't be read, or that lie outside the file's contigs.
     """
     folded = {c.casefold(): c for c in contigs}
-    own: dict[str, str] = {}
-    for construct, (names, length) in constructs.items():
-        named = [folded[n.casefold()] for n in names if n.casefold() in folded]
-        # A contig as long as the construct is worth looking at whatever it is called: its reads are aligned anew.
-        named += [c for c, n in contigs.items() if n == length]
-        if named:
-            own[construct] = named[0]
-    stretches = [Stretch(c, 0, contigs[c], construct=True) for c in sorted(set(own.values()))]
+    own = {
+        construct: folded[name.casefold()]
+        for construct, (names, _) in constructs.items()
+        for name in reversed(list(names))
+        if name.casefold() in folded
+    }
+    # A contig as long as a construct is worth a look whatever its name, for its reads are aligned anew. But it may
+    # be another construct of that length: what has no contig of its name is still searched elsewhere.
+    lengths = {length for _, length in constructs.values()}
+    looked_at = set(own.values()) | {c for c, n in contigs.items() if n in lengths}
+    stretches = [Stretch(c, 0, contigs[c], construct=True) for c in sorted(looked_at)]
     missing = sorted(set(constructs) - set(own))
     wanted = dict(loci) | (dict(binder_loci) if missing else {})
     remarks, gaps = [], []

@@ -76,6 +76,8 @@ class Match(NamedTuple):
     cars: tuple[Fit, ...]
     endogenous: Fit | None
     length: int
+    fitting: int
+    """Places on constructs where the read fits, the best and others."""
     partial: bool
     """Whether a construct fits a part of the read, but not enough."""
 
@@ -148,8 +150,8 @@ class Matcher:
         genome_mismatches
             Bases that do not agree where the BAM's aligner put it outside the constructs; -1: nowhere.
         places
-            Places in the BAM's genome that fit equally well. More than constructs fit means that the genome has
-            the sequence as well.
+            Places in the BAM's genome that fit equally well. More than there are on the constructs means that the
+            genome has the sequence as well.
         """
         settings = self._settings
         limit = int((1 - settings.min_identity) * match.length + 1e-9)
@@ -162,7 +164,7 @@ class Matcher:
         best = match.cars[0]
         if best.cost - cost >= settings.min_difference:
             return ENDOGENOUS
-        if natural or cost - best.cost < settings.min_difference or places > len(match.cars):
+        if natural or cost - best.cost < settings.min_difference or places > match.fitting:
             return AMBIGUOUS
         return self._proof(best)
 
@@ -177,24 +179,26 @@ class Matcher:
 
     def _best(self, sequence: str) -> Match:
         length = len(sequence)
-        limit = self._settings.min_identity
         fits: list[Fit] = []
         partial = False
+        fitting = 0
         for i, target in enumerate(self._targets):
-            fit = best_fit(target.aligner, target.sequence, sequence, i)
-            if fit is None:
-                continue
-            aligned = length - fit.overhang
-            if aligned >= self._settings.min_aligned and fit.errors <= (1 - limit) * aligned + 1e-9:
-                fits.append(fit)
-            else:
-                partial = True
+            found = all_fits(target.aligner, target.sequence, sequence, i)
+            good = [f for f in found if self._fits(f, length)]
+            fits += good[:1]
+            fitting += len(good)
+            partial |= bool(found) and not good
         endogenous = None
         if (fits or partial) and self._endogenous_aligner is not None:
-            endogenous = best_fit(self._endogenous_aligner, self._endogenous, sequence, -1)
+            endogenous = next(iter(all_fits(self._endogenous_aligner, self._endogenous, sequence, -1)), None)
         least = min((f.cost for f in fits), default=0)
         cars = tuple(f for f in fits if f.cost == least)
-        return Match(cars, endogenous, length, partial and not cars)
+        return Match(cars, endogenous, length, fitting, partial and not cars)
+
+    def _fits(self, fit: Fit, length: int) -> bool:
+        aligned = length - fit.overhang
+        allowed = (1 - self._settings.min_identity) * aligned + 1e-9
+        return aligned >= self._settings.min_aligned and fit.errors <= allowed
 
     def _prepared(self, construct: CarTarget) -> _Target:
         sequence = construct.sequence.upper()
@@ -217,20 +221,16 @@ class Matcher:
         allowed = (1 - self._settings.min_identity) * _TILE + 1e-9
         for start in range(max(len(sequence) - _TILE, 0) + 1):
             tile = sequence[start : start + _TILE]
-            fit = best_fit(self._endogenous_aligner, self._endogenous, tile, -1)
-            if fit is not None and fit.cost <= allowed:
+            fits = all_fits(self._endogenous_aligner, self._endogenous, tile, -1)
+            if fits and fits[0].cost <= allowed:
                 shared[start : start + _TILE] = [True] * len(tile)
         return shared
 
 
-def best_fit(aligner: Any, target: str, sequence: str, number: int) -> Fit | None:
-    """Return how ``sequence`` lies best on ``target``, or None when nothing is alike."""
-    best: Fit | None = None
-    for hit in aligner.map(sequence, cs=True):
-        fit = _fit(hit, target, sequence, number)
-        if best is None or fit.cost < best.cost:
-            best = fit
-    return best
+def all_fits(aligner: Any, target: str, sequence: str, number: int) -> list[Fit]:
+    """Return how ``sequence`` lies on ``target``, the best first; none when nothing is alike."""
+    fits = {_fit(hit, target, sequence, number) for hit in aligner.map(sequence, cs=True)}
+    return sorted(fits, key=lambda f: (f.cost, f.start, f.strand))
 
 
 def relatives(constructs: Sequence[CarTarget], transcripts: Iterable[tuple[str, str]]) -> dict[str, str]:
