@@ -117,6 +117,8 @@ def _index_star(
     memory = memory_mb * 1_000_000 if memory_mb else None
     (folder / "index").mkdir()
     run("STAR", star_index_command(size, settings, threads=threads, memory=memory), folder)
+    # Holds times and paths of this machine.
+    (folder / "index" / "Log.out").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--whitelist", type=Path, help="barcodes of the kit (txt or txt.gz)")
     parser.add_argument("--settings", default="{}", help="configuration as JSON; section 'cells' is used")
     parser.add_argument("--threads", type=int, default=1, help="threads of the program")
+    parser.add_argument("--memory-mb", type=int, default=2000, help="memory to sort with (bustools)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
 
@@ -88,7 +89,12 @@ def _count_kallisto(
     for made in ("counts_unfiltered", "counts_filtered"):
         (folder / made).mkdir()
     for name, arguments in kallisto_commands(
-        reads, settings, chemistry=args.chemistry, threads=args.threads, whitelist=args.whitelist is not None
+        reads,
+        settings,
+        chemistry=args.chemistry,
+        threads=args.threads,
+        memory_mb=args.memory_mb,
+        whitelist=args.whitelist is not None,
     ):
         run(name, arguments, folder)
     name_genes(folder)

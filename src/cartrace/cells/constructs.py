@@ -342,7 +342,10 @@ def _coding(sequence: str, rows: Sequence[_Row], domains: Sequence[Domain]) -> t
         lead = sequence[: start - 1]
         if len(lead) <= 200 and len(lead) % 3 == 0 and lead.startswith("ATG") and "*" not in translate(lead):
             start = 1
-        if 0 < len(sequence) - end < 3 and (end - start + 1) % 3 == 0:
+        stop = translate(sequence[start - 1 :]).find("*")
+        if stop >= 0 and start + 3 * stop + 2 >= end:
+            end = start + 3 * stop + 2
+        elif 0 < len(sequence) - end < 3 and (end - start + 1) % 3 == 0:
             end = len(sequence)
     return (start, end) if 1 <= start < end else None
 

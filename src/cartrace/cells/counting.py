@@ -156,7 +156,7 @@ def kallisto_index_command(*, threads: int) -> list[str]:
 
 
 def kallisto_commands(
-    reads: Reads, settings: Reference, *, chemistry: str, threads: int, whitelist: bool
+    reads: Reads, settings: Reference, *, chemistry: str, threads: int, memory_mb: int, whitelist: bool
 ) -> list[tuple[str, list[str]]]:
     """Return (program, arguments) of every step from ``reads`` to ``counts_unfiltered`` and ``counts_filtered``.
 
@@ -170,7 +170,7 @@ def kallisto_commands(
     names = _link_names(reads)
     files = [n for pair in zip(names["R1"], names["R2"], strict=True) for n, _ in pair]
     strand = "--rf-stranded" if chemistry == "5p" and not paired else "--fr-stranded"
-    memory = ["-t", str(threads), "-m", "2G"]
+    memory = ["-t", str(threads), "-m", f"{max(memory_mb // 2, 100)}M"]
     count = [
         "--genecounts",
         "--umi-gene",
@@ -229,8 +229,15 @@ def run(name: str, arguments: Sequence[str], folder: Path, *, path: Path | None 
         When it is missing or does not exit with 0: with its exit status and its last words, without paths.
     """
     where = path or program(name)
+    # STAR writes the name by which it is called into its BAM: without the path.
     done = subprocess.run(
-        [str(where), *arguments], cwd=folder, capture_output=True, text=True, errors="replace", check=False
+        [name, *arguments],
+        executable=where,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     said = done.stdout + done.stderr
     if done.returncode != 0:
