@@ -11,7 +11,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,11 @@ class CountMatrix:
         """Cells, features."""
         return len(self.barcodes), len(self.features)
 
+    def holds(self, barcodes: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+        """Say which of its barcodes are among ``barcodes``, (cells,)."""
+        wanted = set(barcodes.tolist())
+        return np.fromiter((b in wanted for b in self.barcodes.tolist()), bool, len(self.barcodes))
+
     def blocks(self, entries: int = BLOCK) -> Iterator[tuple[int, csr_array]]:
         """Yield the counts in order: the row of the first cell of a block, and the block.
 
@@ -128,6 +133,41 @@ def open_matrix(path: Path, name: str | None = None) -> CountMatrix:
     if path.name.removesuffix(".gz").endswith(".mtx"):
         return _open_mtx(path, name)
     return _open_h5(path, name)
+
+
+def counted_files(folder: Path) -> tuple[Path, Path | None, Path | None]:
+    """Return filtered counts, raw counts and metrics in the folder that ``count_library`` writes."""
+    solo = folder / "Solo.out" / "Gene"
+    places = (
+        (solo / "filtered", solo / "raw", solo / "Summary.csv"),
+        (folder / "counts_filtered", folder / "counts_unfiltered", folder / "none"),
+    )
+    for counts, raw, metrics in places:
+        if counts.is_dir():
+            return counts, raw if raw.is_dir() else None, metrics if metrics.is_file() else None
+    allowed = "Solo.out of STARsolo, or counts_filtered of bustools"
+    raise InputError([Problem(str(folder), "no counts in the folder", allowed)])
+
+
+def select(matrix: CountMatrix, keep: NDArray[np.bool_]) -> CountMatrix:
+    """Return the matrix of some of its barcodes, ``keep`` (cells,), as if they had been called cells."""
+
+    def stream(entries: int) -> Iterator[csr_array]:
+        for first, block in matrix.blocks(entries):
+            yield block[np.flatnonzero(keep[first : first + block.shape[0]])]
+
+    return replace(matrix, filtered=True, barcodes=matrix.barcodes[keep], _stream=stream)
+
+
+def why_not_raw(raw: CountMatrix, matrix: CountMatrix) -> str:
+    """Say why a raw matrix is not that of the filtered one; empty: it is."""
+    if not np.array_equal(raw.features.ids, matrix.features.ids):
+        return "the raw matrix has other features than the filtered one"
+    # Every barcode of the filtered matrix is in the raw one of its library; another library shares some by chance.
+    missing = len(matrix.barcodes) - int(raw.holds(matrix.barcodes).sum())
+    if missing:
+        return f"{missing} of {len(matrix.barcodes)} barcodes of the filtered matrix are not in the raw one"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ on a cell can depend on its CAR. What the vendor reports counts them, and is kep
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,8 @@ class Sums:
         The same as umis and genes with the CAR where it is counted as a gene, (cells,).
     feature_umis, feature_cells
         UMIs of each feature, and cells that have it, (features,).
+    sets
+        Set of genes -> its UMIs, (cells,) each.
     """
 
     umis: NDArray[np.int64]
@@ -118,9 +120,12 @@ class Sums:
     vendor_genes: NDArray[np.int64]
     feature_umis: NDArray[np.int64]
     feature_cells: NDArray[np.int64]
+    sets: dict[str, NDArray[np.int64]]
 
 
-def add_up(blocks: Iterable[csr_array], roles: Roles) -> Sums:
+def add_up(
+    blocks: Iterable[csr_array], roles: Roles, sets: Mapping[str, NDArray[np.bool_]] | None = None
+) -> Sums:
     """Add up a matrix that comes in blocks of cells.
 
     Parameters
@@ -129,8 +134,16 @@ def add_up(blocks: Iterable[csr_array], roles: Roles) -> Sums:
         Cells x features each, whole counts, no stored zeros.
     roles
         What each feature counts as.
+    sets
+        Sets of genes to be added up for each cell, (features,) each; no feature is in two of them.
     """
     size = len(roles.codes)
+    sets = sets or {}
+    # The last column takes what is in no set.
+    set_of = np.full(size, len(sets), np.int8)
+    for i, mask in enumerate(sets.values()):
+        set_of[mask & roles.genes] = i
+    set_parts = [np.zeros((0, len(sets)), np.int64)]
     feature_umis, feature_cells = np.zeros(size), np.zeros(size, np.int64)
     parts: list[NDArray[Any]] = [np.zeros((0, _CLASSES + 2))]
     for block in blocks:
@@ -143,6 +156,12 @@ def add_up(blocks: Iterable[csr_array], roles: Roles) -> Sums:
         car_gene = np.bincount(row[code == _CAR_GENE], minlength=block.shape[0])
         genes = np.diff(block.indptr) - no_gene
         parts.append(np.column_stack([sums, genes, car_gene]))
+        if sets:
+            own = set_of[block.indices]
+            inside = own < len(sets)
+            place = row[inside] * len(sets) + own[inside]
+            in_sets = np.bincount(place, block.data[inside], block.shape[0] * len(sets))
+            set_parts.append(in_sets.astype(np.int64).reshape(-1, len(sets)))
         feature_umis += np.bincount(block.indices, block.data, size)
         feature_cells += np.bincount(block.indices, minlength=size)
     table = np.concatenate(parts).astype(np.int64)
@@ -159,6 +178,7 @@ def add_up(blocks: Iterable[csr_array], roles: Roles) -> Sums:
         vendor_genes=genes + car_genes,
         feature_umis=feature_umis.astype(np.int64),
         feature_cells=feature_cells,
+        sets=dict(zip(sets, np.concatenate(set_parts).T, strict=True)),
     )
 
 
@@ -179,6 +199,15 @@ class Empties:
     droplets: int
     limit: int
     feature_umis: NDArray[np.int64]
+
+
+def empty_limit(sums: Sums, most: int) -> int:
+    """Return the most UMIs of an empty droplet: ``most``, and a tenth of the cells' median at most.
+
+    In a library that was sequenced little, cells have few UMIs too; in a failed one nothing is empty.
+    """
+    median = float(np.median(sums.umis)) if len(sums.umis) else 0.0
+    return min(most, int(median / 10))
 
 
 def add_up_empties(
