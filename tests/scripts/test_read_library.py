@@ -139,7 +139,7 @@ def test_a_library_with_all_its_files(tmp_path: Path, capsys: pytest.CaptureFixt
         "vendor_median_umis": "pass",
         "vendor_total_genes": "warn",
         "cell_quality": "note",
-        "ambient_share": "note",
+        "ambient_share": "pass",
     }
     with h5py.File(tmp_path / "out" / "h5ad") as file:
         assert file["X"].attrs["shape"].tolist() == [N, GENES]
