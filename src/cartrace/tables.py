@@ -639,30 +639,39 @@ def conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         number column, empty required cells, values that are not allowed,
         repeated keys.
     """
-    problems = [f"unknown column '{c}'" for c in frame.columns if c not in table.names]
-    problems += [
-        f"missing column '{c.name}'" for c in table.columns if c.required and c.name not in frame.columns
-    ]
+    known, there = set(table.names), set(frame.columns)
+    problems = [f"unknown column '{c}'" for c in frame.columns if c not in known]
+    problems += [f"missing column '{c.name}'" for c in table.columns if c.required and c.name not in there]
     if problems:
         raise TableError(f"{table.name}: " + "; ".join(problems))
-    data: dict[str, pd.Series[Any]] = {}
+    data: dict[str, Any] = {}
     for column in table.columns:
-        dtype: Any = _DTYPE[column.kind]
-        if column.name in frame.columns:
+        if column.name in there:
+            values, dtype = frame[column.name], _dtype(column.kind)
             try:
-                data[column.name] = frame[column.name].astype(dtype)
+                data[column.name] = (values if values.dtype == dtype else values.astype(dtype)).array
             except (TypeError, ValueError) as error:
                 problems.append(f"column '{column.name}' is not {column.kind}: {error}")
         else:
-            data[column.name] = pd.Series(
-                pd.NA if column.kind != "number" else float("nan"), index=frame.index, dtype=dtype
-            )
+            data[column.name] = _nothing(column.kind).repeat(len(frame))
     if problems:
         raise TableError(f"{table.name}: " + "; ".join(problems))
-    out = pd.DataFrame(data, index=frame.index).reset_index(drop=True)
+    # Of arrays, since series cost their index each; it copies them.
+    out = pd.DataFrame(data)
     if not _keeps(out, table):
         _validate(out, table)
     return out
+
+
+@cache
+def _dtype(kind: Kind) -> Any:
+    return pd.api.types.pandas_dtype(_DTYPE[kind])
+
+
+@cache
+def _nothing(kind: Kind) -> Any:
+    """Return one empty cell."""
+    return pd.array([None], dtype=_dtype(kind))
 
 
 def _keeps(frame: pd.DataFrame, table: Table) -> bool:
@@ -672,10 +681,32 @@ def _keeps(frame: pd.DataFrame, table: Table) -> bool:
     is asked only where something is wrong, for its words; tests hold the two together.
     """
     return all(
-        (not column.required or not frame[column.name].isna().any())
-        and (not column.allowed or frame[column.name].dropna().isin(column.allowed).all())
+        (not column.required or not frame[column.name].array.isna().any())
+        and (not column.allowed or _holds_only(frame[column.name], column.allowed))
         for column in table.columns
-    ) and not (table.key and frame.duplicated(list(table.key)).any())
+    ) and not (table.key and _repeats(frame, table))
+
+
+def _holds_only(values: pd.Series[Any], allowed: tuple[str, ...]) -> bool:
+    return all(value is pd.NA or value in allowed for value in values.array.unique())
+
+
+def _repeats(frame: pd.DataFrame, table: Table) -> bool:
+    """Say whether two rows have the same key; an empty cell is like any other empty cell."""
+    if len(frame) > _FEW:
+        return bool(frame.duplicated(list(table.key)).any())
+    columns = []
+    for name in table.key:
+        cells = frame[name].array
+        # A copy, and nan too becomes None: no two nan are equal.
+        values = cells.to_numpy(dtype=object, copy=True)
+        values[cells.isna()] = None
+        columns.append(values)
+    return len(set(zip(*columns, strict=True))) < len(frame)
+
+
+_FEW = 1000
+"""Rows up to which a set of their keys is faster than the codes that pandas gives them."""
 
 
 def _validate(frame: pd.DataFrame, table: Table) -> None:

@@ -1,6 +1,8 @@
+import math
 import os
 import stat
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -219,8 +221,9 @@ TOY = Table(
         Column("id", "text", "Identifies.", required=True),
         Column("side", "text", "Either.", allowed=("left", "right")),
         Column("n", "integer", "Counts.", required=True),
+        Column("day", "number", "Days."),
     ),
-    key=("id", "side"),
+    key=("id", "side", "day"),
 )
 
 
@@ -230,16 +233,19 @@ TOY = Table(
             st.sampled_from(["a", "b", None]),
             st.sampled_from(["left", "right", "up", None]),
             st.sampled_from([1, 2, None]),
+            st.sampled_from([0.0, -0.0, 1.0, math.nan]),
         ),
         max_size=4,
-    )
+    ),
+    st.booleans(),
 )
-def test_the_quick_check_agrees_with_pandera(cells):
+def test_the_quick_check_agrees_with_pandera(cells, many):
     frame = pd.DataFrame(
         {
             "id": pd.array([c[0] for c in cells], dtype="string"),
             "side": pd.array([c[1] for c in cells], dtype="string"),
             "n": pd.array([c[2] for c in cells], dtype="Int64"),
+            "day": np.array([c[3] for c in cells], dtype="float64"),
         }
     )
     try:
@@ -247,4 +253,19 @@ def test_the_quick_check_agrees_with_pandera(cells):
         kept = True
     except TableError:
         kept = False
-    assert tables._keeps(frame, TOY) == kept
+    with pytest.MonkeyPatch.context() as patch:
+        if many:
+            patch.setattr(tables, "_FEW", 0)
+        assert tables._keeps(frame, TOY) == kept
+
+
+def test_a_checked_frame_shares_nothing_with_the_frame_that_it_was_made_of():
+    given = pd.DataFrame({"id": ["a", "b"], "n": [1, 2], "day": [1.0, 2.0]})
+    first = tables.conform(given, TOY)
+    second = tables.conform(first, TOY)
+    for frame in (given, first):
+        frame.loc[0, ["id", "n", "day"]] = ["c", 3, 3.0]
+    assert second.loc[0, ["id", "n", "day"]].tolist() == ["a", 1, 1.0]
+    assert second["side"].isna().all()
+    second.loc[0, "side"] = "left"
+    assert tables.conform(given, TOY)["side"].isna().all()
