@@ -55,7 +55,11 @@ _SEGMENT = re.compile(r"(TR[ABDG]|IG[HKL])[VDJ]\d")
 _UNSWITCHED = ("IGHM", "IGHD")
 _SWITCHED_TYPES = {"switched_memory_b": 1.0, "double_negative_b": 0.0}
 """What a switched isotype says for a B-cell type; double-negative B cells are of both kinds [recalled]."""
-_CYCLING_ROUNDS = 2
+_OPEN_TYPE = {
+    n: n if n in CELL_TYPES else f"unassigned_{n}" if f"unassigned_{n}" in CELL_TYPES else "plasma_cell"
+    for n in LINEAGES
+}
+"""Type of a cell of which only the lineage is known; a plasmablast would show that it divides."""
 _FEWEST = 10
 """Cells below which there are no components, and so no neighbours."""
 
@@ -185,159 +189,60 @@ def survey(matrix: Matrix, panels: Panels, passed: Flags, settings: Types) -> Su
 
 def type_cells(kept: Surveyed, facts: Facts, panels: Panels, settings: Types) -> Typed:
     """Give every cell its lineage, type, state and phase."""
-    counts, cells = kept.counts, len(kept.counts.totals)
-    deep = counts.totals >= settings.min_umis
     engine = _Engine(kept, facts, panels, settings)
-    groups: dict[str, Mapping[str, int]] = {}
-
-    # Lineages.
-    group = engine.group(panels.lineages)
-    groups["lineages"] = group.markers_found
-    neighbours = engine.neighbours(kept.learnable, ())
-    scores = engine.scores(group, none=True, cells=kept.learnable)
-    own = np.column_stack([engine.scores_by_lineage(group, scores), np.zeros(cells)])
-    odds = np.log((1 - settings.receptor_error) / settings.receptor_error)
-    receptors = np.zeros((cells, len(group.names) + 1))
-    for column, name in enumerate(group.names):
-        stands_for = panels.lineages[name].named or name
-        receptors[:, column] += odds * facts.t_receptor * (stands_for == "t")
-        receptors[:, column] += odds * facts.b_receptor * (stands_for in {"b", "plasma"})
-    shares = engine.settled(scores, neighbours, none=True, extra=receptors)
-    names = [n for n in LINEAGES if n != "unassigned"]
-    of = [panels.lineages[c].named or c for c in group.names]
-    by_lineage = np.stack(
-        [shares[:, [i for i, o in enumerate(of) if o == n]].sum(axis=1) for n in names], axis=1
-    )
-    best = by_lineage.argmax(axis=1)
-    confidence = by_lineage[np.arange(cells), best] * deep
-    lineage = np.array(names, dtype=object)[best]
-    # "None of them" may be likelier than the likeliest lineage.
-    lineage[(confidence < settings.min_confidence) | (shares[:, -1] > confidence)] = "unassigned"
-    cell_type = np.array([n if CELL_TYPES.get(n) == n else "unassigned" for n in lineage], dtype=object)
-    cell_type[lineage == "unassigned"] = "unassigned"
-
-    # Types of lineages whose classes are types already.
-    for name in {o for c, o in zip(group.names, of, strict=True) if panels.lineages[c].cell_type}:
-        classes = [i for i, o in enumerate(of) if o == name]
-        types = [panels.lineages[group.names[i]].cell_type or name for i in classes]
-        within = shares[:, classes] / np.maximum(shares[:, classes].sum(axis=1, keepdims=True), 1e-300)
-        _name_types(
-            lineage == name,
-            name,
-            types,
-            within,
-            cell_type=cell_type,
-            confidence=confidence,
-            settings=settings,
-        )
-
-    # Types by panels of their own.
-    split: Split | None = None
-    t_near = neighbours
-    for name, group_panels in panels.types.items():
-        members = lineage == name
-        if not members.any():
-            continue
-        types_group = engine.group(group_panels)
-        groups[f"types.{name}"] = types_group.markers_found
-        needed = {"cd4_t", "cd8_t"} if name == "t" else set(group_panels)
-        if not needed <= set(types_group.names):
-            # With one class out of sight, every cell would be one of the others.
-            if f"unassigned_{name}" in CELL_TYPES:
-                cell_type[members] = f"unassigned_{name}"
-            continue
-        if name == "t":
-            t_near = engine.neighbours(kept.learnable & members, SPLIT_GENES)
-            split, types_, within = engine.t_types(types_group, members, t_near)
-        else:
-            near = engine.neighbours(kept.learnable & members, (), everything=True)
-            scores_ = engine.scores(types_group, none=False, cells=kept.learnable & members)
-            extra = _isotype_odds(types_group.names, facts.isotype, odds) if name == "b" else None
-            types_, within = (
-                list(types_group.names),
-                engine.settled(scores_, near, none=False, extra=extra),
-            )
-        _name_types(
-            members, name, types_, within, cell_type=cell_type, confidence=confidence, settings=settings
-        )
-
-    # Cell cycle, and states of T cells.
-    phase_share = engine.cycle(panels.cell_cycle)
-    groups["cell_cycle"] = phase_share.markers
-    cycling = deep & (phase_share.cycling >= settings.min_confidence)
-    phase = np.where(cycling, phase_share.phase, "G1").astype(object)
-    phase[~deep] = None
-    is_t = lineage == "t"
-    state = np.full(cells, None, dtype=object)
-    state_confidence = np.full(cells, np.nan)
-    if is_t.any() and panels.states:
-        group = engine.group(panels.states)
-        groups["states"] = group.markers_found
-        scores = engine.scores(group, none=False, cells=kept.learnable & is_t)
-        share = engine.settled(scores, t_near, none=False)
-        sure = share.max(axis=1)
-        named = np.array(group.names, dtype=object)[share.argmax(axis=1)]
-        named[sure < settings.min_state_confidence] = "unassigned"
-        state[is_t], state_confidence[is_t] = named[is_t], sure[is_t]
-    treg = cell_type == "treg"
+    lineages = engine.lineages()
+    cell_type, confidence, split, t_near = engine.types(lineages)
+    cycle = engine.cycle(panels.cell_cycle)
+    cycling = engine.deep & (cycle.cycling >= settings.min_confidence)
+    phase = np.where(cycling, cycle.phase, "G1").astype(object)
+    phase[~engine.deep] = None
+    is_t = lineages.lineage == "t"
+    state, state_confidence = engine.states(is_t, t_near)
+    treg, divides = cell_type == "treg", is_t & cycling
     state[treg], state_confidence[treg] = "treg", confidence[treg]
-    divides = is_t & cycling
-    state[divides], state_confidence[divides] = "proliferating", phase_share.cycling[divides]
+    state[divides], state_confidence[divides] = "proliferating", cycle.cycling[divides]
     return Typed(
-        lineage,
-        cell_type,
-        confidence,
-        state,
-        state_confidence,
-        phase,
-        cycling,
-        own[:, :-1],
-        tuple(dict.fromkeys(of)),
-        split,
-        groups,
+        lineage=lineages.lineage,
+        cell_type=cell_type,
+        confidence=confidence,
+        state=state,
+        state_confidence=state_confidence,
+        phase=phase,
+        cycling=cycling,
+        lineage_scores=lineages.own,
+        lineage_names=lineages.names,
+        split=split,
+        markers=engine.markers,
     )
 
 
-def _name_types(
-    members: Flags,
-    lineage: str,
-    types: list[str],
-    within: Floats,
-    *,
-    cell_type: Words,
-    confidence: Floats,
-    settings: Types,
-) -> None:
-    """Write the type of the cells of one lineage, and how sure it is, into the two arrays."""
-    best, sure = within.argmax(axis=1), within.max(axis=1)
-    named = np.array(types, dtype=object)[best]
-    if (open_ := f"unassigned_{lineage}") in CELL_TYPES:
-        named[sure < settings.min_confidence] = open_
-    cell_type[members] = named[members]
-    confidence[members] *= sure[members]
+@dataclass(frozen=True)
+class _Lineages:
+    """Lineages, and what they were told by; ``columns`` are those of ``shares`` for each lineage."""
 
-
-def _isotype_odds(types: Iterable[str], isotype: NDArray[np.str_], odds: float) -> Floats:
-    """Return what the isotype of the receptor says for each type of B cell, natural logarithms."""
-    known = isotype != ""
-    switched = known & ~np.isin(isotype, _UNSWITCHED)
-    towards = np.array([_SWITCHED_TYPES.get(t, -1.0) for t in types])
-    result: Floats = odds * np.outer(switched.astype(float) - (known & ~switched), towards)
-    return result
+    lineage: Words
+    confidence: Floats
+    shares: Floats
+    columns: Mapping[str, list[int]]
+    classes: tuple[str, ...]
+    own: Floats
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Cycle:
     cycling: Floats
     phase: Words
-    markers: Mapping[str, int]
 
 
 class _Engine:
-    """The parts that lineages, types, states and phases share."""
+    """The steps, and what they share: counts, background, neighbours."""
 
     def __init__(self, kept: Surveyed, facts: Facts, panels: Panels, settings: Types) -> None:
-        self.kept, self.panels, self.settings = kept, panels, settings
+        self.kept, self.facts, self.panels, self.settings = kept, facts, panels, settings
+        self.deep = kept.counts.totals >= settings.min_umis
+        self.receptor_odds = float(np.log((1 - settings.receptor_error) / settings.receptor_error))
+        self.markers: dict[str, Mapping[str, int]] = {}
         ambient = settings.ambient_percent / 100 if facts.ambient is None else facts.ambient
         self.evidence = Evidence(
             1 / settings.dispersion,
@@ -350,11 +255,107 @@ class _Engine:
         self.values = log_normalised(kept.variable, kept.counts.totals)
         self._all: NDArray[np.float32] | None = None
 
-    def group(self, panels: Mapping[str, Panel]) -> Group:
-        """Return the classes that the matrix has enough markers of."""
-        every = group_of(panels, self.kept.counts, self.panels)
-        enough = {c for c, n in every.markers_found.items() if n >= self.settings.min_markers}
-        return group_of({c: p for c, p in panels.items() if c in enough}, self.kept.counts, self.panels)
+    def lineages(self) -> _Lineages:
+        """Tell the lineages: markers, receptors, neighbours."""
+        kept, settings = self.kept, self.settings
+        group = self.group("lineages", self.panels.lineages)
+        of = [self.panels.lineages[c].named or c for c in group.names]
+        scores = self.scores(group, none=True, cells=kept.learnable)
+        receptors = np.zeros((len(scores), len(of) + 1))
+        for column, name in enumerate(of):
+            receptors[:, column] += self.receptor_odds * self.facts.t_receptor * (name == "t")
+            receptors[:, column] += self.receptor_odds * self.facts.b_receptor * (name in {"b", "plasma"})
+        near = self.neighbours(kept.learnable)
+        shares = self.settled(scores, near, none=True, extra=receptors)
+        names = tuple(dict.fromkeys(of))
+        columns = [[i for i, o in enumerate(of) if o == n] for n in names]
+        by_lineage = np.column_stack([np.zeros(len(shares)), *(shares[:, c].sum(axis=1) for c in columns)])
+        own = [scores[:, c].max(axis=1) for c in columns]
+        best = by_lineage.argmax(axis=1)
+        confidence = by_lineage.max(axis=1) * self.deep
+        lineage = np.array(["unassigned", *names], dtype=object)[best]
+        # "None of them" may be likelier than the likeliest lineage.
+        lineage[(confidence < settings.min_confidence) | (shares[:, -1] > confidence)] = "unassigned"
+        return _Lineages(
+            lineage,
+            confidence,
+            shares,
+            dict(zip(names, columns, strict=True)),
+            group.names,
+            np.column_stack(own) if own else np.zeros((len(shares), 0)),
+            names,
+        )
+
+    def types(self, found: _Lineages) -> tuple[Words, Floats, Split | None, Integers]:
+        """Tell the types within each lineage; the neighbours among T cells are given back too."""
+        cell_type = np.array([_OPEN_TYPE[n] for n in found.lineage], dtype=object)
+        confidence = found.confidence.copy()
+        split: Split | None = None
+        t_near = np.empty((len(cell_type), 0), dtype=np.int64)
+        for name, columns in found.columns.items():
+            members = found.lineage == name
+            if not members.any():
+                continue
+            learn = self.kept.learnable & members
+            if name == "t":
+                t_near = self.neighbours(learn, SPLIT_GENES)
+            classes = [found.classes[i] for i in columns]
+            types = [self.panels.lineages[c].cell_type or _OPEN_TYPE[name] for c in classes]
+            within = found.shares[:, columns] / np.maximum(
+                found.shares[:, columns].sum(axis=1, keepdims=True), 1e-300
+            )
+            if name in self.panels.types:
+                panels = self.panels.types[name]
+                group = self.group(f"types.{name}", panels)
+                needed = {"cd4_t", "cd8_t"} if name == "t" else set(panels)
+                if not needed <= set(group.names):
+                    # With one class out of sight, every cell would be one of the others.
+                    continue
+                if name == "t":
+                    split, types, within = self.t_types(group, members, t_near)
+                else:
+                    extra = self.isotype_odds(group.names) if name == "b" else None
+                    scores = self.scores(group, none=False, cells=learn)
+                    types = list(group.names)
+                    within = self.settled(scores, self.neighbours(learn, own=False), none=False, extra=extra)
+            named = np.array(types, dtype=object)[within.argmax(axis=1)]
+            sure = within.max(axis=1)
+            if f"unassigned_{name}" in CELL_TYPES:
+                named[sure < self.settings.min_confidence] = f"unassigned_{name}"
+            cell_type[members] = named[members]
+            confidence[members] *= sure[members]
+        return cell_type, confidence, split, t_near
+
+    def states(self, is_t: Flags, near: Integers) -> tuple[Words, Floats]:
+        """Tell the states of T cells that panels tell; the others keep None."""
+        state = np.full(len(is_t), None, dtype=object)
+        confidence = np.full(len(is_t), np.nan)
+        if not is_t.any():
+            return state, confidence
+        group = self.group("states", self.panels.states)
+        state[is_t] = "unassigned"
+        if set(group.names) == set(self.panels.states) and group.names:
+            scores = self.scores(group, none=False, cells=self.kept.learnable & is_t)
+            share = self.settled(scores, near, none=False)
+            sure = share.max(axis=1)
+            named = np.array(group.names, dtype=object)[share.argmax(axis=1)]
+            named[sure < self.settings.min_state_confidence] = "unassigned"
+            state[is_t], confidence[is_t] = named[is_t], sure[is_t]
+        return state, confidence
+
+    def isotype_odds(self, types: Iterable[str]) -> Floats:
+        """Return what the isotype of the receptor says for each type of B cell, natural logarithms."""
+        known = self.facts.isotype != ""
+        switched = known & ~np.isin(self.facts.isotype, _UNSWITCHED)
+        towards = np.array([_SWITCHED_TYPES.get(t, -1.0) for t in types])
+        says = switched.astype(float) - (known & ~switched)
+        return np.asarray(self.receptor_odds * np.outer(says, towards))
+
+    def group(self, place: str, panels: Mapping[str, Panel]) -> Group:
+        """Return the classes that the matrix has enough markers of; keep how many each has."""
+        self.markers[place] = found = group_of(panels, self.kept.counts, self.panels).markers_found
+        enough = {c: p for c, p in panels.items() if found[c] >= self.settings.min_markers}
+        return group_of(enough, self.kept.counts, self.panels)
 
     def coordinates(self, fitted: Flags, left_out: Iterable[str]) -> NDArray[np.float32]:
         """Return principal components of the ``fitted`` cells; zeros where there are too few to have any."""
@@ -363,18 +364,18 @@ class _Engine:
         columns = np.flatnonzero(~np.isin(self.kept.symbols, list(left_out)))
         return principal_components(self.values[:, columns], fitted, self.settings.components)
 
-    def neighbours(self, base: Flags, left_out: Iterable[str], *, everything: bool = False) -> Integers:
-        """Return the nearest ``base`` cells of each; on components of all cells, or of ``base``."""
+    def neighbours(self, base: Flags, left_out: Iterable[str] = (), *, own: bool = True) -> Integers:
+        """Return the nearest ``base`` cells of each: on their own components, or on those of all cells."""
         if base.sum() < _FEWEST or not self.values.shape[1]:
             return np.empty((len(base), 0), dtype=np.int64)
-        if everything:
+        if own:
+            coordinates = self.coordinates(base, left_out)
+        else:
             if self._all is None:
                 self._all = self.coordinates(self.kept.learnable, ())
             coordinates = self._all
-        else:
-            coordinates = self.coordinates(base, left_out)
-            if base is self.kept.learnable:
-                self._all = coordinates
+        if base is self.kept.learnable:
+            self._all = coordinates
         return nearest(coordinates, base, self.settings.neighbours)
 
     def scores(self, group: Group, *, none: bool, cells: Flags) -> Floats:
@@ -384,11 +385,6 @@ class _Engine:
         shares = posteriors(first, settings.temperature, none)[:, : len(group.names)]
         own = learned(counts, group, shares * cells[:, None], settings.learned_prior_cells)
         return log_ratios(counts, own, self.background, self.evidence)
-
-    def scores_by_lineage(self, group: Group, scores: Floats) -> Floats:
-        of = [self.panels.lineages[c].named or c for c in group.names]
-        columns = [scores[:, [i for i, o in enumerate(of) if o == n]].max(axis=1) for n in dict.fromkeys(of)]
-        return np.column_stack(columns) if columns else np.zeros((len(scores), 0))
 
     def settled(
         self, scores: Floats, neighbours: Integers, *, none: bool, extra: Floats | None = None
@@ -441,24 +437,27 @@ class _Engine:
         return split, [*names, "double_negative_t"], np.column_stack([shares * (1 - bare)[:, None], bare])
 
     def cycle(self, panels: Mapping[str, Panel]) -> _Cycle:
-        """Tell the phases; the background is learned from the cells that are clearly in G1."""
-        counts, cells = self.kept.counts, len(self.kept.counts.totals)
-        group = self.group(panels)
+        """Tell the phases; the background is that of the half of the cells with the fewest such UMIs.
+
+        All cells have some UMIs of these genes, and a product may have many that divide: the mean of
+        the library would take dividing cells for the background.
+        """
+        counts, cells, kept = self.kept.counts, len(self.kept.counts.totals), self.kept.learnable
+        group = self.group("cell_cycle", panels)
         if not group.names:
-            return _Cycle(np.zeros(cells), np.full(cells, "G1", dtype=object), {})
+            return _Cycle(np.zeros(cells), np.full(cells, "G1", dtype=object))
         background = self.background
-        share = self.settings.cycling_prior_percent / 100
-        prior = np.log(np.array([share / len(group.names)] * len(group.names) + [1 - share]))
-        shares = np.ones((cells, len(group.names) + 1))
-        for _ in range(_CYCLING_ROUNDS + 1):
-            scores = log_ratios(counts, group, background, self.evidence)
-            shares = posteriors(scores, self.settings.temperature, none=True, log_prior=prior)
-            resting = self.kept.learnable & (shares[:, -1] >= 0.5)
-            if resting.sum() < self.settings.learned_prior_cells:
-                break
+        if kept.sum() >= self.settings.learned_prior_cells:
+            sums = np.asarray(counts.counts[:, group.genes].sum(axis=1), dtype=float).ravel()
+            share = sums / np.maximum(counts.totals, 1.0)
+            resting = kept & (share <= np.median(share[kept]))
             background = background_rates(counts, resting, Background(1.0, self.floor))
+        divide = self.settings.cycling_prior_percent / 100
+        prior = np.log(np.array([*([divide / len(group.names)] * len(group.names)), 1 - divide]))
+        scores = log_ratios(counts, group, background, self.evidence)
+        shares = posteriors(scores, self.settings.temperature, none=True, log_prior=prior)
         phase = np.array(group.names, dtype=object)[shares[:, :-1].argmax(axis=1)]
-        return _Cycle(1 - shares[:, -1], phase, group.markers_found)
+        return _Cycle(1 - shares[:, -1], phase)
 
 
 def overruled(typed: Typed, cell_type: Words, sure: Floats, settings: Types) -> tuple[Typed, Flags]:
