@@ -60,12 +60,14 @@ fix: setup  ## write generated files anew, format everything
 	ruff format --quiet $(CODE)
 	snakefmt Snakefile workflow
 
-bench: setup  ## speed beside what a user would run instead: kinetics, intake, PCR plates, gating, calibration
+bench: setup  ## speed beside what a user would run instead: kinetics, intake, PCR plates, gating, calibration, cells, CAR reads
 	python benchmarks/nca.py
 	python benchmarks/intake.py
 	python benchmarks/pcr.py
 	python benchmarks/flow.py
 	python benchmarks/immunoassay.py
+	python benchmarks/cells.py
+	python benchmarks/car_reads.py
 
 lock: setup  ## resolve requirements.lock anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
