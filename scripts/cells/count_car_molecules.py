@@ -104,7 +104,7 @@ def _count(
     """Find the reads and count."""
     import pysam
 
-    from cartrace.cells.bam import Tally, find_targets, read_batches, read_loci
+    from cartrace.cells.bam import Tally, find_targets, read_car_reads, read_loci
     from cartrace.cells.car_reads import collect, count_car_molecules
     from cartrace.cells.endogenous import read_transcripts
     from cartrace.cells.matching import Matcher, relatives
@@ -135,7 +135,7 @@ def _count(
     )
     tally = Tally()
     matcher = Matcher(constructs, endogenous, settings)
-    evidence = collect(read_batches(bam, targets, tally), matcher, args.chemistry)
+    evidence = collect(read_car_reads(bam, targets, tally), matcher, args.chemistry)
     return count_car_molecules(
         evidence,
         constructs,

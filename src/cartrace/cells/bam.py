@@ -10,17 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cartrace.problems import InputError, Problem, did_you_mean, plain
 
 if TYPE_CHECKING:
     import pysam
 
-BATCH = 20_000
-"""Reads in memory at a time; changes no number."""
 GRCH38 = {
     "chr1": 248956422,
     "chr2": 242193529,
@@ -30,6 +28,10 @@ GRCH38 = {
 }
 """Lengths of the chromosomes that the shipped loci lie on (GRCh38)."""
 UNMAPPED = "*"
+UNMAPPED_FLAG, TURNED_FLAG, FIRST_FLAG = 0x4, 0x10, 0x41
+"""Bits of a SAM flag: unmapped; stored as its other strand; read 1 of a pair, which runs against read 2."""
+_SURE = 255
+"""Mapping quality that STAR gives to a read with one place."""
 _LEFT_OUT = 0x100 | 0x200 | 0x800
 """Secondary and supplementary alignments repeat a read; the sequencer's own filter failed others."""
 _SOFT, _HARD = 4, 5
@@ -63,22 +65,39 @@ class Targets:
     """What could not be searched, in words."""
 
 
-@dataclass(slots=True)
-class Batch:
-    """Some reads, as columns; all lists have the same length."""
+class CarRead(NamedTuple):
+    """One read that can come from a CAR."""
 
-    cells: list[str] = field(default_factory=list)
-    umis: list[str] = field(default_factory=list)
-    sequences: list[str] = field(default_factory=list)
+    cell: str
+    umi: str
+    sequence: str
     """In the direction of the reference."""
-    turned: list[bool] = field(default_factory=list)
-    """Whether the sequencer read the other strand of ``sequences``."""
-    first: list[bool] = field(default_factory=list)
-    """Whether it is read 1 of a pair, which runs against read 2."""
-    places: list[int] = field(default_factory=list)
-    """Places that fit a read on a construct's contig equally well, from the tag NH; 1 elsewhere."""
-    mismatches: list[int] = field(default_factory=list)
-    """Bases that don't agree with the genome outside the constructs; -1: no such place."""
+    flag: int
+    """Of the SAM format."""
+    outside: bool
+    """Whether it lies elsewhere than on a construct's contig."""
+    segment: pysam.AlignedSegment | None
+    """The alignment, for the few reads of which more must be known; valid until the next read."""
+
+    @property
+    def places(self) -> int:
+        """Return how many places of the genome fit equally well, for a read on a construct's contig; 1 elsewhere."""
+        read = self.segment
+        if read is None or self.outside or read.mapping_quality == _SURE or not read.has_tag("NH"):
+            return 1
+        return int(read.get_tag("NH"))
+
+    @property
+    def mismatches(self) -> int:
+        """Return bases that don't agree with the genome, mismatched or clipped; -1: not known, or on a construct."""
+        read = self.segment
+        if read is None or not self.outside or self.flag & UNMAPPED_FLAG:
+            return -1
+        clipped = sum(n for kind, n in read.cigartuples or () if kind in {_SOFT, _HARD})
+        for tag in ("nM", "NM"):
+            if read.has_tag(tag):
+                return clipped + int(read.get_tag(tag))
+        return -1
 
 
 @dataclass(slots=True)
@@ -201,14 +220,11 @@ def find_targets(
     )
 
 
-def read_batches(
-    bam: pysam.AlignmentFile, targets: Targets, tally: Tally, *, size: int = BATCH
-) -> Iterator[Batch]:
-    """Yield the reads of the targets in batches of ``size``, through the index where there is one.
+def read_car_reads(bam: pysam.AlignmentFile, targets: Targets, tally: Tally) -> Iterator[CarRead]:
+    """Yield the reads of the targets one by one, through the index where there is one.
 
     Reads without a cell or UMI are counted in ``tally`` and left out.
     """
-    batch = Batch()
     for stretch, reads in _streams(bam, targets):
         outside = stretch is None or not stretch.construct
         for read in reads:
@@ -220,27 +236,21 @@ def read_batches(
                 cell = str(read.get_tag("CB"))
             except KeyError:
                 cell = "-"
-            if cell == "-" or len(cell) > _LONGEST_CELL or not cell.isprintable():
+            if cell == "-" or len(cell) > _LONGEST_CELL:
                 tally.no_cell += 1
                 continue
-            umi = _umi(read)
+            try:
+                umi = str(read.get_tag("UB"))
+            except KeyError:
+                umi = "-"
+            if umi == "-":
+                # Aligners correct a UMI only where the read lies in a gene.
+                umi = str(read.get_tag("UR")) if read.has_tag("UR") else "-"
             sequence = read.query_sequence
-            if not umi or not sequence:
+            if umi == "-" or sequence is None:
                 tally.no_umi += 1
                 continue
-            batch.cells.append(cell)
-            batch.umis.append(umi)
-            batch.sequences.append(sequence)
-            batch.turned.append(bool(flag & 16))
-            batch.first.append(flag & 65 == 65)
-            # Asked only of reads on a construct's contig: elsewhere the mismatches tell.
-            batch.places.append(int(read.get_tag("NH")) if not outside and read.has_tag("NH") else 1)
-            batch.mismatches.append(_mismatches(read) if outside and not flag & 4 else -1)
-            if len(batch.cells) >= size:
-                yield batch
-                batch = Batch()
-    if batch.cells:
-        yield batch
+            yield CarRead(cell, umi, sequence, flag, outside, read)
 
 
 def read_loci(text: str, name: str, genes: Iterable[str]) -> dict[str, str]:
@@ -313,28 +323,6 @@ def _scan(
             if read.reference_start < stretch.end and end > stretch.start:
                 yield stretch, read
                 break
-
-
-def _umi(read: pysam.AlignedSegment) -> str:
-    """Return the corrected UMI, else the raw one: aligners correct it only where a read lies in a gene."""
-    for tag in ("UB", "UR"):
-        try:
-            umi = str(read.get_tag(tag))
-        except KeyError:
-            continue
-        if umi != "-":
-            # A homopolymer is a bead's fault, not a molecule (as Cell Ranger has it).
-            return "" if umi.strip("ACGT") or len(set(umi)) < 2 else umi
-    return ""
-
-
-def _mismatches(read: pysam.AlignedSegment) -> int:
-    """Return bases of a mapped read that the genome does not have: clipped or mismatched."""
-    clipped = sum(n for kind, n in read.cigartuples or () if kind in {_SOFT, _HARD})
-    for tag in ("nM", "NM"):
-        if read.has_tag(tag):
-            return clipped + int(read.get_tag(tag))
-    return -1
 
 
 def _stretch(text: str, contigs: Mapping[str, int]) -> Stretch:

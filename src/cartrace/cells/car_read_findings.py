@@ -54,7 +54,7 @@ class Findings:
         self._settings = settings
         self.rows: list[dict[str, object]] = []
 
-    def of_file(self, targets: Targets, tally: Tally, *, from_index: bool, partial: int) -> None:
+    def of_file(self, targets: Targets, tally: Tally, *, from_index: bool, no_umi: int, partial: int) -> None:
         """Tell what of the file could not be read, or had to be searched."""
         if not from_index:
             what = "no index beside the BAM file: all of it was read; 'samtools index' makes one"
@@ -63,11 +63,11 @@ class Findings:
             self._say("car_loci", "note", remark)
         for gap in targets.gaps:
             self._say("car_loci", "warn", gap)
-        if tally.no_cell or tally.no_umi:
+        if tally.no_cell or no_umi:
             self._say(
                 "car_tags",
                 "note",
-                f"of {tally.fetched} reads {tally.no_cell} have no cell (CB) and {tally.no_umi} no usable UMI: left out",
+                f"of {tally.fetched} reads {tally.no_cell} have no cell (CB) and {no_umi} no usable UMI: left out",
             )
         if partial:
             self._say(

@@ -7,6 +7,7 @@ is odd. Every barcode counts, also those of empty droplets: which are cells is d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pandas as pd
 
+from cartrace.cells.bam import FIRST_FLAG, TURNED_FLAG, UNMAPPED_FLAG
 from cartrace.cells.car_read_findings import ConstructReads, Findings
 from cartrace.cells.matching import (
     AMBIGUOUS,
@@ -29,8 +31,8 @@ from cartrace.cells.molecules import (
     Ints,
     add_up,
     chimeras,
-    encode_umi,
     find_parents,
+    read_umi,
     resolve,
     with_parents,
 )
@@ -44,13 +46,14 @@ from cartrace.cells.refinement import (
 )
 from cartrace.cells.tables import CAR_READS, COVERAGE, MOLECULES, VARIANTS
 from cartrace.problems import InputError, Problem, plain
-from cartrace.tables import QC, rows
+from cartrace.tables import QC, conform, rows
 
 if TYPE_CHECKING:
-    from cartrace.cells.bam import Batch, Tally, Targets
+    from cartrace.cells.bam import CarRead, Tally, Targets
     from cartrace.cells.settings import CarReads
 
 PROVING = (UNIQUE, JUNCTION)
+_BARCODE = re.compile(r"[ACGTN]+(-\d{1,3})?")
 _ADD_UP_AT = 1_000_000
 """Rows after which what was collected is added up."""
 
@@ -75,6 +78,8 @@ class Evidence:
     sense: dict[int, int] = field(default_factory=dict)
     """Construct -> specific reads in the direction of the chemistry."""
     antisense: dict[int, int] = field(default_factory=dict)
+    no_umi: int = 0
+    """Reads whose UMI is none."""
     partial: int = 0
     """Reads that fit a construct in part only, and no endogenous transcript."""
 
@@ -90,13 +95,13 @@ class CarMolecules:
     qc: pd.DataFrame
 
 
-def collect(batches: Iterable[Batch], matcher: Matcher, chemistry: str) -> Evidence:
+def collect(reads: Iterable[CarRead], matcher: Matcher, chemistry: str) -> Evidence:
     """Match all reads, keeping only where they hit.
 
     Parameters
     ----------
-    batches
-        Reads.
+    reads
+        One after the other.
     matcher
         Constructs and endogenous transcripts.
     chemistry
@@ -104,47 +109,50 @@ def collect(batches: Iterable[Batch], matcher: Matcher, chemistry: str) -> Evide
     """
     forward = 1 if chemistry == "3p" else -1
     cells: dict[str, int] = {}
-    umis: dict[str, int] = {}
+    umis: dict[str, int | None] = {}
     hits: list[tuple[int, ...]] = []
     changes: list[tuple[object, ...]] = []
     evidence = Evidence(add_up([]), add_up_differences([]))
-    for batch in batches:
-        for cell, umi, sequence, turned, first, places, mismatches in zip(
-            batch.cells,
-            batch.umis,
-            batch.sequences,
-            batch.turned,
-            batch.first,
-            batch.places,
-            batch.mismatches,
-            strict=True,
-        ):
-            match = matcher.match(sequence)
-            kind = matcher.classify(match, genome_mismatches=mismatches, places=places)
-            if kind is None:
-                evidence.partial += match.partial
+    for read in reads:
+        cell, umi, sequence, flag, outside, _ = read
+        match = matcher.match(sequence)
+        kind = match.kind
+        mapped_outside = outside and not flag & UNMAPPED_FLAG
+        if match.cars or match.partial:
+            # What the genome says of a read matters only where a construct has something like it.
+            if mapped_outside:
+                kind = matcher.classify(match, genome_mismatches=read.mismatches)
+            elif kind in PROVING and (places := read.places) > 1:
+                kind = matcher.classify(match, places=places)
+        elif mapped_outside:
+            kind = ENDOGENOUS
+        if kind is None:
+            evidence.partial += match.partial
+            continue
+        if umi not in umis:
+            umis[umi] = read_umi(umi)
+        code = umis[umi]
+        if code is None:
+            evidence.no_umi += 1
+            continue
+        number = cells.setdefault(cell, len(cells))
+        if not match.cars:
+            hits.append((number, code, NO_TARGET, ENDOGENOUS, -1, -1))
+            continue
+        expected = -forward if bool(flag & TURNED_FLAG) != (flag & FIRST_FLAG == FIRST_FLAG) else forward
+        for fit in match.cars:
+            right = fit.strand == expected
+            if kind in PROVING:
+                counts = evidence.sense if right else evidence.antisense
+                counts[fit.target] = counts.get(fit.target, 0) + 1
+            if not right:
                 continue
-            if umi not in umis:
-                umis[umi] = encode_umi(umi)
-            code = umis[umi]
-            number = cells.setdefault(cell, len(cells))
-            if kind == ENDOGENOUS and not match.cars:
-                hits.append((number, code, NO_TARGET, kind, -1, -1))
-                continue
-            expected = forward * (-1 if turned else 1) * (-1 if first else 1)
-            for fit in match.cars:
-                right = fit.strand == expected
-                if kind in PROVING:
-                    counts = evidence.sense if right else evidence.antisense
-                    counts[fit.target] = counts.get(fit.target, 0) + 1
-                if not right:
-                    continue
-                hits.append((number, code, fit.target, kind, fit.start, fit.end))
+            hits.append((number, code, fit.target, kind, fit.start, fit.end))
+            if fit.differences:
                 changes += [(number, code, fit.target, *d) for d in fit.differences]
-        if len(umis) > _ADD_UP_AT:
-            umis.clear()
         if len(hits) > _ADD_UP_AT:
             _add(evidence, hits, changes)
+            umis.clear()
     _add(evidence, hits, changes)
     evidence.cells = tuple(cells)
     return evidence
@@ -232,7 +240,9 @@ def count_car_molecules(
         distance = _distance(proving, len(construct.sequence), chemistry)
         summaries.append(_summary(molecules, evidence, i, construct.name, product=product, distance=distance))
     findings = Findings(library, chemistry, settings)
-    findings.of_file(targets, tally, from_index=from_index, partial=evidence.partial)
+    findings.of_file(
+        targets, tally, from_index=from_index, no_umi=tally.no_umi + evidence.no_umi, partial=evidence.partial
+    )
     findings.of_constructs(summaries)
     findings.of_variants(variants)
     return CarMolecules(
@@ -302,15 +312,16 @@ def _by_cell(
     )
     columns = ["unique", "junction", "ambiguous", "endogenous", "chimeric", "reads"]
     counted = table.groupby(["cell", "target"])[columns].sum().reset_index()
-    counted = counted.assign(
-        library=library,
-        construct=[names[t] for t in counted["target"]],
-        cell=[plain(cells[c]) for c in counted["cell"]],
-    ).drop(columns="target")
-    return rows(
-        counted.sort_values(["cell", "construct"]).to_dict("records"),  # type: ignore[arg-type]
-        MOLECULES,
+    barcodes = (cells[i] for i in counted["cell"])
+    out = pd.DataFrame(
+        {
+            "library": library,
+            "cell": np.array([c if _BARCODE.fullmatch(c) else plain(c) for c in barcodes], dtype=object),
+            "construct": np.array(names, dtype=object)[counted["target"].to_numpy("int64")],
+            **{c: counted[c].to_numpy("int64") for c in columns},
+        }
     )
+    return conform(out.sort_values(["cell", "construct"]), MOLECULES)
 
 
 def _depth(placed: pd.DataFrame, length: int) -> Ints:

@@ -26,8 +26,6 @@ _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 _SPACER = "N" * 100
 """Between transcripts that are aligned to together; no read fits across it."""
 _LONGEST_GAP = 30
-_TILE = 40
-"""Window by which bases of a construct are compared with endogenous transcripts."""
 _KEPT = 200_000
 """Distinct sequences whose answer is remembered: copies of a fragment need not be aligned again."""
 _TOKENS = re.compile(r"(:\d+|\*[a-z]{2}|[+-][a-z]+)")
@@ -80,6 +78,8 @@ class Match(NamedTuple):
     """Places on constructs where the read fits, the best and others."""
     partial: bool
     """Whether a construct fits a part of the read, but not enough."""
+    kind: int | None
+    """What the read is by itself; see :meth:`Matcher.classify`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +137,12 @@ class Matcher:
                     found = settled
             if len(self._known) >= _KEPT:
                 self._known.clear()
+            found = found._replace(kind=self.classify(found))
             self._known[sequence] = found
         return found
 
     def classify(self, match: Match, *, genome_mismatches: int = -1, places: int = 1) -> int | None:
-        """Say what a read is: UNIQUE, JUNCTION, AMBIGUOUS, ENDOGENOUS, or None.
+        """Say what a read is, with what its place in the genome adds: UNIQUE, JUNCTION, AMBIGUOUS, ENDOGENOUS, or None.
 
         Parameters
         ----------
@@ -193,7 +194,7 @@ class Matcher:
             endogenous = next(iter(all_fits(self._endogenous_aligner, self._endogenous, sequence, -1)), None)
         least = min((f.cost for f in fits), default=0)
         cars = tuple(f for f in fits if f.cost == least)
-        return Match(cars, endogenous, length, fitting, partial and not cars)
+        return Match(cars, endogenous, length, fitting, partial and not cars, None)
 
     def _fits(self, fit: Fit, length: int) -> bool:
         aligned = length - fit.overhang
@@ -214,23 +215,20 @@ class Matcher:
         )
 
     def _shared(self, sequence: str) -> list[bool]:
-        """Say of each base whether a window over it is like an endogenous transcript."""
+        """Say of each base of a construct whether an endogenous transcript has the stretch around it."""
         shared = [False] * len(sequence)
         if self._endogenous_aligner is None:
             return shared
-        allowed = (1 - self._settings.min_identity) * _TILE + 1e-9
-        for start in range(max(len(sequence) - _TILE, 0) + 1):
-            tile = sequence[start : start + _TILE]
-            fits = all_fits(self._endogenous_aligner, self._endogenous, tile, -1)
-            if fits and fits[0].cost <= allowed:
-                shared[start : start + _TILE] = [True] * len(tile)
+        for hit in self._endogenous_aligner.map(sequence):
+            if hit.strand > 0 and hit.mlen >= self._settings.min_identity * hit.blen:
+                shared[hit.q_st : hit.q_en] = [True] * (hit.q_en - hit.q_st)
         return shared
 
 
 def all_fits(aligner: Any, target: str, sequence: str, number: int) -> list[Fit]:
     """Return how ``sequence`` lies on ``target``, the best first; none when nothing is alike."""
-    fits = {_fit(hit, target, sequence, number) for hit in aligner.map(sequence, cs=True)}
-    return sorted(fits, key=lambda f: (f.cost, f.start, f.strand))
+    fits = [_fit(hit, target, sequence, number) for hit in aligner.map(sequence, cs=True)]
+    return sorted(set(fits), key=lambda f: (f.cost, f.start, f.strand)) if len(fits) > 1 else fits
 
 
 def relatives(constructs: Sequence[CarTarget], transcripts: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -274,6 +272,8 @@ def _aligner(sequence: str) -> Any:
 
 def _fit(hit: Any, target: str, sequence: str, number: int) -> Fit:
     """Count what does not agree, with the clipped ends compared base by base."""
+    if not hit.NM and hit.q_en - hit.q_st == len(sequence):
+        return Fit(number, hit.strand, hit.r_st, hit.r_en, 0, 0, ())
     oriented = sequence if hit.strand > 0 else sequence.translate(_COMPLEMENT)[::-1]
     before, after = hit.q_st, len(sequence) - hit.q_en
     if hit.strand < 0:

@@ -21,7 +21,7 @@ NO_TARGET = -1
 """Target of a read that fits an endogenous transcript and touches no construct."""
 HIT_KEY = ("cell", "umi", "target", "kind", "start", "end")
 """Columns of hits; ``reads`` counts equal ones. start and end (from 0, half open) lie on the construct."""
-_CODE = {ord("A"): 0, ord("C"): 1, ord("G"): 2, ord("T"): 3}
+_CODE = {"A": 0, "C": 1, "G": 2, "T": 3}
 _LONGEST_UMI = 30
 
 
@@ -32,9 +32,20 @@ def encode_umi(umi: str) -> int:
     '0b100011011'
     """
     code = 1
-    for letter in umi[:_LONGEST_UMI]:
-        code = code << 2 | _CODE[ord(letter)]
+    for letter in umi:
+        code = code << 2 | _CODE[letter]
     return code
+
+
+def read_umi(umi: str) -> int | None:
+    """Return the code of a UMI as sequenced, or None when it is none.
+
+    Letters other than bases are unread; one letter only is a bead's fault (as Cell Ranger has it).
+    """
+    letters = set(umi)
+    if len(letters) < 2 or len(umi) > _LONGEST_UMI or not letters <= _CODE.keys():
+        return None
+    return encode_umi(umi)
 
 
 def add_up(hits: Iterable[pd.DataFrame]) -> pd.DataFrame:

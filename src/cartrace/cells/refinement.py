@@ -95,15 +95,16 @@ def find_variants(
         return []
     change = ["position", "reference", "observed"]
     by_molecule = differences.groupby([*change, "number"])["reads"].sum().reset_index()
+    # Molecules with any read that says so outnumber those that stand by it: most errors end here.
+    voices = by_molecule.groupby(change)["number"].transform("size").to_numpy()
+    over = depth[by_molecule["position"].to_numpy("int64")]
+    by_molecule = by_molecule[(voices >= min_molecules) & (voices >= min_share * over)]
     start, end, number, reads = (hits[c].to_numpy("int64") for c in ("start", "end", "number", "reads"))
     found = []
     for key, rows in by_molecule.groupby(change):
         position, reference, observed = cast("tuple[int, str, str]", key)
-        # Molecules with any read that says so outnumber those that stand by it: most errors end here.
-        if len(rows) < max(min_molecules, min_share * depth[position]):
-            continue
-        over = (start <= position) & (position < end)
-        covering = np.bincount(number[over], weights=reads[over])
+        there = (start <= position) & (position < end)
+        covering = np.bincount(number[there], weights=reads[there])
         own = covering[rows["number"].to_numpy("int64")]
         molecules = int((2 * rows["reads"].to_numpy("int64") > own).sum())
         total = int((covering > 0).sum())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pysam
 
-from cartrace.cells.bam import Tally, Targets, find_targets, open_bam, read_batches
+from cartrace.cells.bam import Tally, Targets, find_targets, open_bam, read_car_reads
 from cartrace.cells.car_reads import CarMolecules, collect, count_car_molecules
 from cartrace.cells.constructs import Domain
 from cartrace.cells.matching import Matcher
@@ -53,7 +53,7 @@ def matcher(*cars: Car, settings: CarReads = SETTINGS) -> Matcher:
 def write_reads(path: Path, contigs: Mapping[str, int], reads: Iterable[dict[str, Any]]) -> Path:
     """Write a sorted BAM file with its index; a read without ``contig`` is unmapped.
 
-    Keys: contig, start (from 0), flag, sequence, cigar, tags.
+    Keys: contig, start (from 0), flag, sequence, cigar, quality, tags.
     """
     header = pysam.AlignmentHeader.from_dict(
         {
@@ -71,7 +71,7 @@ def write_reads(path: Path, contigs: Mapping[str, int], reads: Iterable[dict[str
         if "contig" in read:
             segment.reference_id = list(contigs).index(read["contig"])
             segment.reference_start = read["start"]
-            segment.mapping_quality = 255
+            segment.mapping_quality = read.get("quality", 255)
             segment.cigarstring = read.get("cigar", f"{len(sequence)}M")
         segment.set_tags(list(read.get("tags", {"CB": "AAAC-1", "UB": "ACGTACGTAC"}).items()))
         segments.append(segment)
@@ -99,16 +99,13 @@ def count(
     chemistry: str = "5p",
     product: tuple[str, ...] = (CAR.name,),
     settings: CarReads = SETTINGS,
-    size: int = 1000,
 ) -> CarMolecules:
     """Count the CAR molecules of a simulated BAM file."""
     cars = cars or (CAR,)
     tally = Tally()
     with open_bam(path, path.name) as bam:
         targets = targets_of(genome, *cars)
-        evidence = collect(
-            read_batches(bam, targets, tally, size=size), matcher(*cars, settings=settings), chemistry
-        )
+        evidence = collect(read_car_reads(bam, targets, tally), matcher(*cars, settings=settings), chemistry)
         return count_car_molecules(
             evidence,
             cars,

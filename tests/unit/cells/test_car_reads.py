@@ -18,7 +18,7 @@ from tests.unit.cells.hand_reads import (
     simulated_bam,
 )
 
-from cartrace.cells.bam import Batch, Tally, Targets
+from cartrace.cells.bam import CarRead, Tally, Targets
 from cartrace.cells.car_reads import CarMolecules, collect, count_car_molecules
 from cartrace.problems import InputError
 from cartrace.simulate.cell_reads import (
@@ -54,30 +54,21 @@ def simulated(model: ReadModel = CLEAN, car: str = CAR.name, **transcripts: str)
 
 def by_hand(*reads: tuple[str, str, str, bool]) -> CarMolecules:
     """cell, UMI, sequence along the transcript, whether it was read against it."""
-    batch = Batch(
-        cells=[r[0] for r in reads],
-        umis=[r[1] for r in reads],
-        sequences=[r[2] for r in reads],
-        turned=[r[3] for r in reads],
-        first=[False] * len(reads),
-        places=[1] * len(reads),
-        mismatches=[-1] * len(reads),
-    )
-    return tables(batch)
+    return tables([CarRead(c, u, s, 4 | 16 * turned, True, None) for c, u, s, turned in reads])
 
 
-def tables(*batches: Batch, **more: object) -> CarMolecules:
+def tables(reads: list[CarRead], **more: object) -> CarMolecules:
     usual: dict[str, object] = {
         "library": "L1",
         "chemistry": "5p",
         "product": [CAR.name],
         "targets": NOWHERE,
-        "tally": Tally(sum(len(b.cells) for b in batches)),
+        "tally": Tally(len(reads)),
         "from_index": True,
         "file": "x.bam",
     }
     return count_car_molecules(
-        collect(batches, matcher(), "5p"),
+        collect(reads, matcher(), "5p"),
         [CAR],
         SETTINGS,
         **(usual | more),  # type: ignore[arg-type]
@@ -290,15 +281,13 @@ def test_part_of_a_construct_is_noticed(tmp_path: Path) -> None:
     assert checks(count(tmp_path / "x.bam", genome, half))["car_partial"] == "note"
 
 
-def test_batches_and_index_change_nothing(tmp_path: Path) -> None:
+def test_the_index_changes_nothing(tmp_path: Path) -> None:
     reads = simulated(ReadModel(chimera_share=0.2))
     genome = simulated_bam(tmp_path / "x.bam", reads, contig=False)
     whole = count(tmp_path / "x.bam", genome)
-    small = count(tmp_path / "x.bam", genome, size=7)
     (tmp_path / "x.bam.bai").unlink()
     scanned = count(tmp_path / "x.bam", genome)
     for name in ("molecules", "coverage", "variants"):
-        pd.testing.assert_frame_equal(getattr(small, name), getattr(whole, name))
         pd.testing.assert_frame_equal(getattr(scanned, name), getattr(whole, name))
     assert scanned.car_reads["from_index"].tolist() == [False]
     assert checks(scanned)["car_index"] == "warn"
@@ -308,18 +297,7 @@ def test_the_order_of_reads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     reads = [r for r in simulated(ReadModel(chimera_share=0.3)) if r.transcript == CAR.name]
 
     def tables_of(listed: list[CellRead]) -> CarMolecules:
-        n = len(listed)
-        return tables(
-            Batch(
-                [r.cell for r in listed],
-                [r.umi for r in listed],
-                [r.sequence for r in listed],
-                [False] * n,
-                [False] * n,
-                [1] * n,
-                [-1] * n,
-            )
-        )
+        return tables([CarRead(r.cell, r.umi, r.sequence, 4, True, None) for r in listed])
 
     one, other = tables_of(reads), tables_of(reads[::-1])
     # Adding up in between must not matter either.
@@ -337,8 +315,17 @@ def test_reads_of_the_other_strand_are_the_same_molecules() -> None:
     pd.testing.assert_frame_equal(one.molecules, other.molecules)
 
 
+def test_reads_whose_umi_is_none_are_told() -> None:
+    unique = CAR.sequence[VH : VH + 90]
+    counted = by_hand(
+        ("A-1", "ACNT", unique, True), ("A-1", "AAAA", unique, True), ("A-1", "ACGT", unique, True)
+    )
+    assert counted.car_reads["molecules"].tolist() == [1]
+    assert "2 no usable UMI" in counted.qc["message"].iloc[0]
+
+
 def test_a_library_without_reads_has_empty_tables() -> None:
-    counted = tables()
+    counted = tables([])
     assert counted.molecules.empty
     assert counted.car_reads["molecules"].tolist() == [0]
     assert counted.car_reads["support"].isna().all()
@@ -350,4 +337,4 @@ def test_a_library_without_reads_has_empty_tables() -> None:
 )
 def test_a_file_without_tags_is_refused(tally: Tally, text: str) -> None:
     with pytest.raises(InputError, match=text):
-        tables(tally=tally)
+        tables([], tally=tally)
