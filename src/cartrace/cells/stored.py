@@ -64,6 +64,16 @@ class Stored:
         """Close it."""
         self.file.close()
 
+    @property
+    def libraries(self) -> list[str]:
+        """Libraries of an h5ad of all cells, in order."""
+        return [str(name) for name in self.file["uns/cartrace/libraries"].asstr()[:]]
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """(genes, libraries) of an h5ad of all cells: whether the library measured the gene."""
+        return np.asarray(self.file["varm/measured"], dtype=bool)
+
     def blocks(self, most: int = BLOCK) -> Iterator[tuple[int, csr_array]]:
         """Yield the position of the first cell and the counts (cells x genes) of each block of cells."""
         from scipy.sparse import csr_array
