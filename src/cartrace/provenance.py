@@ -13,7 +13,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -112,6 +112,7 @@ def _closure(modules: tuple[str, ...], package: Path) -> tuple[str, ...]:
     return tuple(sorted(map(str, files)))
 
 
+@cache
 def _file_of(module: str, package: Path) -> Path | None:
     top, *rest = module.split(".")
     if top != package.name:
@@ -126,13 +127,15 @@ def _file_of(module: str, package: Path) -> Path | None:
 @cache
 def _needs(path: Path, module: str, package: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     """Return the first-party modules and the data files that one file names."""
+    content = path.read_bytes()
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(content, filename=str(path))
     except SyntaxError as error:
         raise SourceError(f"{path.name}, line {error.lineno}: {error.msg}") from error
     home = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: list[str] = []
-    for node in _running(tree):
+    # Imports are statements; only a call may stand deeper.
+    for node in _running(tree, ast.iter_child_nodes if b"import_module" in content else _statements):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -153,16 +156,22 @@ def _needs(path: Path, module: str, package: Path) -> tuple[tuple[str, ...], tup
     )
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
+def _running(node: ast.AST, children: Callable[[ast.AST], Iterator[ast.AST]]) -> Iterator[ast.AST]:
     """Walk the tree without the branches that only a type checker reads."""
-    for child in ast.iter_child_nodes(node):
+    for child in children(node):
         if isinstance(child, ast.If) and _is_type_checking(child.test):
             for statement in child.orelse:
                 yield statement
-                yield from _running(statement)
+                yield from _running(statement, children)
             continue
         yield child
-        yield from _running(child)
+        yield from _running(child, children)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """List the statements inside a statement, and the handlers and cases that hold some."""
+    for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+        yield from getattr(node, name, ())
 
 
 def _is_type_checking(test: ast.expr) -> bool:
