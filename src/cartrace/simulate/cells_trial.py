@@ -129,7 +129,7 @@ LIBRARIES = (
     Planned("L008_d90", 7, "blood", "D90", "late", 420, car_mean=2.0, tag=True),
     Planned("L003_product", 2, "product", "", "product", 280, bam=True),
     Planned("L003_before", 2, "blood", "Pre-LD", "before", 380),
-    Planned("L003_d10", 2, "blood", "D10", "peak", 380, car_mean=3.0, bam=True, car_feature=False),
+    Planned("L003_d10", 2, "blood", "D10", "peak", 480, car_mean=3.5, bam=True, car_feature=False),
     Planned("L003_d90", 2, "blood", "D90", "late", 420, car_mean=2.0),
     Planned("L004_product", 3, "product", "", "product", 240, bam=True, planted="wrong_construct"),
     Planned("L004_d10", 3, "blood", "D10", "peak", 320, car_mean=3.0, planted="no_car_feature"),

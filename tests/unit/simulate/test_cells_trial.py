@@ -174,14 +174,15 @@ def test_the_matrix_of_a_library_with_reads_counts_the_reads(trial: Trial, tmp_p
 
 def test_one_library_was_aligned_to_a_reference_without_the_car(trial: Trial) -> None:
     assert CONSTRUCT not in matrix(trial, "L003_d10").columns
-    assert of_library(trial, "L003_d10")["car_molecules"].sum() > 30
     with tempfile.NamedTemporaryFile(suffix=".bam") as file:
         file.write(trial.libraries.contents["data/cells/L003_d10/possorted_genome_bam.bam"])
         file.flush()
         with pysam.AlignmentFile(file.name) as reads:
             assert reads.references == ("chr1",)
             unmapped = [r.query_sequence for r in reads.fetch(until_eof=True) if r.is_unmapped]
-    assert len(unmapped) > 20
+    # Reads of the CAR's own parts have no place there.
+    molecules = of_library(trial, "L003_d10")["car_molecules"].sum()
+    assert 10 < molecules < len(unmapped)
 
 
 def test_contigs_name_the_clones_of_the_truth(trial: Trial) -> None:
