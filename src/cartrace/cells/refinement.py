@@ -159,6 +159,8 @@ def add_up_differences(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Stack tables of differences and add the reads of equal ones."""
     listed = [t for t in tables if len(t)]
     if not listed:
-        return pd.DataFrame(columns=[*DIFFERENCE_KEY, "reads"])
+        text = ("reference", "observed")
+        kinds = {c: "object" if c in text else "int64" for c in (*DIFFERENCE_KEY, "reads")}
+        return pd.DataFrame({c: pd.Series(dtype=kind) for c, kind in kinds.items()})
     stacked = pd.concat(listed, ignore_index=True)
     return stacked.groupby(list(DIFFERENCE_KEY), sort=True)["reads"].sum().reset_index()

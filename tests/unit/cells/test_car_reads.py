@@ -324,6 +324,17 @@ def test_reads_whose_umi_is_none_are_told() -> None:
     assert "2 no usable UMI" in counted.qc["message"].iloc[0]
 
 
+def test_hostile_barcodes_are_made_plain() -> None:
+    unique = CAR.sequence[VH : VH + 90]
+    counted = by_hand(
+        ("A\x01", "ACGT", unique, True), ("A\x02", "TTGT", unique, True), ("2024-03-01", "ACCT", unique, True)
+    )
+    assert dict(zip(counted.molecules["cell"], counted.molecules["unique"], strict=True)) == {
+        "<date>": 1,
+        "A?": 2,
+    }
+
+
 def test_a_library_without_reads_has_empty_tables() -> None:
     counted = tables([])
     assert counted.molecules.empty
