@@ -144,10 +144,10 @@ def resolve(hits: pd.DataFrame, preferred: Iterable[int], *, min_reads: int = 1)
     columns = ["cell", "umi", "target", "kind", "reads", "exclusive"]
     if not (hits["target"] >= 0).any():
         return pd.DataFrame({c: pd.Series(dtype="bool" if c == "exclusive" else "int64") for c in columns})
-    by_kind = hits.pivot_table(
-        index=["cell", "umi", "target"], columns="kind", values="reads", aggfunc="sum", fill_value=0
-    ).reindex(columns=range(4), fill_value=0)
-    table = by_kind.reset_index()
+    reads = np.zeros((len(hits), 4), dtype=np.int64)
+    reads[np.arange(len(hits)), hits["kind"].to_numpy("int64")] = hits["reads"].to_numpy("int64")
+    by_kind = pd.DataFrame(reads).assign(**{c: hits[c].to_numpy("int64") for c in ("cell", "umi", "target")})
+    table = by_kind.groupby(["cell", "umi", "target"]).sum().reset_index()
     table["specific"] = table[UNIQUE] + table[JUNCTION]
     table["touching"] = table["specific"] + table[AMBIGUOUS] + table[ENDOGENOUS]
     cars = table[table["target"] >= 0].copy()
