@@ -90,10 +90,15 @@ def variable_columns(found: Variation, allowed: NDArray[np.bool_], most: int) ->
     return np.sort(chosen)
 
 
+FITTED = 10_000
+"""Cells that components are computed from; of more, every second, third, ..."""
+_BLOCK = 2_048
+
+
 def principal_components(values: csr_array, fitted: NDArray[np.bool_], most: int) -> NDArray[np.float32]:
     """Project cells on the components of the ``fitted`` cells, each gene scaled to unit variance.
 
-    Exact: eigenvectors of the covariance of the genes, which the sparse matrix gives without
+    Eigenvectors of the covariance of the genes, which the sparse matrix gives without
     being centred. A gene's scale is limited from below by half the median, so that noise of rare
     genes is not blown up.
 
@@ -104,14 +109,19 @@ def principal_components(values: csr_array, fitted: NDArray[np.bool_], most: int
     """
     from scipy import linalg
 
-    base = values[fitted]
-    n = max(base.shape[0], 1)
+    members = np.flatnonzero(fitted)
+    base = values[members[:: -(-len(members) // FITTED)]]
+    n = base.shape[0]
     mean = np.asarray(base.mean(axis=0), dtype=float).ravel()
     second = np.asarray(base.multiply(base).mean(axis=0), dtype=float).ravel()
     deviation = np.sqrt(np.maximum(second - mean**2, 0.0))
     usual = float(np.median(deviation[deviation > 0])) if (deviation > 0).any() else 1.0
     scale = 1.0 / np.maximum(deviation, usual / 2)
-    product = np.asarray((base.T @ base).todense(), dtype=float) / n
+    product = np.zeros((base.shape[1], base.shape[1]))
+    for start in range(0, n, _BLOCK):
+        block = base[start : start + _BLOCK].toarray()
+        product += block.T @ block
+    product /= n
     covariance = (product - np.outer(mean, mean)) * np.outer(scale, scale)
     size = covariance.shape[0]
     count = min(most, size, max(n - 1, 1))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cartrace.cells.panels import Panels
     from cartrace.cells.settings import Types
     from cartrace.cells.typing import Typed
 
@@ -73,7 +72,7 @@ def facts_of(cells: pd.DataFrame, library: Mapping[str, Any], barcodes: NDArray[
 
 
 def _any(cells: pd.DataFrame, *columns: str) -> NDArray[np.bool_]:
-    return np.logical_or.reduce([cells[c].fillna(0).to_numpy(dtype=float) > 0 for c in columns])
+    return np.any([cells[c].fillna(0).to_numpy(dtype=float) > 0 for c in columns], axis=0)
 
 
 def types_table(cells: pd.DataFrame, typed: Typed, doublets: DoubletCalls) -> pd.DataFrame:
@@ -103,7 +102,6 @@ def findings(
     table: pd.DataFrame,
     typed: Typed,
     library: Mapping[str, Any],
-    panels: Panels,
     settings: Types,
     agreement: Agreement | None = None,
 ) -> pd.DataFrame:
@@ -116,7 +114,7 @@ def findings(
             {"check": check, "verdict": verdict, "source_file": name, "message": f"{name}: {message}", **more}
         )
 
-    _markers(typed, panels, settings, add)
+    _markers(typed, settings, add)
     counting = table[table["counts"].astype(bool)]
     if len(counting):
         _shares(counting, library, settings, add)
@@ -153,7 +151,7 @@ def findings(
     return rows(found, QC)
 
 
-def _markers(typed: Typed, panels: Panels, settings: Types, add: Any) -> None:
+def _markers(typed: Typed, settings: Types, add: Any) -> None:
     known = sum(sum(group.values()) for group in typed.markers.values())
     if known < _FEW_GENES:
         add(

@@ -253,7 +253,7 @@ class _Engine:
         self.floor = settings.background_floor
         self.background = background_rates(kept.counts, kept.learnable, Background(ambient, self.floor))
         self.values = log_normalised(kept.variable, kept.counts.totals)
-        self._all: NDArray[np.float32] | None = None
+        self.space = self.coordinates(kept.learnable, ())
 
     def lineages(self) -> _Lineages:
         """Tell the lineages: markers, receptors, neighbours."""
@@ -265,7 +265,7 @@ class _Engine:
         for column, name in enumerate(of):
             receptors[:, column] += self.receptor_odds * self.facts.t_receptor * (name == "t")
             receptors[:, column] += self.receptor_odds * self.facts.b_receptor * (name in {"b", "plasma"})
-        near = self.neighbours(kept.learnable)
+        near = self.neighbours(kept.learnable, self.space)
         shares = self.settled(scores, near, none=True, extra=receptors)
         names = tuple(dict.fromkeys(of))
         columns = [[i for i, o in enumerate(of) if o == n] for n in names]
@@ -298,7 +298,8 @@ class _Engine:
                 continue
             learn = self.kept.learnable & members
             if name == "t":
-                t_near = self.neighbours(learn, SPLIT_GENES)
+                t_space = self.coordinates(learn, SPLIT_GENES)
+                t_near = self.neighbours(learn, t_space)
             classes = [found.classes[i] for i in columns]
             types = [self.panels.lineages[c].cell_type or _OPEN_TYPE[name] for c in classes]
             within = found.shares[:, columns] / np.maximum(
@@ -312,12 +313,12 @@ class _Engine:
                     # With one class out of sight, every cell would be one of the others.
                     continue
                 if name == "t":
-                    split, types, within = self.t_types(group, members, t_near)
+                    split, types, within = self.t_types(group, members, t_near, t_space)
                 else:
                     extra = self.isotype_odds(group.names) if name == "b" else None
                     scores = self.scores(group, none=False, cells=learn)
                     types = list(group.names)
-                    within = self.settled(scores, self.neighbours(learn, own=False), none=False, extra=extra)
+                    within = self.settled(scores, self.neighbours(learn, self.space), none=False, extra=extra)
             named = np.array(types, dtype=object)[within.argmax(axis=1)]
             sure = within.max(axis=1)
             if f"unassigned_{name}" in CELL_TYPES:
@@ -359,24 +360,16 @@ class _Engine:
 
     def coordinates(self, fitted: Flags, left_out: Iterable[str]) -> NDArray[np.float32]:
         """Return principal components of the ``fitted`` cells; zeros where there are too few to have any."""
-        if fitted.sum() < _FEWEST:
+        if fitted.sum() < _FEWEST or not self.values.shape[1]:
             return np.zeros((len(fitted), 1), dtype=np.float32)
         columns = np.flatnonzero(~np.isin(self.kept.symbols, list(left_out)))
         return principal_components(self.values[:, columns], fitted, self.settings.components)
 
-    def neighbours(self, base: Flags, left_out: Iterable[str] = (), *, own: bool = True) -> Integers:
-        """Return the nearest ``base`` cells of each: on their own components, or on those of all cells."""
-        if base.sum() < _FEWEST or not self.values.shape[1]:
+    def neighbours(self, base: Flags, space: NDArray[np.float32]) -> Integers:
+        """Return the nearest ``base`` cells of each cell; none where there are too few."""
+        if base.sum() < _FEWEST:
             return np.empty((len(base), 0), dtype=np.int64)
-        if own:
-            coordinates = self.coordinates(base, left_out)
-        else:
-            if self._all is None:
-                self._all = self.coordinates(self.kept.learnable, ())
-            coordinates = self._all
-        if base is self.kept.learnable:
-            self._all = coordinates
-        return nearest(coordinates, base, self.settings.neighbours)
+        return nearest(space, base, self.settings.neighbours)
 
     def scores(self, group: Group, *, none: bool, cells: Flags) -> Floats:
         """Return log ratios with the levels of the panel, then with those of the library's clear cells."""
@@ -398,7 +391,9 @@ class _Engine:
 
         return settle(likelihood, neighbours, settings.neighbour_floor, settings.neighbour_rounds)
 
-    def t_types(self, group: Group, members: Flags, near: Integers) -> tuple[Split, list[str], Floats]:
+    def t_types(
+        self, group: Group, members: Flags, near: Integers, space: NDArray[np.float32]
+    ) -> tuple[Split, list[str], Floats]:
         """Tell CD4, CD8, Treg, gamma-delta and double-negative T cells."""
         counts, settings = self.kept.counts, self.settings
         names = list(group.names)
@@ -417,8 +412,9 @@ class _Engine:
         )
         prior = (co_expressed[:, eight] - co_expressed[:, four]) / settings.temperature
         direct = scores[:, eight] - scores[:, four] - settings.temperature * prior
-        features = self.coordinates(learnable, SPLIT_GENES).astype(float)
-        split = learn_split(features, prior, cd4, cd8, SplitSettings(least_seeds=settings.split_seeds))
+        split = learn_split(
+            space.astype(float), prior, cd4, cd8, SplitSettings(least_seeds=settings.split_seeds)
+        )
         # The panel's difference of CD4 and CD8 gives way to what was learned; their mean stays.
         odds = (split.log_odds + direct) * settings.temperature
         middle = (scores[:, four] + scores[:, eight]) / 2
