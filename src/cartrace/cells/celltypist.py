@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from cartrace.cells.scores import Floats, Integers
 
 _ALLOWED = "a model of CellTypist: a logistic regression and a scaler of scikit-learn, with numpy arrays"
-_MODULES = ("numpy", "sklearn.", "celltypist.")
+_PACKAGES = ("numpy", "sklearn", "celltypist", "_loss")
+"""Packages whose names a model holds; _loss is scikit-learn's own module of losses."""
 _MOST_BYTES = 1 << 29
 _MOST_PLACES = 10_000_000
 _DTYPES = ("f4", "f8", "i4", "i8")
@@ -83,8 +84,8 @@ class _Reader(pickle.Unpickler):
     """Makes inert records of the allowed names, and refuses the others."""
 
     def find_class(self, module: str, name: str) -> Any:
-        # "numpy.core" and "numpy._core" alike: nothing of them is imported.
-        if not (module == "numpy" or module.startswith((*_MODULES[1:], "numpy."))):
+        # Nothing of them is imported: also an allowed name gives no more than a record.
+        if module.partition(".")[0] not in _PACKAGES:
             raise pickle.UnpicklingError(f"it asks for {plain(f'{module}.{name}', 100)}")
         return type("_Named", (_Inert,), {"name": f"{module}.{name}"})
 
@@ -218,9 +219,7 @@ def model_columns(model: Model, symbols: NDArray[np.str_], usable: NDArray[np.bo
     return np.where(usable & first, columns, -1)
 
 
-def predict(
-    model: Model, counts: csr_array, totals: Floats, found: NDArray[np.bool_]
-) -> tuple[Integers, Floats]:
+def predict(model: Model, counts: csr_array, totals: Floats, columns: Integers) -> tuple[Integers, Floats]:
     """Apply a model as CellTypist does ("best match"): scale, cut at 10, logistic regression.
 
     Parameters
@@ -229,8 +228,8 @@ def predict(
         (cells, features) UMIs of the model's features.
     totals
         (cells,) UMIs of gene expression.
-    found
-        (features,) which features the matrix has; the others do not enter.
+    columns
+        What :func:`model_columns` gave: features that the matrix does not have do not enter.
 
     Returns
     -------
@@ -239,6 +238,7 @@ def predict(
     """
     from scipy.special import expit
 
+    found = np.isin(np.arange(len(model.features)), columns)
     coefficients = model.coefficients[:, found].T
     best, sure = np.zeros(len(totals), dtype=np.int64), np.zeros(len(totals))
     for start in range(0, len(totals), _BLOCK):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cartrace.cells.tables import TYPES
-from cartrace.cells.typing import Facts
+from cartrace.cells.typing import Facts, overruled
 from cartrace.problems import InputError, Problem, plain
 from cartrace.tables import QC, conform, rows
 
@@ -96,6 +96,28 @@ def types_table(cells: pd.DataFrame, typed: Typed, doublets: DoubletCalls) -> pd
         }
     )
     return conform(frame, TYPES)
+
+
+def with_model(
+    typed: Typed,
+    predicted: tuple[NDArray[np.int64], NDArray[np.float64]],
+    classes: NDArray[np.str_],
+    meaning: Mapping[str, str],
+    settings: Types,
+) -> tuple[Typed, Agreement]:
+    """Let a trained model name types where it and the panels do not contradict each other.
+
+    Parameters
+    ----------
+    predicted
+        (cells,) index of the class, and its probability.
+    classes
+        (classes,) labels of the model; ``meaning`` turns them into cell types.
+    """
+    best, sure = predicted
+    words = np.array([meaning[str(c)] for c in classes], dtype=object)
+    joined, against, both = overruled(typed, words[best], sure, settings)
+    return joined, Agreement(int(both.sum()), int(against.sum()))
 
 
 def findings(

@@ -456,11 +456,11 @@ class _Engine:
         return _Cycle(1 - shares[:, -1], phase)
 
 
-def overruled(typed: Typed, cell_type: Words, sure: Floats, settings: Types) -> tuple[Typed, Flags]:
+def overruled(typed: Typed, cell_type: Words, sure: Floats, settings: Types) -> tuple[Typed, Flags, Flags]:
     """Let a trained model name the type, where it and the panels do not contradict each other.
 
     Where both are sure of a lineage and name different ones, the cell is unassigned; where the
-    panels leave the lineage or type open, or both name one lineage, the model's type counts.
+    panels leave the lineage open, or both name one lineage, the model's type counts.
 
     Parameters
     ----------
@@ -471,32 +471,38 @@ def overruled(typed: Typed, cell_type: Words, sure: Floats, settings: Types) -> 
     -------
     Typed
         With the model's types.
-    ndarray
-        (cells,) where they contradict.
+    ndarray, ndarray
+        (cells,) where lineages contradict each other; where both name one.
     """
     of = np.array([CELL_TYPES[t] for t in cell_type], dtype=object)
-    speaks = (sure >= settings.min_confidence) & (of != "unassigned") & (typed.phase != None)  # noqa: E711
-    against = speaks & (typed.lineage != "unassigned") & (typed.lineage != of)
-    takes = speaks & ~against & ~np.array([t.startswith("unassigned") for t in cell_type], dtype=bool)
-    lineage, named = typed.lineage.copy(), typed.cell_type.copy()
-    lineage[takes], named[takes] = of[takes], cell_type[takes]
-    lineage[against], named[against] = "unassigned", "unassigned"
-    state, state_confidence = typed.state.copy(), typed.state_confidence.copy()
-    is_t = lineage == "t"
-    state[~is_t], state_confidence[~is_t] = None, np.nan
-    new_t = is_t & (typed.state == None)  # noqa: E711
-    state[new_t] = "unassigned"
-    treg = (named == "treg") & (state != "proliferating")
-    state[treg] = "treg"
-    state[(named != "treg") & (state == "treg")] = "unassigned"
+    deep = np.array([p is not None for p in typed.phase], dtype=bool)
+    open_ = np.array([t.startswith("unassigned") for t in cell_type], dtype=bool)
+    speaks = deep & (sure >= settings.min_confidence) & (of != "unassigned")
+    both = speaks & (typed.lineage != "unassigned")
+    against = both & (typed.lineage != of)
+    # An open type of the model tells the lineage, and leaves the type to the panels.
+    takes = speaks & ~against & (~open_ | (typed.lineage == "unassigned"))
+    lineage = np.where(against, "unassigned", np.where(takes, of, typed.lineage)).astype(object)
+    named = np.where(against, "unassigned", np.where(takes, cell_type, typed.cell_type)).astype(object)
+    confidence = np.where(takes, sure, typed.confidence)
+    is_t, was_t = lineage == "t", typed.lineage == "t"
+    state = np.where(is_t & ~was_t, "unassigned", typed.state).astype(object)
+    state_confidence = np.where(is_t, typed.state_confidence, np.nan)
+    state[is_t & ~was_t & typed.cycling] = "proliferating"
+    treg = is_t & (state != "proliferating")
+    state[treg & (named == "treg")] = "treg"
+    state_confidence = np.where(treg & (named == "treg"), confidence, state_confidence)
+    state[treg & (named != "treg") & (state == "treg")] = "unassigned"
+    state[~is_t] = None
     return (
         replace(
             typed,
             lineage=lineage,
             cell_type=named,
-            confidence=np.where(takes, sure, typed.confidence),
+            confidence=confidence,
             state=state,
             state_confidence=state_confidence,
         ),
         against,
+        both,
     )
