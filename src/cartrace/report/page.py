@@ -26,7 +26,7 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import efficacy, figures, immunoassays, methods, plates, tubes
+from cartrace.report import efficacy, figures, immunoassays, libraries, methods, plates, tubes
 from cartrace.report.families import (
     EXAMINATION,
     FAMILIES,
@@ -38,7 +38,6 @@ from cartrace.report.families import (
     matrix_label,
     readable,
 )
-from cartrace.report.libraries import CellTables
 from cartrace.report.packing import Columns, Texts, columns, number, numbers, text, unit_label
 from cartrace.report.questions import Question, questions
 from cartrace.report.safety import SafetyTables
@@ -100,6 +99,8 @@ _SCRIPTS = (
     "tubes",
     "tube",
     "gates",
+    "libraries",
+    "library",
     "safety",
     "efficacy",
     "routes",
@@ -132,7 +133,7 @@ class ReportData:
     flow: tubes.FlowTables = field(default_factory=tubes.FlowTables)
     efficacy: efficacy.EfficacyTables = field(default_factory=efficacy.EfficacyTables)
     immunoassay: immunoassays.ImmunoassayTables = field(default_factory=immunoassays.ImmunoassayTables)
-    cells: CellTables = field(default_factory=CellTables)
+    cells: libraries.CellTables = field(default_factory=libraries.CellTables)
     safety: SafetyTables = field(default_factory=SafetyTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
@@ -179,6 +180,7 @@ def render(data: ReportData, config: Config) -> str:
         data=Markup(_json(payload(data, config))),
         has_plates=bool(data.pcr.plates or data.immunoassay.plates),
         has_tubes=bool(data.flow.listed),
+        has_libraries=bool(data.cells.listed),
         has_efficacy=data.efficacy.listed,
         has_safety=data.safety.listed,
         sections=[
@@ -289,6 +291,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             texts,
             min_plates=config.immunoassay.westgard.min_plates,
         ),
+        "cells": libraries.payload(data.cells, number_of, config.cells.confidence, config.cells.seed, texts),
         "safety": safety_payload(data.safety, number_of, texts),
         "efficacy": efficacy.payload(
             data.efficacy,

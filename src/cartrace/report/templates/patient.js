@@ -104,6 +104,7 @@
     platesOf(s);
     immunoassaysOf(s);
     tubesOf(s);
+    cellsOf(s);
     view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course; open tables are printed. What can't be computed says why."));
     let first = true;
     for (const c of courses.filter((x) => x.m[1] > x.m[0])) {

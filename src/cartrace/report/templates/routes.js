@@ -26,7 +26,14 @@
       tab = "#/tubes";
       if (page === "tube" && tubeNumber.has(id)) { title = id; tubePage(tubeNumber.get(id)); }
       else { title = "Tubes"; tubesPage(); }
-    } else if (EFFICACY && page === "efficacy") { title = "Efficacy"; tab = "#/efficacy"; efficacyPage(); }
+    } else if (CELLS && (page === "library" || page === "libraries")) {
+      let id = "";
+      try { id = decodeURIComponent(rest || ""); } catch { id = ""; }
+      tab = "#/libraries";
+      if (page === "library" && libraryNumber.has(id)) { title = id; libraryPage(libraryNumber.get(id)); }
+      else { title = "Libraries"; librariesPage(); }
+    } else if (CELLS && page === "cells") { title = "Cells"; tab = "#/cells"; cellsPage(); }
+    else if (EFFICACY && page === "efficacy") { title = "Efficacy"; tab = "#/efficacy"; efficacyPage(); }
     else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
     else if (SAFE && page === "safety") { title = "Safety"; tab = "#/safety"; safetyPage(); }
     else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }

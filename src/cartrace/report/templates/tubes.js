@@ -10,8 +10,8 @@
   const reviewed = (k) => FLOW.reviews[T(F.review[k])];
   const waiting = (k) => ["missing", "changed"].includes(T(F.review[k])) && T(F.verdict[k]) !== "control";
   const isControl = (k) => T(F.verdict[k]) === "control";
-  /** The page behind a finding: of a plate, of a tube, or none. */
-  const evidenceLink = (id) => (plateOpeners.has(id) ? plateLink(id) : tubeLink(id));
+  /** The page behind a finding: of a plate, of a tube, of a library, or none. */
+  const evidenceLink = (id) => (plateOpeners.has(id) ? plateLink(id) : tubeNumber.has(id) ? tubeLink(id) : libraryLink(id));
   const TUBE_RANK = { ...RANK, control: 4 };
   /** What became of a tube's reported populations, where it is not plain from the tube's own verdict. */
   function populationsOf(k) {
