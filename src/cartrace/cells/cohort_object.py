@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cartrace.cells.stored import Genes, Stored, join_genes, moved
+from cartrace.cells.stored import Genes, Stored, join_genes, moved, rows_of
 from cartrace.cells.tables import OBS
 from cartrace.tables import conform
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import h5py
     import pandas as pd
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 _OF_SAMPLE = ("sample_id", "subject_id", "infusion", "day", "study_day", "visit", "matrix")
 CHUNK = 1 << 17
@@ -166,6 +167,38 @@ def joined_genes(
         with Stored(path) as stored:
             parts.append(stored.genes)
     return join_genes(parts)
+
+
+def picked_counts(
+    libraries: Mapping[str, Path], chosen: pd.DataFrame
+) -> tuple[csr_array, Genes, pd.DataFrame]:
+    """Return the counts of some cells of several libraries, with their genes joined.
+
+    Parameters
+    ----------
+    libraries
+        library_id -> h5ad.
+    chosen
+        Columns library and cell.
+
+    Returns
+    -------
+    counts, genes, cells
+        Counts (cells, genes), the genes, and library and cell of each row.
+    """
+    import pandas as pd
+    from scipy.sparse import vstack
+
+    genes, places, _ = joined_genes(libraries.values())
+    parts, cells = [], []
+    for (name, path), where in zip(libraries.items(), places, strict=True):
+        wanted = set(chosen.loc[chosen["library"] == name, "cell"])
+        with Stored(path) as stored:
+            positions = np.flatnonzero([barcode in wanted for barcode in stored.barcodes])
+            if len(positions):
+                parts.append(moved(rows_of(stored, positions), where, len(genes)))
+                cells.append(pd.DataFrame({"library": name, "cell": stored.barcodes[positions]}))
+    return vstack(parts, format="csr"), genes, pd.concat(cells, ignore_index=True)
 
 
 def coordinates(obs: pd.DataFrame, embedding: pd.DataFrame) -> NDArray[np.float32]:

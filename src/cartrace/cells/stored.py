@@ -96,6 +96,22 @@ class Stored:
             start = end
 
 
+def rows_of(stored: Stored, positions: NDArray[np.int64]) -> csr_array:
+    """Return the counts of some cells, in order of their positions; the rest of the file is passed by block by block."""
+    from scipy.sparse import csr_array, vstack
+
+    wanted = np.sort(positions)
+    parts = []
+    for start, block in stored.blocks():
+        mine = wanted[(wanted >= start) & (wanted < start + block.shape[0])]
+        if len(mine):
+            parts.append(block[mine - start])
+    if not parts:
+        return csr_array((0, len(stored.genes)), dtype=np.float32)
+    joined: csr_array = vstack(parts, format="csr")
+    return joined
+
+
 def index(frame: h5py.Group) -> NDArray[Any]:
     """Return the row names of a stored frame."""
     return column(frame, str(frame.attrs["_index"]))
