@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-Y_GENES = ("RPS4Y1", "DDX3Y", "EIF1AY", "KDM5D", "UTY", "USP9Y", "ZFY")
-"""Genes of the male-specific region of the Y chromosome that all tissues transcribe (Godfrey 2020, Genome Res
-30:860) [recalled]."""
-FEMALE_GENE = "XIST"
 _SEXES = {"f": "f", "female": "f", "w": "f", "weiblich": "f", "woman": "f"} | {
     "m": "m",
     "male": "m",
@@ -76,7 +72,7 @@ def sex_contradicts(
             "check": "sex_contradicts",
             "verdict": "warn",
             "source_file": name,
-            "value": f"{library['xist_umis']} UMIs of {FEMALE_GENE}, {library['y_umis']} of the Y chromosome",
+            "value": f"{library['xist_umis']} UMIs of XIST, {library['y_umis']} of the Y chromosome",
             "limit": _WORDS[said],
             "limit_source": "subjects sheet",
             "message": f"the genes of {name} are those of {_WORDS[told]}, and the subject is {_WORDS[said]}",
