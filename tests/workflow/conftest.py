@@ -127,7 +127,15 @@ def make_workplace(place: Workplace) -> None:
         leave_out(place.trial / f"sheets/{sheet}.tsv")
 
 
-SPARED = ("flow_s01_04", "flow_s01_05", "flow_s01_06", "flow_s01_07", "flow_s02_03", "flow_s02_04")
+SPARED = (
+    "flow_s01_02",
+    "flow_s01_04",
+    "flow_s01_05",
+    "flow_s01_06",
+    "flow_s01_07",
+    "flow_s02_03",
+    "flow_s02_04",
+)
 SPARED += ("qpcr_run_02", "aqp4_elisa_01", "cytokines_luminex_01")
 """Files that cost a job and show nothing that others of their kind do not."""
 

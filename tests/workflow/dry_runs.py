@@ -15,9 +15,14 @@ from functools import cache
 from pathlib import Path
 
 _SERVER = """
-import json, os, sys, traceback
-import snakemake.cli
+import gc, json, os, sys, traceback
+import snakemake.cli, snakemake.common
 
+# What each dry-run would import for its own: plugins, and what opens files; and no collector
+# need look again at what is there before the fork.
+snakemake.cli.get_argument_parser()
+snakemake.common.parse_uri("Snakefile")
+gc.freeze()
 for line in sys.stdin:
     order = json.loads(line)
     child = os.fork()
