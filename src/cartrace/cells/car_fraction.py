@@ -17,12 +17,12 @@ from cartrace.cells.posterior import Draws, Floats, quantile, sample
 if TYPE_CHECKING:
     from cartrace.cells.settings import CarCalls
 
-EFFECTIVE = 400.0
+EFFECTIVE = 300.0
 """Independent draws that a posterior shall be worth; its 95 % limits are then known to a tenth of a
 standard deviation."""
 FEWEST_EFFECTIVE = 100.0
 """Fewest with which limits are told."""
-ROUNDS = 10
+ROUNDS = 8
 KEPT = 400
 """Draws that limits of detection and posteriors of cells are averaged over."""
 MOST_LOGIT = 7.6
@@ -106,15 +106,14 @@ def estimate_fraction(
         lower, value, upper = quantile(values, draws.weights, tails)
         return Interval(float(value), float(lower), float(upper))
 
-    log_mean = draws.points[:, model_of.MEAN]
-    centre = draws.weights @ log_mean
-    spread = math.sqrt(draws.weights @ (log_mean - centre) ** 2)
+    location = draws.points[:, model_of.LOCATION]
+    spread = math.sqrt(draws.weights @ (location - draws.weights @ location) ** 2)
     return FractionEstimate(
         model=model,
         draws=draws,
         points=points,
         fraction=interval(1 / (1 + np.exp(-draws.points[:, model_of.FRACTION]))),
-        mean=interval(np.exp(log_mean)),
+        mean=interval(model.mean_of_positive(draws.points)),
         dispersion=float(np.exp(2 * quantile(draws.points[:, model_of.SPREAD], draws.weights, (0.5,))[0])),
         false_rate=interval(model.false_rate(draws.points)),
         detection=detect_cars(
@@ -136,10 +135,12 @@ def _priors(settings: CarCalls, evidence: str, flow_fraction: float | None) -> P
         logit = min(max(math.log(inside / (1 - inside)), -MOST_LOGIT), MOST_LOGIT)
         flow = (logit, settings.flow_spread)
     return Priors(
-        mean=(math.log(settings.mean_molecules), settings.mean_molecules_spread),
+        location=(math.log(settings.mean_molecules), settings.mean_molecules_spread),
         spread=(math.log(settings.expression_spread), settings.expression_spread_spread),
         variation=(math.log(settings.ambient_variation), settings.ambient_variation_spread),
         misassigned=(math.log(misassigned), settings.misassigned_spread),
+        dim_share=(1.0, 1 / settings.dim_share - 1),
+        dim_ratio=(math.log(settings.dim_ratio), settings.dim_ratio_spread),
         hidden=(1.0, 1 / settings.hidden_t_cells - 1),
         flow=flow,
     )
@@ -165,15 +166,17 @@ def _starts(model: CarModel) -> Floats:
     counted = (above + 0.5) / (t_cells + 1)
     usual = [
         math.log(counted / (1 - counted)),
-        priors.mean[0],
+        priors.location[0],
         priors.spread[0],
         0.0,
+        math.log(priors.dim_share[0] / priors.dim_share[1]),
+        priors.dim_ratio[0],
         model.ambient.usual[0],
         priors.variation[0],
         math.log(priors.hidden[0] / priors.hidden[1]),
         priors.misassigned[0],
     ]
-    dim = [min(usual[0] + 1.5, 4.0), priors.mean[0] - 1, *usual[2:]]
+    dim = [min(usual[0] + 1.5, 4.0), priors.location[0] - 1, *usual[2:]]
     starts: Floats = np.clip(np.array([usual, dim]), *np.array(BOUNDS).T)
     return starts
 

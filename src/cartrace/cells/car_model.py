@@ -7,9 +7,10 @@ For a cell of depth s (its UMIs over the median T cell's) the model says
     other cell       k ~ CAR- without misassigned; a share ``hidden`` of them are T cells after all
 
 The generalised gamma distribution (Stacy 1962; Prentice 1974, Biometrika 61:539) runs from the
-log-normal (``tail`` 0) to the gamma distribution (``tail`` 1: k is then negative binomial with dispersion
-``spread``^2), so that no single shape of expression has to be believed. CAR+ cells without a molecule are
-what the shape says of k = 0: that is how dropout is corrected.
+log-normal (``tail`` 0) over the gamma distribution (``tail`` 1: k is then negative binomial with dispersion
+``spread``^2) to shapes with more cells near 0; a share ``dim_share`` of the CAR+ cells has ``dim_ratio`` times
+the expression of the others (few or silent copies of the vector). So no single shape has to be believed.
+CAR+ cells without a molecule are what the shape says of k = 0: that is how dropout is corrected.
 
 x is integrated on a fixed grid of rates, on which the Poisson probabilities are computed once; a set
 of parameters is then only a vector of weights over the grid, and thousands are evaluated together.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,14 +32,15 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.int64]
 
-NAMES = ("fraction", "mean", "spread", "tail", "ambient", "variation", "hidden", "misassigned")
-"""Parameters in the order of the points: logit, log, log, logit, log, log, logit, log."""
-FRACTION, MEAN, SPREAD, TAIL, AMBIENT, VARIATION, HIDDEN, MISASSIGNED = range(len(NAMES))
+FRACTION, LOCATION, SPREAD, TAIL, DIM_SHARE, DIM_RATIO, AMBIENT, VARIATION, HIDDEN, MISASSIGNED = range(10)
+"""Parameters in the order of the points; shares stand as logits, all others as logarithms."""
 BOUNDS = (
     (-20.0, 20.0),
     (np.log(0.02), np.log(3_000.0)),
     (np.log(0.05), np.log(4.0)),
     (-6.0, 6.0),
+    (-15.0, 10.0),
+    (np.log(0.01), 0.0),
     (np.log(1e-9), np.log(50.0)),
     (np.log(0.02), np.log(5.0)),
     (-15.0, 3.0),
@@ -46,15 +48,23 @@ BOUNDS = (
 )
 """Least and largest value of each, on its scale."""
 
-_EDGES = np.concatenate([[0.0], np.geomspace(1e-4, 3e3, 145)])
+_EDGES = np.concatenate([[0.0], np.geomspace(1e-4, 1e-2, 9), np.geomspace(1e-2, 3e3, 71)[1:]])
 _NODES = np.concatenate([[5e-5], np.sqrt(_EDGES[1:-1] * _EDGES[2:])])
-"""Rates of the grid, a step of 12 % apart, and the middle of each stretch."""
+"""Rates of the grid, 20 % apart where it matters, and the middle of each stretch."""
+_BENDS = np.linspace(-4, 8, 241)
+_W = np.linspace(-15, 10, 751)
+"""Grid on which the generalised gamma distribution is tabulated: it is then cheap, and as smooth as its use asks."""
 _FIRST = np.array([*range(13), 13, 15, 18, 22, 27, 33, 41, 61, 101])
 """First count of each category of molecules: single counts up to 12, then wider. What lies high up is CAR+
 under any model; its exact shape shall not decide on the cells without a molecule."""
-_AMBIENT_COUNTS = 41
+_AMBIENT_COUNTS = 33
 """Counts up to which the ambient distribution is computed; beyond it is as good as 0."""
 _TINY = 1e-30
+TAILS = (-1.0, 2.0)
+"""Range of ``tail``: below the log-normal distribution (0) lie shapes with fewer cells near 0, beyond the gamma
+distribution (1) shapes that end sooner above and have more."""
+STRAIGHT = 0.02
+"""Least bend of the logarithm that is told from none."""
 DEPTH_STEP = 0.2
 """Width of a bin of depth, as a logarithm: 20 %."""
 
@@ -132,10 +142,13 @@ def histogram_of(
 class Priors:
     """What is believed before the counts; a pair is centre and standard deviation of a logarithm."""
 
-    mean: tuple[float, float]
+    location: tuple[float, float]
     spread: tuple[float, float]
     variation: tuple[float, float]
     misassigned: tuple[float, float]
+    dim_ratio: tuple[float, float]
+    dim_share: tuple[float, float]
+    """Shape of a beta distribution."""
     hidden: tuple[float, float]
     """Shape of a beta distribution."""
     flow: tuple[float, float] | None = None
@@ -162,42 +175,37 @@ class CarModel:
     def negative(self, points: Floats, *, misassigned: bool = True) -> Floats:
         """Return P(category | depth, CAR-) for points and rows; without ``misassigned`` for other cells."""
         table = self._blank(points, misassigned=misassigned)
-        return np.maximum(table[:, self.cells.bin, self.cells.category], _TINY)
+        found: Floats = np.maximum(table[self.cells.category, self.cells.bin].T, _TINY)
+        return found
 
     def _blank(self, points: Floats, *, misassigned: bool) -> Floats:
-        """Return (m, bins, categories): negative binomial, by its recursion in k."""
+        """Return (categories, bins, m): negative binomial, by its recursion in k."""
         rate = self.false_rate(points) if misassigned else np.exp(points[:, AMBIENT])
-        square = np.exp(2 * points[:, VARIATION])[:, None]
-        mean = rate[:, None] * self.cells.depth
-        ratio = square * mean / (1 + square * mean)
-        term = np.exp(-np.log1p(square * mean) / square)
-        counts = [term]
-        for k in range(_AMBIENT_COUNTS - 1):
-            term = term * ratio * (1 / square + k) / (k + 1)
-            counts.append(term)
-        table = np.zeros((*mean.shape, len(_FIRST)))
-        near = _FIRST[_FIRST < _AMBIENT_COUNTS]
-        table[..., : len(near)] = np.add.reduceat(np.stack(counts, axis=2), near, axis=2)
+        square = np.exp(2 * points[:, VARIATION])
+        above = square * self.cells.depth[:, None] * rate
+        ratio = above / (1 + above)
+        term = np.exp(-np.log1p(above) / square)
+        table = np.zeros((len(_FIRST), *term.shape))
+        for k, category in enumerate(category_of(np.arange(_AMBIENT_COUNTS))):
+            table[category] += term
+            term = term * (ratio * ((1 / square + k) / (k + 1)))
         return table
 
     def weights(self, points: Floats) -> Floats:
         """Return the share of CAR+ cells at each rate of the grid (m, nodes)."""
-        from scipy.special import gammainc, gammaln
-
-        spread, tail = np.exp(points[:, SPREAD]), _logistic(points[:, TAIL])
-        bend = spread * tail
-        shape = bend**-2
-        # The mean of exp(spread w), from which the location follows.
-        log_mean = gammaln(shape + 1 / tail) - gammaln(shape) + 2 / tail * np.log(bend)
-        at = np.maximum(_EDGES - self.false_rate(points)[:, None], 0)
-        with np.errstate(divide="ignore"):
-            w = (np.log(at) - (points[:, MEAN] - log_mean)[:, None]) / spread[:, None]
-        below = gammainc(
-            shape[:, None], np.minimum(shape[:, None] * np.exp(np.minimum(bend[:, None] * w, 300)), 1e300)
-        )
+        spread, share = np.exp(points[:, SPREAD]), _logistic(points[:, DIM_SHARE])
+        tail = TAILS[0] + (TAILS[1] - TAILS[0]) * _logistic(points[:, TAIL])
+        edges = np.maximum(_EDGES - self.false_rate(points)[:, None], 0)
+        bright, dim = points[:, LOCATION], points[:, LOCATION] + points[:, DIM_RATIO]
+        below = (1 - share)[:, None] * _generalised_gamma(edges, bright, spread, tail)
+        below += share[:, None] * _generalised_gamma(edges, dim, spread, tail)
         below[:, -1] = 1
         found: Floats = np.diff(below, axis=1)
         return found
+
+    def mean_of_positive(self, points: Floats) -> Floats:
+        """Return the CAR molecules of a CAR+ cell of median depth beyond the false ones (m,)."""
+        return np.asarray(self.weights(points) @ _NODES - self.false_rate(points))
 
     def false_rate(self, points: Floats) -> Floats:
         """Return the molecules that a CAR- T cell of median depth shows (m,)."""
@@ -206,11 +214,12 @@ class CarModel:
     def at_least(self, points: Floats, counts: Sequence[int], *, positive: bool) -> Floats:
         """Return P(molecules >= c | depth) of CAR+ or CAR- T cells (counts, m, bins); each c at most 12."""
         if positive:
-            table = np.einsum("mn,nbc->mbc", self.weights(points), _category_probabilities(self.cells.depth))
+            grid = _category_probabilities(self.cells.depth)
+            table = np.tensordot(grid, self.weights(points), axes=(0, 1)).swapaxes(0, 1)
         else:
             table = self._blank(points, misassigned=True)
         # Categories up to 12 are single counts.
-        found: Floats = np.maximum(1 - np.stack([table[..., :c].sum(axis=-1) for c in counts]), 0)
+        found: Floats = np.maximum(1 - np.stack([table[:c].sum(axis=0).T for c in counts]), 0)
         return found
 
     def posterior_of_rows(self, points: Floats) -> Floats:
@@ -238,10 +247,11 @@ class CarModel:
         # Jeffreys' beta(1/2, 1/2) on the fraction, whose intervals keep their level also for rare cells
         # (Brown, Cai and DasGupta 2001); with the slope of the logit.
         total = _log_beta(points[:, FRACTION], (0.5, 0.5)) + _log_beta(points[:, HIDDEN], priors.hidden)
-        total += _log_beta(points[:, TAIL], (1, 1))
+        total += _log_beta(points[:, TAIL], (1, 1)) + _log_beta(points[:, DIM_SHARE], priors.dim_share)
         for place, prior in (
-            (MEAN, priors.mean),
+            (LOCATION, priors.location),
             (SPREAD, priors.spread),
+            (DIM_RATIO, priors.dim_ratio),
             (VARIATION, priors.variation),
             (MISASSIGNED, priors.misassigned),
         ):
@@ -259,6 +269,33 @@ def _category_probabilities(depth: Floats) -> Floats:
     below = pdtr(_FIRST[1:] - 1, rate)
     ends = np.concatenate([np.zeros_like(rate), below, np.ones_like(rate)], axis=2)
     return np.diff(ends, axis=2)
+
+
+def _generalised_gamma(x: Floats, location: Floats, spread: Floats, tail: Floats) -> Floats:
+    """Return P(X <= x) for x (m, edges); parameters (m,), of which the location is a logarithm."""
+    from scipy.ndimage import map_coordinates
+
+    with np.errstate(divide="ignore"):
+        w = (np.log(x) - location[:, None]) / spread[:, None]
+    places = np.empty((2, *w.shape))
+    places[0] = ((spread * tail - _BENDS[0]) / (_BENDS[1] - _BENDS[0]))[:, None]
+    places[1] = (w - _W[0]) / (_W[1] - _W[0])
+    # Outside the table the nearest value holds; x = 0 lies at minus infinity.
+    np.clip(places, 0, np.array(_BENDS.shape + _W.shape)[:, None, None] - 1, out=places)
+    found: Floats = map_coordinates(_standard_table(), places, order=1, mode="nearest")
+    return found
+
+
+@cache
+def _standard_table() -> Floats:
+    """Return P(W <= w) of the standard generalised log-gamma distribution at each bend (bends, w)."""
+    from scipy.special import gammainc, ndtr
+
+    bend = _BENDS[:, None]
+    with np.errstate(divide="ignore", over="ignore"):
+        shape = np.where(np.abs(bend) < STRAIGHT, 1.0, bend) ** -2.0
+    below = gammainc(shape, shape * np.exp(np.minimum(bend * _W, 300)))
+    return np.where(np.abs(bend) < STRAIGHT, ndtr(_W), np.where(bend < 0, 1 - below, below))
 
 
 def _logistic(x: Floats) -> Floats:

@@ -128,16 +128,28 @@ def sample(
         points, values = np.vstack([points, new]), np.concatenate([values, density])
         mixture = np.logaddexp.reduce([_log_student(points, *p) for p in proposals], axis=0)
         log_weights = values - mixture
-        weights = np.exp(log_weights - log_weights.max())
+        # No draw weighs more than sqrt(m) mean ones (Ionides 2008, J Comput Graph Stat 17:295).
+        most = np.logaddexp.reduce(log_weights) - np.log(len(points)) / 2
+        weights = np.exp(np.minimum(log_weights, most) - most)
         found = Draws(points, weights / weights.sum())
         if found.effective >= effective or len(proposals) >= rounds:
             return found
-        # A first fit from few effective draws is too narrow: shrunk towards the one before.
-        centre = found.weights @ points
-        apart = points - centre
-        own = (apart * found.weights[:, None]).T @ apart
-        trust = found.effective / (found.effective + 5 * len(mode))
-        proposals.append((centre, 1.1 * (trust * own + (1 - trust) * proposals[-1][1])))
+        proposals.append(_fitted(points, log_weights))
+
+
+def _fitted(points: Floats, log_weights: Floats) -> tuple[Floats, Floats]:
+    """Return centre and scale of the next proposal: of weights flattened until enough draws have a say."""
+    enough = max(len(points) / 10, 20.0 * points.shape[1])
+    power = 1.0
+    while True:
+        weights = np.exp(power * (log_weights - log_weights.max()))
+        weights /= weights.sum()
+        if 1 / np.sum(weights**2) >= enough or power < 0.01:
+            break
+        power *= 0.8
+    centre = weights @ points
+    apart = points - centre
+    return centre, (apart * weights[:, None]).T @ apart
 
 
 def _student(centre: Floats, scale: Floats, n: int, rng: np.random.Generator) -> Floats:
