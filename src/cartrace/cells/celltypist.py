@@ -213,10 +213,11 @@ def model_columns(model: Model, symbols: NDArray[np.str_], usable: NDArray[np.bo
     """Return for each column of a matrix which feature of the model it is, -1 for none."""
     place = {str(f): i for i, f in enumerate(model.features)}
     columns = np.array([place.get(str(s), -1) for s in symbols], dtype=np.int64)
+    columns = np.where(usable, columns, -1)
     # Of several columns with one symbol CellTypist takes the first.
     first = np.zeros(len(columns), dtype=bool)
     first[np.unique(columns, return_index=True)[1]] = True
-    return np.where(usable & first, columns, -1)
+    return np.where(first, columns, -1)
 
 
 def predict(model: Model, counts: csr_array, totals: Floats, columns: Integers) -> tuple[Integers, Floats]:

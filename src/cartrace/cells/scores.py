@@ -314,7 +314,7 @@ def learned(
         of = group.marker[pair] > 0
         if of.any():
             own, seen = sums[gene, of].sum(), exposure[of].sum()
-            weight = prior_cells * depth
+            weight = max(prior_cells * depth, 1.0)
             rate = (own + weight * group.rates[pair] / PER) / (seen + weight) * PER
             rates[pair] = np.clip(rate, group.rates[pair] / 10, group.rates[pair] * 10)
     return Group(group.names, group.genes, rates, group.marker, group.maybe, group.absent, group.shared)

@@ -428,6 +428,14 @@ class _Engine:
             share=settings.lacking_share,
             least_expected=settings.lacking_expected,
         )
+        if "treg" in names:
+            # A CD4 T cell of which only that is open whether it is a Treg: a CD4 T cell.
+            helper = [four, names.index("treg")]
+            open_ = shares[:, helper].max(axis=1) < settings.min_confidence
+            known = open_ & (shares[:, helper].sum(axis=1) >= settings.min_confidence)
+            shares[np.ix_(known, helper)] = np.column_stack(
+                [shares[known][:, helper].sum(axis=1), np.zeros(known.sum())]
+            )
         if "gamma_delta_t" in names:
             bare = bare * (1 - shares[:, names.index("gamma_delta_t")])
         return split, [*names, "double_negative_t"], np.column_stack([shares * (1 - bare)[:, None], bare])
