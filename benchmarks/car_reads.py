@@ -278,12 +278,12 @@ def compare(path: Path, repeats: int, scans: bool) -> dict[str, str]:
         row |= {f"{name}_found": f"{found['found']:.0f}"}
     row["cartrace_peak_mib"] = f"{best['contig_cartrace']['mib']:.0f}"
     for contig in ("contig", "no_contig"):
-        own = best[f"{contig}_cartrace"]["s"]
-        row[f"{contig}_times_blocks"] = f"{own / best[f'{contig}_blocks']['s']:.2f}"
-        row[f"{contig}_times_fields"] = f"{own / best[f'{contig}_fields']['s']:.2f}"
-        if scans:
-            row[f"{contig}_faster_than_scan"] = f"{best['scan']['s'] / own:.0f}"
-            row[f"{contig}_faster_than_scan_tags"] = f"{best['scan_tags']['s'] / own:.0f}"
+        for unit, suffix in (("s", ""), ("cpu_s", "_cpu")):
+            own = best[f"{contig}_cartrace"][unit]
+            for bare in ("blocks", "fields"):
+                row[f"{contig}_times_{bare}{suffix}"] = f"{own / best[f'{contig}_{bare}'][unit]:.2f}"
+            for scan in SCANS if scans else ():
+                row[f"{contig}_faster_than_{scan}{suffix}"] = f"{best[scan][unit] / own:.0f}"
     return row
 
 

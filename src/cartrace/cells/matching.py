@@ -137,7 +137,8 @@ class Matcher:
                     found = settled
             if len(self._known) >= _KEPT:
                 self._known.clear()
-            found = found._replace(kind=self.classify(found))
+            if found.cars or found.endogenous:
+                found = found._replace(kind=self.classify(found))
             self._known[sequence] = found
         return found
 
@@ -189,8 +190,10 @@ class Matcher:
             fits += good[:1]
             fitting += len(good)
             partial |= bool(found) and not good
+        if not fits and not partial:
+            return Match((), None, length, 0, False, None)
         endogenous = None
-        if (fits or partial) and self._endogenous_aligner is not None:
+        if self._endogenous_aligner is not None:
             endogenous = next(iter(all_fits(self._endogenous_aligner, self._endogenous, sequence, -1)), None)
         least = min((f.cost for f in fits), default=0)
         cars = tuple(f for f in fits if f.cost == least)

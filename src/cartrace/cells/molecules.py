@@ -21,7 +21,8 @@ NO_TARGET = -1
 """Target of a read that fits an endogenous transcript and touches no construct."""
 HIT_KEY = ("cell", "umi", "target", "kind", "start", "end")
 """Columns of hits; ``reads`` counts equal ones. start and end (from 0, half open) lie on the construct."""
-_CODE = {"A": 0, "C": 1, "G": 2, "T": 3}
+_BASES = set("ACGT")
+_DIGITS = str.maketrans("ACGT", "0123")
 _LONGEST_UMI = 30
 
 
@@ -31,10 +32,7 @@ def encode_umi(umi: str) -> int:
     >>> bin(encode_umi("ACGT"))
     '0b100011011'
     """
-    code = 1
-    for letter in umi:
-        code = code << 2 | _CODE[letter]
-    return code
+    return int("1" + umi.translate(_DIGITS), 4)
 
 
 def read_umi(umi: str) -> int | None:
@@ -43,7 +41,7 @@ def read_umi(umi: str) -> int | None:
     Letters other than bases are unread; one letter only is a bead's fault (as Cell Ranger has it).
     """
     letters = set(umi)
-    if len(letters) < 2 or len(umi) > _LONGEST_UMI or not letters <= _CODE.keys():
+    if len(letters) < 2 or len(umi) > _LONGEST_UMI or not letters <= _BASES:
         return None
     return encode_umi(umi)
 
