@@ -474,11 +474,17 @@ class Doublets(Section):
         ge=20,
         description="Cells from which neighbours tell doublets; of fewer each gets the expected share. House value.",
     )
-    max_trb: int = Field(
+    max_heavy_chains: int = Field(
         2,
         ge=1,
-        description="TRB chains that one T cell can have (both alleles); more are two cells. Source: allelic inclusion of "
-        "TRB in 1 to 7 % of T cells [recalled].",
+        description="TRB (or IGH) chains that one cell can have, of both alleles; more are two cells. Source: allelic "
+        "inclusion of TRB in 1 to 7 % of T cells [recalled].",
+    )
+    lineage_score: float = Field(
+        6.0,
+        gt=0,
+        description="What the markers must say for each of two lineages (natural logarithm of the likelihood ratio "
+        "against none) for a cell to count as two. House value.",
     )
 
 
