@@ -46,6 +46,12 @@ def library_files(table, names=None):
     return [f"<results>/cells/library/{name}.{table}" for name in names]
 
 
+def controls_of(library_id):
+    """Libraries from before the infusion whose CAR evidence is of the same kind: molecules or counts."""
+    before = set(LIBRARIES[library_id].before)
+    return before & WITH_READS if library_id in WITH_READS else before - WITH_READS
+
+
 rule check_construct:
     """One construct -> its faults, and the regions in which its reads can be told from endogenous genes."""
     input:
@@ -325,14 +331,13 @@ rule call_cars:
             "molecules.parquet", {wildcards.library_id} & WITH_READS
         ),
         before_cells=lambda wildcards: library_files(
-            "cells.parquet", LIBRARIES[wildcards.library_id].before
+            "cells.parquet", controls_of(wildcards.library_id)
         ),
         before_types=lambda wildcards: library_files(
-            "types.parquet", LIBRARIES[wildcards.library_id].before
+            "types.parquet", controls_of(wildcards.library_id)
         ),
         before_molecules=lambda wildcards: library_files(
-            "molecules.parquet",
-            set(LIBRARIES[wildcards.library_id].before) & WITH_READS,
+            "molecules.parquet", controls_of(wildcards.library_id) & WITH_READS
         ),
     output:
         cars="<results>/cells/library/{library_id}.cars.parquet",

@@ -133,7 +133,10 @@ def plan_libraries(
 ) -> dict[str, LibraryPlan]:
     """Find the files of each library and what its jobs need; every problem is added to ``problems``."""
     samples = {s.sample_id: s for s in sheets.samples}
-    early = before_infusion(sheets.samples, config.kinetics.post_infusion_visits)
+    # The product carries the CAR, though its sample's day is 0.
+    early = before_infusion(
+        (s for s in sheets.samples if s.matrix != "infusion_product"), config.kinetics.post_infusion_visits
+    )
     subject_of = {i: s.subject_id for i, s in samples.items()}
     plans: dict[str, LibraryPlan] = {}
     contents: dict[str, str] = {}

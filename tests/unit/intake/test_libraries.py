@@ -91,6 +91,15 @@ def test_a_library_knows_its_files_its_construct_and_the_libraries_before_the_in
     assert plan.constructs["made-up"].sequence == "constructs/c.fasta"
 
 
+def test_the_product_is_not_from_before_the_infusion_though_its_day_is(folder: Path) -> None:
+    samples = SHEETS["samples"] + "IP\t1003\tinfusion_product\t\t0\n"
+    (folder / "sheets" / "samples.tsv").write_text(samples)
+    (folder / "data" / "ip.h5").write_text("ip")
+    plan = plan_of(folder, libraries_text({**ROWS, "ip": ("IP", "5p", "ip.h5", "", "", "", "")}))
+    assert not plan.libraries["ip"].pre_infusion
+    assert plan.libraries["ip"].before == plan.libraries["a14"].before == ("a0",)
+
+
 def test_features_of_the_sheet_go_before_those_of_the_construct(folder: Path) -> None:
     registered = {"made-up": {**CONFIG["cells"]["constructs"]["made-up"], "features": ["CAR", "ENSCAR"]}}
     cells = {"constructs": registered}
