@@ -137,13 +137,13 @@ def markers(
     max_q
         Largest q of a marker.
     """
+    if len(np.unique(member)) < 2:
+        return []
     import anndata
     import illico
     import pandas as pd
     from loguru import logger
 
-    if len(np.unique(member)) < 2:
-        return []
     (seen,) = np.nonzero(np.asarray(values.sum(axis=0)).ravel() > 0)
     names = [f"g{i}" for i in seen.tolist()]
     with warnings.catch_warnings():
