@@ -231,6 +231,7 @@ rule type_cells:
         libraries="<results>/cells/library/{library_id}.libraries.parquet",
         panels=PLAN.config.cells.types.panels or resources("cells/panels.yaml"),
         model=existing(PLAN.config.cells.types.celltypist_model),
+        labels=existing(PLAN.config.cells.types.celltypist_labels),
     output:
         types="<results>/cells/library/{library_id}.types.parquet",
         qc="<results>/cells/library/{library_id}.types_qc.parquet",
@@ -253,6 +254,7 @@ rule type_cells:
             --libraries {input.libraries:q} \
             --panels {input.panels:q} \
             --model {input.model:q} \
+            --labels {input.labels:q} \
             --settings {params.settings:q} \
             --types {output.types:q} \
             --qc {output.qc:q}
