@@ -16,7 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("cells", "types", "libraries"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"its table of {name} (Parquet)")
     parser.add_argument(
-        "--molecules", type=Path, help="its CAR molecules from reads; else the feature's counts"
+        "--molecules",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="its CAR molecules from reads; else the feature's counts",
     )
     parser.add_argument(
         "--constructs", nargs="*", default=[], help="constructs of the product; none: all in the molecules"
