@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cartrace.cells.car_reads import CarMolecules
     from cartrace.cells.constructs import Construct
-    from cartrace.cells.settings import CarReads
+    from cartrace.cells.settings import Cells
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the BAM file of one library; exit status 2 when a file can't be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", required=True, help="library_id of the libraries sheet")
-    parser.add_argument("--bam", type=Path, required=True, help="its BAM file with the tags CB and UB")
+    parser.add_argument(
+        "--bam", type=Path, required=True, help="its BAM file with CB and UB, or the folder with one"
+    )
     parser.add_argument(
         "--index", type=Path, nargs="?", help="index of the BAM file; without one all of it is read"
     )
@@ -29,9 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--annotations", type=Path, nargs="+", required=True, help="their domains")
     parser.add_argument(
         "--product-constructs", nargs="*", default=[], help="those that the subject's product carries"
-    )
-    parser.add_argument(
-        "--contigs", nargs="*", default=[], help="NAME=contig: what a construct's contig is called in the BAM"
     )
     parser.add_argument("--endogenous", type=Path, required=True, help="FASTA of endogenous transcripts")
     parser.add_argument(
@@ -50,9 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace.problems import InputError
 
     try:
-        settings = configuration.load(json.loads(args.settings), "--settings").cells.car_reads
+        settings = configuration.load(json.loads(args.settings), "--settings").cells
         constructs = _constructs(args)
-        with open_bam(args.bam, str(args.bam), args.index) as bam:
+        path = _bam(args.bam)
+        with open_bam(path, str(path), args.index) as bam:
             counted = _count(bam, constructs, settings, args)
         _write(counted, args)
     except InputError as error:
@@ -64,6 +64,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"from {reads['reads_fetched'].iloc[0]} reads, {len(counted.variants)} variants, {len(counted.qc)} findings"
     )
     return 0
+
+
+def _bam(path: Path) -> Path:
+    """Return the BAM file: the one given, or the one in the folder that count_library wrote."""
+    from cartrace.problems import InputError, Problem
+
+    if not path.is_dir():
+        return path
+    found = sorted(path.rglob("*.bam"))
+    if len(found) != 1:
+        raise InputError([Problem(str(path), f"{len(found)} BAM files", "one, or the BAM file itself")])
+    return found[0]
 
 
 def _constructs(args: argparse.Namespace) -> list[Construct]:
@@ -99,7 +111,7 @@ def _constructs(args: argparse.Namespace) -> list[Construct]:
 
 
 def _count(
-    bam: object, constructs: Sequence[Construct], settings: CarReads, args: argparse.Namespace
+    bam: object, constructs: Sequence[Construct], cells: Cells, args: argparse.Namespace
 ) -> CarMolecules:
     """Find the reads and count."""
     import pysam
@@ -112,22 +124,16 @@ def _count(
     from cartrace.files import read_text
 
     assert isinstance(bam, pysam.AlignmentFile)
+    settings = cells.car_reads
     endogenous = relatives(constructs, ((t.name, t.sequence) for t in read_transcripts(args.endogenous)))
     loci, binder_loci = settings.loci, settings.binder_loci
     if args.loci is not None:
         given = read_loci(read_text(args.loci), str(args.loci), loci)
         binder_loci = {gene: place for gene, place in given.items() if gene.startswith("IG")}
         loci = {gene: place for gene, place in given.items() if gene not in binder_loci}
-    named: dict[str, list[str]] = {}
-    for text in args.contigs:
-        construct, _, contig = text.partition("=")
-        named.setdefault(construct, []).append(contig)
     targets = find_targets(
         dict(zip(bam.references, bam.lengths, strict=True)),
-        {
-            c.name: ([*named.get(c.name, ()), c.name, c.record, *c.contigs], len(c.sequence))
-            for c in constructs
-        },
+        {c.name: (_names(c, cells), len(c.sequence)) for c in constructs},
         loci=loci,
         binder_loci=binder_loci,
         file=str(args.bam),
@@ -148,6 +154,13 @@ def _count(
         from_index=bam.has_index(),
         file=str(args.bam),
     )
+
+
+def _names(construct: Construct, cells: Cells) -> list[str]:
+    """List what the contig of a construct may be called."""
+    registered = cells.constructs.get(construct.name)
+    features = registered.features if registered else ()
+    return [construct.name, construct.record, *construct.contigs, *features]
 
 
 def _write(counted: CarMolecules, args: argparse.Namespace) -> None:

@@ -97,6 +97,32 @@ def test_an_unknown_genome_is_told(trial: Path) -> None:
     assert read_table(trial / "car-reads.parquet", CAR_READS)["molecules"].tolist() == [15]
 
 
+def test_the_contig_may_be_called_as_the_feature(trial: Path) -> None:
+    feature = "CAR_in_matrix"
+    reads = simulate_reads(
+        [Planted("ACGTACGTACGTACGT-1", CAR.name, 5)], {CAR.name: CAR.sequence}, ReadModel(), seed=1
+    )
+    write_bam(trial / "x.bam", reads, make_genome(ENDOGENOUS, {feature: CAR.sequence}))
+    for features, checks in (((), {"car_loci"}), ((feature,), set())):
+        construct = {"sequence": "car.fasta", "annotation": "car.gtf", "features": features}
+        settings = {"cells": {"constructs": {CAR.name: construct}}}
+        assert run(trial, "--settings", json.dumps(settings), "--loci", str(trial / "loci.bed")) == 0
+        assert set(read_table(trial / "qc.parquet", QC)["check"]) == checks
+
+
+def test_a_folder_that_was_counted_here_gives_its_file(
+    trial: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trial / "counted").mkdir()
+    for name in ("x.bam", "x.bam.bai"):
+        (trial / name).rename(trial / "counted" / name)
+    assert run(trial, "--bam", str(trial / "counted"), "--loci", str(trial / "loci.bed")) == 0
+    assert read_table(trial / "car-reads.parquet", CAR_READS)["from_index"].all()
+    (trial / "none").mkdir()
+    assert run(trial, "--bam", str(trial / "none")) == 2
+    assert "0 BAM files" in capsys.readouterr().err
+
+
 def test_faults_are_told_together_and_nothing_is_written(
     trial: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
