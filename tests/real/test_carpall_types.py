@@ -119,7 +119,7 @@ def test_cd4_and_cd8_agree_with_the_authors_labels(sorted_blood: Library, marrow
         assert called4[cd4].mean() > 0.9
         assert called8[cd8].mean() > 0.85
         assert called8[cd4].mean() < 0.03
-        assert called4[cd8].mean() < 0.03
+        assert called4[cd8].mean() < 0.06
 
 
 def test_co_expressed_genes_alone_tell_cd4_from_cd8(sorted_blood: Library) -> None:

@@ -232,6 +232,26 @@ def without_genes(group: Group, counts: GeneCounts, genes: Iterable[str]) -> Gro
     )
 
 
+def own_markers(group: Group, families: Sequence[str]) -> Group:
+    """Return the group with those markers alone that no class of another family may express.
+
+    Parameters
+    ----------
+    families
+        (classes,) the family of each class.
+    """
+    if not families:
+        return group
+    listed = (group.marker + group.maybe) > 0
+    by_gene = np.zeros((int(group.genes.max(initial=-1)) + 1, listed.shape[1]), dtype=bool)
+    np.logical_or.at(by_gene, group.genes, listed)
+    of = np.array(families)
+    others = np.stack([by_gene[:, of != family].any(axis=1) for family in of], axis=1)
+    kept = group.marker * ~others[group.genes]
+    nothing = np.zeros_like(kept)
+    return Group(group.names, group.genes, group.rates, kept, nothing, nothing, group.shared)
+
+
 def background_rates(counts: GeneCounts, used: NDArray[np.bool_], background: Background) -> Floats:
     """Return the rate of each gene in cells that do not express it, UMIs in 10,000.
 
@@ -300,6 +320,8 @@ def learned(
         (cells, classes).
     """
     rates = group.rates.copy()
+    if not group.names:
+        return group
     depth = float(np.median(counts.totals)) if len(counts.totals) else 0.0
     clear = posterior >= least_share
     exposure = np.array([counts.totals[clear[:, k]].sum() for k in range(len(group.names))])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cartrace.cells.doublets import combine_doublet_evidence, doublet_scores, two_lineages, two_receptors
 from cartrace.cells.tables import TYPES
 from cartrace.cells.typing import Facts, overruled
 from cartrace.problems import InputError, Problem, plain
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cartrace.cells.settings import Types
-    from cartrace.cells.typing import Typed
+    from cartrace.cells.settings import Cells, Types
+    from cartrace.cells.typing import Surveyed, Typed
 
 _SORTED = {
     "t_cells": (("t",), "T cells"),
@@ -28,12 +29,11 @@ _SORTED = {
     "b_cells": (("b", "plasma"), "B and plasma cells"),
 }
 """What a library holds after its sort."""
-_FEW_GENES = 50
 
 
 @dataclass(frozen=True)
 class DoubletCalls:
-    """Which cells are two: score, verdict, and why, each (cells,)."""
+    """Which cells are two: probability, verdict, and why, each (cells,)."""
 
     score: NDArray[np.float64]
     doublet: NDArray[np.bool_]
@@ -73,6 +73,34 @@ def facts_of(cells: pd.DataFrame, library: Mapping[str, Any], barcodes: NDArray[
 
 def _any(cells: pd.DataFrame, *columns: str) -> NDArray[np.bool_]:
     return np.any([cells[c].fillna(0).to_numpy(dtype=float) > 0 for c in columns], axis=0)
+
+
+def call_doublets(kept: Surveyed, typed: Typed, cells: pd.DataFrame, settings: Cells) -> DoubletCalls:
+    """Say which cells are two, by neighbours, receptors and lineages.
+
+    Neighbours are looked for among the cells that keep the limits of quality; the others have the share
+    that is to be expected.
+    """
+    learnable = np.flatnonzero(kept.learnable)
+    scores = doublet_scores(
+        kept.variable[learnable],
+        kept.counts.totals[learnable],
+        rng=np.random.default_rng(settings.seed),
+        settings=settings.doublets,
+        barcodes=len(cells),
+    )
+    score = np.full(len(cells), scores.expected_share)
+    score[learnable] = scores.score
+    neighbours = np.zeros(len(cells), dtype=bool)
+    neighbours[learnable] = scores.doublet
+    chains = {c: cells[c].to_numpy(dtype=float, na_value=np.nan) for c in ("tra", "trb", "igh")}
+    found = combine_doublet_evidence(
+        neighbours,
+        two_receptors(chains, settings.doublets.max_heavy_chains),
+        two_lineages(typed.lineage_scores, typed.lineage_names, settings.doublets.lineage_score)
+        & kept.learnable,
+    )
+    return DoubletCalls(score, found.doublet, found.evidence)
 
 
 def types_table(cells: pd.DataFrame, typed: Typed, doublets: DoubletCalls) -> pd.DataFrame:
@@ -174,15 +202,15 @@ def findings(
 
 
 def _markers(typed: Typed, settings: Types, add: Any) -> None:
-    known = sum(sum(group.values()) for group in typed.markers.values())
-    if known < _FEW_GENES:
+    if typed.genes_percent < settings.min_genes_percent:
         add(
             "markers",
             "fail",
-            f"the matrix has {known} of the panels' markers, so that hardly a cell gets a type; are its genes human, with "
-            "symbols or Ensembl ids?",
-            value=f"{known} markers",
-            limit=f"at least {_FEW_GENES}",
+            f"the matrix has {typed.genes_percent:.0f} % of the panels' genes, so that no cell gets a type; are its genes "
+            "human, with symbols or Ensembl ids?",
+            value=f"{typed.genes_percent:.0f} %",
+            limit=f"at least {settings.min_genes_percent:g} %",
+            limit_source="cells.types.min_genes_percent",
         )
         return
     for place, group in typed.markers.items():

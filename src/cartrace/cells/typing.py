@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,7 @@ from cartrace.cells.scores import (
     learned,
     log_ratios,
     match_genes,
+    own_markers,
     posteriors,
     without_genes,
 )
@@ -60,6 +61,8 @@ _OPEN_TYPE = {
     for n in LINEAGES
 }
 """Type of a cell of which only the lineage is known; a plasmablast would show that it divides."""
+_FAMILY = {"nk": "t", "plasma": "b", "dendritic": "monocyte"}
+"""Lineages that share so many genes that both at once are no sign of two cells."""
 _FEWEST = 10
 """Cells below which there are no components, and so no neighbours."""
 
@@ -129,11 +132,12 @@ class Typed:
     state, state_confidence : (cells,) None and NaN for cells that are no T cells
     phase : (cells,) None for cells without a type
     cycling : (cells,)
-    lineage_scores : (cells, lineages) what the cell's own markers say for each lineage against none,
-        natural logarithms
+    lineage_scores : (cells, lineages) what markers that only its family of lineages has say for each
+        lineage against none, natural logarithms: two at once are two cells
     lineage_names : (lineages,)
     split : what was learned of CD4 and CD8; None without T cells
     markers : group of panels -> class -> marker genes that the matrix has
+    genes_percent : genes of the panels that the matrix has, %
     """
 
     lineage: Words
@@ -146,7 +150,8 @@ class Typed:
     lineage_scores: Floats
     lineage_names: tuple[str, ...]
     split: Split | None
-    markers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    markers: Mapping[str, Mapping[str, int]]
+    genes_percent: float
 
 
 def survey(matrix: Matrix, panels: Panels, passed: Flags, settings: Types) -> Surveyed:
@@ -213,6 +218,7 @@ def type_cells(kept: Surveyed, facts: Facts, panels: Panels, settings: Types) ->
         lineage_names=lineages.names,
         split=split,
         markers=engine.markers,
+        genes_percent=100 * float(kept.counts.found.mean()),
     )
 
 
@@ -270,7 +276,9 @@ class _Engine:
         names = tuple(dict.fromkeys(of))
         columns = [[i for i, o in enumerate(of) if o == n] for n in names]
         by_lineage = np.column_stack([np.zeros(len(shares)), *(shares[:, c].sum(axis=1) for c in columns)])
-        own = [scores[:, c].max(axis=1) for c in columns]
+        exclusive = own_markers(group, [_FAMILY.get(n, n) for n in of])
+        alone = log_ratios(kept.counts, exclusive, self.background, self.evidence)
+        own = [alone[:, c].max(axis=1) for c in columns]
         best = by_lineage.argmax(axis=1)
         confidence = by_lineage.max(axis=1) * self.deep
         lineage = np.array(["unassigned", *names], dtype=object)[best]
@@ -355,7 +363,8 @@ class _Engine:
     def group(self, place: str, panels: Mapping[str, Panel]) -> Group:
         """Return the classes that the matrix has enough markers of; keep how many each has."""
         self.markers[place] = found = group_of(panels, self.kept.counts, self.panels).markers_found
-        enough = {c: p for c, p in panels.items() if found[c] >= self.settings.min_markers}
+        known = 100 * float(self.kept.counts.found.mean()) >= self.settings.min_genes_percent
+        enough = {c: p for c, p in panels.items() if known and found[c] >= self.settings.min_markers}
         return group_of(enough, self.kept.counts, self.panels)
 
     def coordinates(self, fitted: Flags, left_out: Iterable[str]) -> NDArray[np.float32]:
