@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EVEN = 0.5
 """No cell is called against its own posterior."""
+ROUNDING = 1e-12
 MOST_BEFORE = 3
 """Molecules from which a T cell from before any infusion looks like a CAR-T cell."""
 
@@ -230,7 +231,7 @@ def cutoffs_of(posterior: Floats, false_discovery_rate: float, missed_rate: floa
 
     def last(values: Floats, error: Floats, limit: float) -> float | None:
         # Of cells of equal posterior only the last one tells the error of them all.
-        whole = np.append(values[1:] != values[:-1], True) & (error <= limit)
+        whole = np.append(values[1:] != values[:-1], True) & (error <= limit + ROUNDING)
         return float(values[np.flatnonzero(whole)[-1]]) if whole.any() else None
 
     positive = last(ordered[::-1], false, false_discovery_rate)

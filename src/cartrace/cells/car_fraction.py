@@ -17,10 +17,9 @@ from cartrace.cells.posterior import Draws, Floats, quantile, sample
 if TYPE_CHECKING:
     from cartrace.cells.settings import CarCalls
 
-EFFECTIVE = 300.0
-"""Independent draws that a posterior shall be worth; its 95 % limits are then known to a tenth of a
-standard deviation."""
-FEWEST_EFFECTIVE = 100.0
+WORTH = 0.25
+"""Independent draws that a posterior shall be worth, as a share of the draws of one round."""
+FEWEST_EFFECTIVE = 50.0
 """Fewest with which limits are told."""
 ROUNDS = 8
 KEPT = 400
@@ -152,7 +151,7 @@ def _sample(model: CarModel, settings: CarCalls, rng: np.random.Generator) -> Dr
         _starts(model),
         bounds=BOUNDS,
         draws=settings.draws,
-        effective=EFFECTIVE,
+        effective=WORTH * settings.draws,
         rounds=ROUNDS,
         rng=rng,
     )

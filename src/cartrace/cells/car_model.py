@@ -124,7 +124,10 @@ def histogram_of(
     """
     step = np.floor(np.log(np.maximum(depth, 1e-4)) / DEPTH_STEP).astype(np.int64)
     _, of_bin = np.unique(step, return_inverse=True)
-    mean = np.bincount(of_bin, depth) / np.bincount(of_bin)
+    # Where any do, only cells that count tell the depth of their bin: others are called, and change nothing.
+    counted = np.bincount(of_bin, t_cells | other_cells)
+    weight = np.where((counted > 0)[of_bin], t_cells | other_cells, 1)
+    mean = np.bincount(of_bin, weight * depth) / np.bincount(of_bin, weight)
     pairs, row = np.unique(of_bin * len(_FIRST) + category_of(molecules), return_inverse=True)
     return (
         Histogram(
