@@ -101,14 +101,14 @@ def exchanged_libraries(
         if row["detection"] is not None and row["verdict"] != "rejected":
             by_subject[samples[name]["subject_id"]].append(name)
     for names in by_subject.values():
+        # The product is taken before the infusion too, and is full of CAR+ cells.
+        blood = [n for n in names if samples[n]["matrix"] != "infusion_product"]
         late = [
             n
-            for n in names
-            if samples[n]["sample_id"] not in before
-            and samples[n]["matrix"] != "infusion_product"
-            and 0 <= samples[n]["study_day"] <= PEAK_DAYS
+            for n in blood
+            if samples[n]["sample_id"] not in before and 0 <= samples[n]["study_day"] <= PEAK_DAYS
         ]
-        for early in (n for n in names if samples[n]["sample_id"] in before):
+        for early in (n for n in blood if samples[n]["sample_id"] in before):
             mine = fractions[early]
             fewer = [n for n in late if fractions[n]["upper"] < mine["lower"]]
             if mine["detection"] != "BLD" and fewer:

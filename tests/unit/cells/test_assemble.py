@@ -67,11 +67,11 @@ def test_cells_of_both_sexes_are_told_as_such() -> None:
 def test_fewer_cars_after_the_infusion_than_before_look_exchanged() -> None:
     none = {"fraction": None, "lower": 0.0, "upper": 0.3, "detection": "BLD"}
 
-    def made(before: Any, after: Any) -> Assembled:
+    def made(before: Any, after: Any, matrix: str = "blood") -> Assembled:
         return assemble(
             [library("L1", fraction=before), library("L2", fraction=after)],
             [sheet_row("L1"), sheet_row("L2", "S2")],
-            [sample("S1", -7), sample("S2", 10)],
+            [sample("S1", -7, matrix=matrix), sample("S2", 10)],
         )
 
     told = findings(made({}, none), "library_exchanged")
@@ -79,6 +79,7 @@ def test_fewer_cars_after_the_infusion_than_before_look_exchanged() -> None:
     assert "at least 16 % of T cells" in told["message"].iloc[0]
     for before, after in ((none, {}), (none, none), ({}, {})):
         assert len(findings(made(before, after), "library_exchanged")) == 0
+    assert len(findings(made({}, none, "infusion_product"), "library_exchanged")) == 0
 
 
 def test_molecules_of_another_construct_flag_the_numbers() -> None:
