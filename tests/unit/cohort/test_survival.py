@@ -139,7 +139,7 @@ INTERVALS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(INTERVALS, st.randoms())
 def test_the_order_of_subjects_changes_nothing(intervals, random):
     shuffled = list(intervals)
@@ -167,7 +167,7 @@ def test_turnbull_is_a_distribution_and_no_worse_than_even_masses(intervals):
     assert ((inside / chance[:, None]).mean(axis=0) <= 1 + 1e-5).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(INTERVALS, st.sampled_from([0.5, 2.0, 8.0]))
 def test_days_counted_in_another_unit_scale_the_curves(intervals, unit):
     lower, upper = np.array(intervals).T

@@ -78,7 +78,7 @@ def compute(rows, chosen):
 
 
 @given(courses(), st.integers(1, 3), st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_row_keeps_the_rules_and_the_order_of_rows_does_not_matter(course, confirm, random):
     metrics, found = compute(table(course), configure(confirm))
     again, _ = compute(table(random.sample(course, len(course))), configure(confirm))
@@ -108,7 +108,7 @@ def test_every_row_keeps_the_rules_and_the_order_of_rows_does_not_matter(course,
 
 
 @given(courses(), st.sampled_from([0.25, 4.0, 1024.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_another_unit_with_thresholds_scaled_changes_no_day(course, factor):
     one, _ = compute(table(course), configure())
     other, _ = compute(table(course, factor), configure(factor=factor))
@@ -121,7 +121,7 @@ def test_another_unit_with_thresholds_scaled_changes_no_day(course, factor):
 
 
 @given(courses(least=2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_far_later_result_of_the_same_state_moves_no_onset_and_no_closed_episode(course):
     last = course[-1][1]
     longer = [*course, (1000, last)]

@@ -537,7 +537,7 @@ def _one(axes: list[Any], low: list[float]) -> list[Any]:
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # FlowKit on pandas 3
 @given(random_strategies(), st.integers(1, 250))
 @settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -418,7 +418,7 @@ def test_every_check_finds_its_fault() -> None:
     }
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 @given(st.permutations(range(len(ROWS))))
 def test_the_order_of_the_rows_does_not_matter(shuffled: list[int]) -> None:
     def ordered(qc: pd.DataFrame) -> list[list[str]]:

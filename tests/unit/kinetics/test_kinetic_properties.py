@@ -90,7 +90,7 @@ def test_neighbouring_windows_add_up(course, method, extrapolation, cut):
         np.testing.assert_allclose(parts.sum(), total, rtol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @example(course=([1, 2, 3, 42], [500.0] * 4), method="linear", factor=0.5)
 @given(course=courses(), method=RULES, factor=st.sampled_from([1e-6, 0.5, 3.0, 1e4]))
 def test_another_unit_scales_levels_and_areas_and_nothing_else(course, method, factor):
@@ -140,7 +140,7 @@ def test_splitting_a_segment_on_its_own_interpolant_changes_no_area(values, at, 
         np.testing.assert_allclose(after.loc[name, "value"], before.loc[name, "value"], rtol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(course=courses(low=1), method=RULES)
 def test_every_row_has_a_value_or_bounds_or_a_reason(course, method):
     m = compute(*course, configure(auc={"method": method}))
@@ -153,7 +153,7 @@ def test_every_row_has_a_value_or_bounds_or_a_reason(course, method):
     assert refused["value"].isna().all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(left=courses(), right=courses(low=1))
 def test_a_course_has_the_same_metrics_alone_and_beside_others(left, right):
     kinetics = configure()

@@ -242,7 +242,7 @@ def test_a_quotient_with_an_exact_denominator_keeps_the_limits_of_the_numerator(
 positive = st.floats(0.01, 1e6)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(
     copies=positive,
     dna=st.floats(0.1, 1000),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace.pcr.plate_map import COLUMNS, read_plate_map
@@ -92,6 +92,7 @@ def test_one_well_may_have_a_row_for_each_target() -> None:
     assert found["nominal"].tolist() == [10, 20, 5]
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=200))
 def test_any_text_gives_a_map_or_an_input_error(text: str) -> None:
     for content in (text, HEADER + text):

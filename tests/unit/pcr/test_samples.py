@@ -399,7 +399,7 @@ def test_a_hostile_name_is_shown_short_and_printable() -> None:
     assert all(value.isprintable() for value in qc["value"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.lists(
         st.sampled_from(["S1 D7", "S1 D7 b", "S2 D7", "NTC", "PC high", "?", "", "x 2021-03-04"]), max_size=12

@@ -113,6 +113,7 @@ def test_every_day_falls_into_exactly_one_fixed_bin(day: float) -> None:
     assert sum(b.start <= day <= b.end for b in figures.bins([])) == 1
 
 
+@settings(max_examples=40)
 @settings(deadline=None)  # the first call imports
 @given(
     st.lists(
@@ -204,6 +205,7 @@ def test_a_bound_that_stands_as_the_value_is_taken() -> None:
     assert bars.loc[0, ["high", "known"]].tolist() == [-4.0, "at_least"]
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace.config import Icaht, LowerLimit, Recovery
@@ -382,6 +382,7 @@ def test_adding_the_lowest_count_never_lowers_the_grade(
         assert bounds(after)[0] >= bounds(before)[0]
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.integers(0, 30), st.sampled_from([0.05, 0.3, 2.0]), min_size=1), st.data(), SETTINGS
 )

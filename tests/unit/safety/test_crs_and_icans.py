@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace.safety.crs import contradictions, grade_crs
@@ -233,6 +233,7 @@ def least(days: dict[int, dict[str, tuple[float | str, ...]]]) -> dict[tuple[str
     }
 
 
+@settings(max_examples=50)
 @given(courses(), st.data())
 def test_adding_a_worse_observation_never_lowers_a_grade(
     days: dict[int, dict[str, tuple[float | str, ...]]], data: st.DataObject
@@ -247,6 +248,7 @@ def test_adding_a_worse_observation_never_lowers_a_grade(
     assert all(after[key] >= grade for key, grade in before.items())
 
 
+@settings(max_examples=50)
 @given(courses())
 def test_what_is_missing_only_widens_the_grade(days: dict[int, dict[str, tuple[float | str, ...]]]) -> None:
     for table in (grade_crs(days, CRS), grade_icans(days, ICANS)):
@@ -255,6 +257,7 @@ def test_what_is_missing_only_widens_the_grade(days: dict[int, dict[str, tuple[f
             assert (found.reason is None) == (found.least == found.most)
 
 
+@settings(max_examples=50)
 @given(courses(), st.data())
 def test_any_value_of_a_missing_item_gives_a_grade_between_least_and_most(
     days: dict[int, dict[str, tuple[float | str, ...]]], data: st.DataObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cartrace.pcr.plate import Plate, ReadOptions
@@ -122,6 +122,7 @@ def test_a_file_without_amplitudes_is_refused() -> None:
         read_amplitudes(b"Well,Sample\nA01,S1\n", "data/x.csv", "A01")
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(-500, 30000), st.integers(-500, 30000), st.integers(1, 4)),
