@@ -72,7 +72,7 @@ def _type(
     from cartrace.cells.typing import survey, type_cells
 
     panels = read_panels(args.panels, str(args.panels))
-    matrix, barcodes = _matrix(args.h5ad, str(library["car_features"] or ""))
+    matrix, barcodes = _matrix(args.h5ad, library["car_features"])
     facts = facts_of(cells, library, barcodes, str(args.cells))
     kept = survey(matrix, panels, facts.passed, settings.types)
     typed = type_cells(kept, facts, panels, settings.types)
@@ -84,7 +84,7 @@ def _type(
     return table, findings(table, typed, library, settings.types, agreement)
 
 
-def _matrix(h5ad: Path, car_features: str) -> tuple[Matrix, NDArray[np.bytes_]]:
+def _matrix(h5ad: Path, car_features: Any) -> tuple[Matrix, NDArray[np.bytes_]]:
     """Open the counts; what is no gene, or is the CAR, is not usable."""
     import pandas as pd
 
@@ -92,7 +92,7 @@ def _matrix(h5ad: Path, car_features: str) -> tuple[Matrix, NDArray[np.bytes_]]:
     from cartrace.cells.typing import Matrix
 
     counts = open_matrix(h5ad)
-    names = [] if pd.isna(car_features) else [f for f in car_features.split(";") if f]
+    names = [] if pd.isna(car_features) else [f for f in str(car_features).split(";") if f]
     cars = find_features(counts.features, names).mask
     matrix = Matrix(
         blocks=lambda: (block for _, block in counts.blocks()),
