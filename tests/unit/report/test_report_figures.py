@@ -113,8 +113,7 @@ def test_every_day_falls_into_exactly_one_fixed_bin(day: float) -> None:
     assert sum(b.start <= day <= b.end for b in figures.bins([])) == 1
 
 
-@settings(max_examples=40)
-@settings(deadline=None)  # the first call imports
+@settings(deadline=None, max_examples=40)  # the first call imports
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdefgh"), st.integers(12, 16), st.floats(1, 1e6), st.booleans()),
