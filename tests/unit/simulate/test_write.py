@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,14 @@ import yaml
 
 from cartrace.problems import InputError
 from cartrace.simulate import write
-from cartrace.simulate.trial import simulate_trial
+from cartrace.simulate.trial import Trial, simulate_trial
 from cartrace.simulate.write import MARKER, files, write_trial
+
+
+@cache
+def made(seed: int, n_subjects: int = 12) -> Trial:
+    """Simulate a trial once for all tests here: writing changes nothing of it."""
+    return simulate_trial(seed, n_subjects, libraries=False)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -25,14 +32,11 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_another_seed_gives_other_results() -> None:
-    assert (
-        files(simulate_trial(1, 2, libraries=False))["truth/samples.tsv"]
-        != files(simulate_trial(2, 2, libraries=False))["truth/samples.tsv"]
-    )
+    assert files(made(1, 2))["truth/samples.tsv"] != files(made(2, 2))["truth/samples.tsv"]
 
 
 def test_a_workbook_carries_no_time_of_its_making() -> None:
-    content = files(simulate_trial(7, 2, libraries=False))["data/pcr/pcr_batch_01.xlsx"]
+    content = files(made(7, 2))["data/pcr/pcr_batch_01.xlsx"]
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         assert {i.date_time for i in book.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         core = book.read("docProps/core.xml")
@@ -40,7 +44,7 @@ def test_a_workbook_carries_no_time_of_its_making() -> None:
 
 
 def test_a_panel_file_is_one_to_copy_commented_and_without_anchors() -> None:
-    trial = simulate_trial(7, libraries=False)
+    trial = made(7)
     content = files(trial)
     text = content["mappings/flow_panel.yaml"].decode()
     assert "  CD3: {method: [valley, fixed], value: 1500}\n" in text
@@ -54,7 +58,7 @@ def test_a_panel_file_is_one_to_copy_commented_and_without_anchors() -> None:
 
 
 def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None:
-    write_trial(simulate_trial(7, libraries=False), tmp_path / "demo")
+    write_trial(made(7), tmp_path / "demo")
     lines = (tmp_path / "demo/sheets/files.tsv").read_text().splitlines()
     header = lines[0].split("\t")
     for line in lines[1:]:
@@ -84,11 +88,11 @@ def test_a_trial_folder_holds_what_the_files_sheet_names(tmp_path: Path) -> None
 
 
 def test_a_trial_without_csf_writes_no_mapping_for_it() -> None:
-    assert not [name for name in files(simulate_trial(7, 3, libraries=False)) if "csf" in name]
+    assert not [name for name in files(made(7, 3)) if "csf" in name]
 
 
 def test_the_same_trial_again_leaves_the_results_of_a_run(tmp_path: Path) -> None:
-    trial = simulate_trial(7, 2, libraries=False)
+    trial = made(7, 2)
     assert write_trial(trial, tmp_path / "demo")
     (tmp_path / "demo/results").mkdir()
     assert not write_trial(trial, tmp_path / "demo")
@@ -96,15 +100,15 @@ def test_the_same_trial_again_leaves_the_results_of_a_run(tmp_path: Path) -> Non
 
 
 def test_another_trial_replaces_the_folder_whole(tmp_path: Path) -> None:
-    write_trial(simulate_trial(7, 8, libraries=False), tmp_path / "demo")
+    write_trial(made(7, 3), tmp_path / "demo")
     (tmp_path / "demo/results").mkdir()
-    assert write_trial(simulate_trial(8, 2, libraries=False), tmp_path / "demo")
-    assert tree(tmp_path / "demo") == files(simulate_trial(8, 2, libraries=False))
+    assert write_trial(made(8, 2), tmp_path / "demo")
+    assert tree(tmp_path / "demo") == files(made(8, 2))
     assert [p.name for p in tmp_path.iterdir()] == ["demo"]
 
 
 def test_an_edited_file_is_written_anew(tmp_path: Path) -> None:
-    trial = simulate_trial(7, 2, libraries=False)
+    trial = made(7, 2)
     write_trial(trial, tmp_path / "demo")
     (tmp_path / "demo/config.yaml").write_text("edited")
     assert write_trial(trial, tmp_path / "demo")
@@ -113,7 +117,7 @@ def test_an_edited_file_is_written_anew(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
-    assert write_trial(simulate_trial(7, 1, libraries=False), tmp_path / "demo")
+    assert write_trial(made(7, 1), tmp_path / "demo")
 
 
 @pytest.mark.parametrize("marker", [None, "no json", "[]", '{"made_by": "somebody"}'])
@@ -125,21 +129,21 @@ def test_a_folder_of_somebody_else_is_never_overwritten(tmp_path: Path, marker: 
         (folder / MARKER).write_text(marker)
     before = tree(folder)
     with pytest.raises(InputError, match="no simulated trial"):
-        write_trial(simulate_trial(7, 1, libraries=False), folder)
+        write_trial(made(7, 1), folder)
     assert tree(folder) == before
 
 
 def test_a_link_to_a_trial_is_not_followed(tmp_path: Path) -> None:
-    write_trial(simulate_trial(7, 1, libraries=False), tmp_path / "demo")
+    write_trial(made(7, 1), tmp_path / "demo")
     (tmp_path / "link").symlink_to(tmp_path / "demo")
     with pytest.raises(InputError):
-        write_trial(simulate_trial(8, 1, libraries=False), tmp_path / "link")
+        write_trial(made(8, 1), tmp_path / "link")
 
 
 def test_a_failure_half_way_leaves_the_old_trial_and_no_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_trial(simulate_trial(7, 1, libraries=False), tmp_path / "demo")
+    write_trial(made(7, 1), tmp_path / "demo")
     before = tree(tmp_path / "demo")
     original = Path.rename
 
@@ -150,7 +154,7 @@ def test_a_failure_half_way_leaves_the_old_trial_and_no_rest(
 
     monkeypatch.setattr(write.Path, "rename", fails)
     with pytest.raises(OSError, match="no space"):
-        write_trial(simulate_trial(8, 1, libraries=False), tmp_path / "demo")
+        write_trial(made(8, 1), tmp_path / "demo")
     monkeypatch.undo()
     assert tree(tmp_path / "demo") == before
     assert [p.name for p in tmp_path.iterdir()] == ["demo"]
