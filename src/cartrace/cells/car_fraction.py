@@ -105,13 +105,13 @@ def estimate_fraction(
         lower, value, upper = quantile(values, draws.weights, tails)
         return Interval(float(value), float(lower), float(upper))
 
-    location = draws.points[:, model_of.LOCATION]
+    logit, location = draws.points[:, model_of.FRACTION], draws.points[:, model_of.LOCATION]
     spread = math.sqrt(draws.weights @ (location - draws.weights @ location) ** 2)
     return FractionEstimate(
         model=model,
         draws=draws,
         points=points,
-        fraction=interval(1 / (1 + np.exp(-draws.points[:, model_of.FRACTION]))),
+        fraction=interval(1 / (1 + np.exp(-logit - settings.model_error * rng.standard_normal(len(logit))))),
         mean=interval(model.mean_of_positive(draws.points)),
         dispersion=float(np.exp(2 * quantile(draws.points[:, model_of.SPREAD], draws.weights, (0.5,))[0])),
         false_rate=interval(model.false_rate(draws.points)),

@@ -242,7 +242,7 @@ class CarCalls(Section):
         0.5, gt=0, description="Standard deviation of its natural logarithm. House value."
     )
     dim_share: float = Field(
-        0.2,
+        0.25,
         gt=0,
         lt=1,
         description="Expected share of CAR+ cells in a second, dimmer mode of expression (one copy of the vector, or a "
@@ -255,7 +255,14 @@ class CarCalls(Section):
         description="Usual expression of the dim mode over that of the bright one. House value.",
     )
     dim_ratio_spread: float = Field(
-        0.5, gt=0, description="Standard deviation of its natural logarithm. House value."
+        0.7, gt=0, description="Standard deviation of its natural logarithm. House value."
+    )
+    model_error: float = Field(
+        0.1,
+        ge=0,
+        description="Standard deviation of the logit of the fraction that is added because no shape of expression is "
+        "right: 0.1 is 47.5 to 52.5 % about 50 %. What the intervals of simulated libraries needed, whose expression "
+        "bursts or has two modes (docs/car_calls.md). House value.",
     )
     ambient_share: float = Field(
         0.05,
