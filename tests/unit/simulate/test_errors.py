@@ -93,7 +93,7 @@ def test_the_impossible_share_is_above_100(planted: pd.DataFrame) -> None:
     assert float(error["written"].replace(",", ".")) > 100
 
 
-@pytest.mark.parametrize("seed", range(1, 30))
+@pytest.mark.parametrize("seed", range(1, 16))
 def test_every_error_finds_its_place_whatever_the_seed(seed: int) -> None:
     trial = simulate_trial(seed, plates=False, tubes=False, immunoassays=False, libraries=False)
     assert sorted(trial.truth["planted_errors"]["kind"]) == sorted(CHECKS)

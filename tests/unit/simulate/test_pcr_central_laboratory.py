@@ -162,7 +162,7 @@ def test_the_inhibited_sample_is_repeated_1_in_5(trial: Trial) -> None:
     assert both.loc["qpcr_run_06", "dna_ng"] == pytest.approx(both["dna_ng"].max() / 5)
 
 
-@pytest.mark.parametrize("seed", range(1, 13))
+@pytest.mark.parametrize("seed", range(1, 9))
 def test_every_failure_finds_its_place_whatever_the_seed(seed: int) -> None:
     assert sorted(
         simulate_trial(seed, tubes=False, immunoassays=False, libraries=False).truth["planted_pcr_failures"][
