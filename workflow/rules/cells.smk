@@ -12,7 +12,7 @@ OUTPUTS:
     <results>/cells/library/{library_id}.*    one library: counts (h5ad, written once), cells, types, CAR molecules, calls
     <results>/cells/*.parquet                 all libraries; results.parquet goes to assemble_measurements
     <results>/cells/cells.h5ad                all cells with types and calls
-    <results>/cells/{clusters,markers}.parquet   on demand: snakemake cell_clusters
+    <results>/cells/{clusters,cluster_types,markers}.parquet   on demand: snakemake cell_clusters
 
 A library's jobs each write their own table; none changes another's. The quality of a cell
 never depends on its CAR. Only `embed_cells` and `cluster_cells` look at all cells at once,
@@ -393,7 +393,6 @@ rule assemble_libraries:
         tables=[
             file
             for table in (
-                "cells.parquet",
                 "libraries.parquet",
                 "library_qc.parquet",
                 "types.parquet",
@@ -479,6 +478,43 @@ rule assemble_libraries:
         """
 
 
+rule embed_cells:
+    """A sketch of all cells -> a picture in two dimensions; no metric rests on it."""
+    input:
+        script=script("cells/embed_cells.py"),
+        code=sources("cells/embed_cells.py"),
+        h5ad=library_files("h5ad"),
+        tables=[
+            file
+            for table in ("libraries.parquet", "types.parquet")
+            for file in library_files(table)
+        ],
+    output:
+        "<results>/cells/embedding.parquet",
+    log:
+        "<logs>/cells/embed_cells.log",
+    benchmark:
+        "<benchmarks>/cells/embed_cells.tsv"
+    resources:
+        mem_mb=memory(3000, per_input_mb=5),
+        runtime=minutes(60),
+    params:
+        libraries=list(LIBRARIES),
+        folder=lambda wildcards, output: os.path.join(
+            os.path.dirname(output[0]), "library"
+        ),
+        settings=settings("cells.embedding", "cells.expression", "cells.seed"),
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --libraries {params.libraries:q} \
+            --folder {params.folder:q} \
+            --settings {params.settings:q} \
+            --output {output:q}
+        """
+
+
 rule assemble_cells:
     """All libraries -> one h5ad with types, states and CAR calls; as many cells out as in."""
     input:
@@ -487,10 +523,16 @@ rule assemble_cells:
         h5ad=library_files("h5ad"),
         tables=[
             file
-            for table in ("cells.parquet", "types.parquet", "cars.parquet")
+            for table in (
+                "libraries.parquet",
+                "cells.parquet",
+                "types.parquet",
+                "cars.parquet",
+            )
             for file in library_files(table)
         ],
         samples="<results>/intake/samples.parquet",
+        embedding="<results>/cells/embedding.parquet",
     output:
         h5ad="<results>/cells/cells.h5ad",
         obs="<results>/cells/obs.parquet",
@@ -515,35 +557,9 @@ rule assemble_cells:
             --sample-ids {params.sample_ids:q} \
             --folder {params.folder:q} \
             --samples {input.samples:q} \
+            --embedding {input.embedding:q} \
             --h5ad {output.h5ad:q} \
             --obs {output.obs:q}
-        """
-
-
-rule embed_cells:
-    """A sketch of all cells -> a picture in two dimensions; no metric rests on it."""
-    input:
-        script=script("cells/embed_cells.py"),
-        code=sources("cells/embed_cells.py"),
-        h5ad="<results>/cells/cells.h5ad",
-    output:
-        "<results>/cells/embedding.parquet",
-    log:
-        "<logs>/cells/embed_cells.log",
-    benchmark:
-        "<benchmarks>/cells/embed_cells.tsv"
-    resources:
-        mem_mb=memory(3000, per_input_mb=5),
-        runtime=minutes(60),
-    params:
-        settings=settings("cells.embedding", "cells.seed"),
-    shell:
-        r"""
-        exec &>{log:q}
-        python {input.script:q} \
-            --h5ad {input.h5ad:q} \
-            --settings {params.settings:q} \
-            --output {output:q}
         """
 
 
@@ -553,6 +569,7 @@ rule compare_expression:
         script=script("cells/compare_expression.py"),
         code=sources("cells/compare_expression.py"),
         h5ad="<results>/cells/cells.h5ad",
+        obs="<results>/cells/obs.parquet",
     output:
         expression="<results>/cells/expression.parquet",
         qc="<results>/cells/expression_qc.parquet",
@@ -564,12 +581,15 @@ rule compare_expression:
         mem_mb=memory(3000, per_input_mb=5),
         runtime=minutes(60),
     params:
-        settings=settings("cells.expression", "cells.seed"),
+        settings=settings(
+            "cells.expression", "cells.seed", "kinetics.post_infusion_visits"
+        ),
     shell:
         r"""
         exec &>{log:q}
         python {input.script:q} \
             --h5ad {input.h5ad:q} \
+            --obs {input.obs:q} \
             --settings {params.settings:q} \
             --expression {output.expression:q} \
             --qc {output.qc:q}
@@ -582,8 +602,10 @@ rule cluster_cells:
         script=script("cells/cluster_cells.py"),
         code=sources("cells/cluster_cells.py"),
         h5ad="<results>/cells/cells.h5ad",
+        obs="<results>/cells/obs.parquet",
     output:
         clusters="<results>/cells/clusters.parquet",
+        cluster_types="<results>/cells/cluster_types.parquet",
         markers="<results>/cells/markers.parquet",
     log:
         "<logs>/cells/cluster_cells.log",
@@ -593,14 +615,16 @@ rule cluster_cells:
         mem_mb=memory(4000, per_input_mb=40),
         runtime=minutes(120),
     params:
-        settings=settings("cells.embedding", "cells.seed"),
+        settings=settings("cells.embedding", "cells.expression", "cells.seed"),
     shell:
         r"""
         exec &>{log:q}
         python {input.script:q} \
             --h5ad {input.h5ad:q} \
+            --obs {input.obs:q} \
             --settings {params.settings:q} \
             --clusters {output.clusters:q} \
+            --cluster-types {output.cluster_types:q} \
             --markers {output.markers:q}
         """
 
@@ -609,4 +633,5 @@ rule cell_clusters:
     """Clusters and markers of all cells, by name: snakemake cell_clusters."""
     input:
         "<results>/cells/clusters.parquet",
+        "<results>/cells/cluster_types.parquet",
         "<results>/cells/markers.parquet",

@@ -94,7 +94,7 @@ def family_of(analyte: str) -> str:
     return "cells" if family == "depletion" else family
 
 
-_COURSE_OF_VARIABLE = re.compile(r"\((?P<matrix>\w+), (?P<assay>\w+), (?P<score>points\))?")
+_COURSE_OF_VARIABLE = re.compile(r"\((?P<matrix>\w+), (?P<assay>[\w-]+), (?P<score>points\))?")
 """How cartrace.cohort.association names a course inside a variable; points are the unit of scores alone."""
 
 
