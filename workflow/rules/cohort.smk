@@ -38,6 +38,7 @@ rule assemble_metrics:
             "<results>/antibody/qc.parquet",
             "<results>/safety/qc.parquet",
             "<results>/cohort/outcome_qc.parquet",
+            *(["<results>/cells/expression_qc.parquet"] if PLAN.libraries else []),
         ],
     output:
         metrics="<results>/cohort/metrics.parquet",
