@@ -45,7 +45,13 @@ TUBES = {"assemble_tubes": 1, **COHORT}
 ASSAYS = {"assemble_immunoassays": 1, **COHORT}
 """What follows any change of an immunoassay plate."""
 
-NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, "assemble_immunoassays": 1, **SHEETS}
+LIBRARIES = {"assemble_libraries": 1, "assemble_cells": 1, "compare_expression": 1, **COHORT}
+"""What follows any change of the calls in a single-cell library."""
+
+TYPED = {"embed_cells": 1, **LIBRARIES}
+"""What follows any change of the cells in a library."""
+
+NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, "assemble_immunoassays": 1, **LIBRARIES, **SHEETS}
 """What follows a change of a sheet, in a trial with plates and tubes whose samples it may place."""
 
 
@@ -57,6 +63,10 @@ def files_of(trial: Path, reader: str) -> list[dict[str, str]]:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
+
+
+def libraries(trial: Path) -> list[dict[str, str]]:
+    return rows(trial / "sheets/libraries.tsv")
 
 
 def write_rows(path: Path, records: list[dict[str, str]]) -> None:
@@ -93,6 +103,10 @@ def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
         "estimate_detection_limits": 1,
         "gate_tube": len(files_of(workplace.trial, "fcs_tube")),
         "calibrate_plate": len(files_of(workplace.trial, "immunoassay_plate")),
+        "check_construct": 2,
+        **dict.fromkeys(("read_library", "type_cells", "call_cars"), len(libraries(workplace.trial))),
+        "count_car_molecules": sum(bool(row["bam"]) for row in libraries(workplace.trial)),
+        "embed_cells": 1,
         **NEW_SHEETS,
     }
 
@@ -292,6 +306,59 @@ def test_an_edited_calibration_is_every_immunoassay_plate(workplace: Workplace) 
     path.write_text(path.read_text() + "\n# one more line\n")
     plates = len(files_of(workplace.trial, "immunoassay_plate"))
     assert workplace.planned() == {"calibrate_plate": plates, **ASSAYS}
+
+
+def of_library(column: str, library_id: str, trial: Path) -> Path:
+    return trial / "data" / next(r for r in libraries(trial) if r["library_id"] == library_id)[column]
+
+
+@pytest.mark.parametrize(
+    ("library_id", "column", "expected"),
+    [
+        ("L003_d10", "counts", {"read_library": 1, "type_cells": 1, "call_cars": 1, **TYPED}),
+        ("L003_d10", "bam", {"count_car_molecules": 1, "call_cars": 1, **LIBRARIES}),
+        ("L003_before", "tcr_contigs", {"read_library": 1, "type_cells": 1, "call_cars": 1, **TYPED}),
+    ],
+)
+def test_a_changed_file_of_a_library_is_its_own_jobs(
+    workplace: Workplace, library_id: str, column: str, expected: dict[str, int]
+) -> None:
+    path = of_library(column, library_id, workplace.trial)
+    stat = path.stat()
+    change_content(path)
+    os.utime(path, (stat.st_atime, stat.st_mtime - 86400))
+    assert workplace.planned() == expected
+
+
+def test_a_blood_count_reads_no_library(workplace: Workplace) -> None:
+    records = libraries(workplace.trial)
+    records[-1]["lymphocytes_per_ul"] = "777"
+    write_rows(workplace.trial / "sheets/libraries.tsv", records)
+    planned = workplace.planned()
+    assert planned == {"assemble_libraries": 1, **COHORT}
+
+
+def test_a_share_by_flow_is_the_calls_of_its_library(workplace: Workplace) -> None:
+    records = libraries(workplace.trial)
+    records[-1]["car_flow_percent"] = "12"
+    write_rows(workplace.trial / "sheets/libraries.tsv", records)
+    assert workplace.planned() == {"call_cars": 1, **LIBRARIES}
+
+
+def test_a_library_that_left_the_sheet_leaves_no_job_but_those_over_all(workplace: Workplace) -> None:
+    records = libraries(workplace.trial)
+    write_rows(workplace.trial / "sheets/libraries.tsv", records[:-1])
+    assert workplace.planned() == TYPED
+
+
+def test_other_panels_type_all_cells_and_count_no_molecule(workplace: Workplace) -> None:
+    change_content(workplace.repo / "resources/cells/panels.yaml")
+    many = len(libraries(workplace.trial))
+    assert workplace.planned() == {"type_cells": many, "call_cars": many, **TYPED}
+
+
+def test_clusters_are_made_when_they_are_asked_for(workplace: Workplace) -> None:
+    assert workplace.planned("cell_clusters") == {"cluster_cells": 1, "cell_clusters": 1}
 
 
 def test_a_new_observation_grades_anew_and_reads_no_file(workplace: Workplace) -> None:
