@@ -175,6 +175,8 @@ def _starts(model: CarModel) -> Floats:
         math.log(priors.hidden[0] / priors.hidden[1]),
         priors.misassigned[0],
     ]
+    if t_cells == 0:
+        return np.array([usual])
     dim = [min(usual[0] + 1.5, 4.0), priors.location[0] - 1, *usual[2:]]
     starts: Floats = np.clip(np.array([usual, dim]), *np.array(BOUNDS).T)
     return starts

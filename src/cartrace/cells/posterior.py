@@ -22,6 +22,8 @@ FREEDOM = 5.0
 """Degrees of freedom of the proposals: heavier tails than any posterior here."""
 STEP = 1e-3
 """Step of numerical derivatives; all parameters are logarithms or logits."""
+NEAR = 1e-6
+"""Relative gain below which a mode counts as found: it is only where proposals begin."""
 SPREAD_LIMITS = (1e-3, 3.0)
 """Least and largest standard deviation of a first proposal along any axis."""
 
@@ -67,7 +69,7 @@ def find_mode(log_density: LogDensity, starts: Floats, bounds: Sequence[tuple[fl
         return -float(value[0]), -(value[1 : d + 1] - value[d + 1 :]) / (2 * STEP)
 
     found = [
-        minimize(downhill, s, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200})
+        minimize(downhill, s, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": NEAR})
         for s in starts
     ]
     best: Floats = min(found, key=lambda f: float(f.fun)).x
