@@ -54,10 +54,12 @@ def variation_of(block: csr_array, totals: Floats) -> Variation:
     )
 
 
-def _log_values(block: csr_array, totals: Floats) -> Floats:
+def _log_values(block: csr_array, totals: Floats) -> NDArray[np.float32]:
     """Return log(1 + UMIs in 10,000) of the stored values of a block."""
-    scale = PER / np.maximum(np.repeat(totals, np.diff(block.indptr)), 1.0)
-    values: Floats = np.log1p(block.data.astype(float) * scale)
+    scale = (PER / np.maximum(totals, 1.0)).astype(np.float32)
+    values: NDArray[np.float32] = np.log1p(
+        block.data * np.repeat(scale, np.diff(block.indptr)), dtype=np.float32
+    )
     return values
 
 
@@ -65,7 +67,7 @@ def log_normalised(counts: csr_array, totals: Floats) -> csr_array:
     """Return log(1 + UMIs in 10,000) of a sparse matrix, as float32."""
     from scipy import sparse
 
-    values = _log_values(counts, totals).astype(np.float32)
+    values = _log_values(counts, totals)
     return sparse.csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
 
 

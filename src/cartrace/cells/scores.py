@@ -136,15 +136,17 @@ def gather(blocks: Iterable[csr_array], columns: Integers, genes: int) -> csr_ar
     from scipy import sparse
 
     kept = []
+    narrow = columns.astype(np.int32)
+    twice = len(np.unique(columns[columns >= 0])) < int((columns >= 0).sum())
     for block in blocks:
-        gene = columns[block.indices]
-        use = gene >= 0
-        ends = np.concatenate([[0], np.cumsum(use)])[block.indptr]
+        gene = narrow[block.indices]
+        use = np.flatnonzero(gene >= 0)
         part = sparse.csr_array(
-            (block.data[use].astype(np.float32), gene[use].astype(np.int32), ends),
+            (block.data[use].astype(np.float32), gene[use], np.searchsorted(use, block.indptr)),
             shape=(block.shape[0], genes),
         )
-        part.sum_duplicates()
+        if twice:
+            part.sum_duplicates()
         kept.append(part)
     if not kept:
         return sparse.csr_array((0, genes), dtype=np.float32)

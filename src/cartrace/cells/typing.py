@@ -168,7 +168,8 @@ def survey(matrix: Matrix, panels: Panels, passed: Flags, settings: Types) -> Su
             umis = np.asarray(block @ usable, dtype=float).ravel()
             totals.append(umis)
             learn = passed[first : first + len(umis)] & (umis >= settings.min_umis)
-            sums.append(variation_of(block[np.flatnonzero(learn)], umis[learn]))
+            part = block if learn.all() else block[np.flatnonzero(learn)]
+            sums.append(variation_of(part, umis[learn]))
             first += len(umis)
             yield block
 
