@@ -98,6 +98,7 @@ def call_doublets(kept: Surveyed, typed: Typed, cells: pd.DataFrame, settings: C
         neighbours,
         two_receptors(chains, settings.doublets.max_heavy_chains),
         two_lineages(typed.lineage_scores, typed.lineage_names, settings.doublets.lineage_score)
+        & (score >= settings.doublets.lineage_lift * scores.expected_share)
         & kept.learnable,
     )
     return DoubletCalls(score, found.doublet, found.evidence)
