@@ -502,6 +502,13 @@ class Doublets(Section):
         "the likelihood ratio against none) for a cell to count as two. House value: finds 70 to 93 % of planted "
         "doublets of two lineages in labelled blood, and 1 to 2 % of its other cells (docs/cell_types.md).",
     )
+    lineage_lift: float = Field(
+        1.5,
+        ge=0,
+        description="How many times the expected share the probability from neighbours must be for two lineages to count: "
+        "markers alone also meet ambient RNA. House value: takes most of the single cells off it that two lineages alone "
+        "would lose in CARPALL, and few planted doublets (docs/cells.md).",
+    )
 
 
 class Types(Section):
