@@ -11,13 +11,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import vstack
+from scipy.sparse import csr_array, vstack
 from tests.real.conftest import real_data
 
 from cartrace.cells.contigs import read_contigs
+from cartrace.cells.doublets import doublet_scores
 from cartrace.cells.library import LibraryPlan, LibraryTables, Read, describe_library
 from cartrace.cells.matrices import find_features, open_matrix
-from cartrace.cells.settings import Cells
+from cartrace.cells.settings import Cells, Doublets
 from cartrace.cells.streaming import add_up, roles_of
 from cartrace.problems import InputError
 
@@ -164,6 +165,35 @@ def test_clones_of_the_product_are_found_after_21_months() -> None:
         cells = read_contigs(path, sample).cells.values()
         found.append({chain for cell in cells for chain in cell.umis.get("TRB", ())})
     assert len(found[0] & found[1]) >= 6
+
+
+def plant(counts: csr_array, share: float, rng: np.random.Generator) -> tuple[csr_array, np.ndarray]:
+    """Put two random cells into each of some barcodes, with 0.9 of their UMIs."""
+    cells = rng.permutation(counts.shape[0])
+    number = round(share * len(cells) / (1 + share))
+    pairs = (counts[cells[:number]] + counts[cells[number : 2 * number]]).tocsr()
+    pairs.data = rng.binomial(pairs.data, 0.9)
+    rest = counts[cells[2 * number :]]
+    return csr_array(vstack([rest, pairs])), np.arange(rest.shape[0] + number) >= rest.shape[0]
+
+
+@pytest.mark.parametrize("library", ["CAR-T10310324", "CAR-T10593342"])
+def test_doublets_planted_in_real_cells_are_ranked_before_single_cells(
+    libraries: dict[str, Library], library: str
+) -> None:
+    # Scrublet of scanpy with exact neighbours: 0.78 and 0.79 on the same cells.
+    matrix = open_matrix(h5_of(library))
+    passed = np.flatnonzero(libraries[library].cells["passed"])
+    genes = np.flatnonzero(~find_features(matrix.features, ["CAT_scFv"]).mask)
+    counts, planted = plant(
+        vstack([b for _, b in matrix.blocks()]).tocsr()[passed][:, genes], 0.08, np.random.default_rng(1)
+    )
+    settings = Doublets(rate_per_cell=0.08 / len(planted))
+    found = doublet_scores(counts, rng=np.random.default_rng(2), settings=settings)
+    above = np.mean([np.mean(s > found.score[~planted]) for s in found.score[planted]])
+    assert above > 0.88
+    assert found.doublet[planted].mean() > 0.25
+    assert found.doublet[~planted].mean() < 0.04
 
 
 @pytest.mark.slow
