@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace.cells.stored import Stored
     from cartrace.cells.tables import CARS, CELLS, EMBEDDING, LIBRARIES, OBS, TYPES
     from cartrace.files import replacing
-    from cartrace.flow.populations import records
-    from cartrace.tables import SAMPLES, concat, read_table, write_table
+    from cartrace.tables import SAMPLES, concat, read_table, records, write_table
 
     samples = {str(s["sample_id"]): s for s in records(read_table(args.samples, SAMPLES))}
     joined = []

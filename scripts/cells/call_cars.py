@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="its CAR molecules from reads; else the feature's counts",
     )
     parser.add_argument(
+        "--car-reads", type=Path, nargs="*", default=[], help="what its reads say of each construct"
+    )
+    parser.add_argument(
         "--constructs", nargs="*", default=[], help="constructs of the product; none: all in the molecules"
     )
     for name in ("cells", "types", "molecules"):
@@ -53,9 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace import config as configuration
     from cartrace.cells.car_calls import call_library, context_of
     from cartrace.cells.car_cells import car_cells
-    from cartrace.cells.tables import CAR_FRACTIONS, CARS, CELLS, LIBRARIES, MOLECULES, TYPES
+    from cartrace.cells.cohort_checks import wrong_construct
+    from cartrace.cells.tables import CAR_FRACTIONS, CAR_READS, CARS, CELLS, LIBRARIES, MOLECULES, TYPES
     from cartrace.problems import InputError, Problem, raise_if_any
-    from cartrace.tables import QC, TableError, read_table, write_table
+    from cartrace.tables import QC, TableError, read_table, records, write_table
 
     try:
         settings = configuration.load(json.loads(args.settings), "--settings").cells
@@ -93,8 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             for of_cells, of_types, of_molecules in _before(args)
         ]
+        support = [row for path in args.car_reads for row in records(read_table(path, CAR_READS))]
         context = context_of(
             own.iloc[0].to_dict(),
+            foreign=args.library in wrong_construct(support, settings.car_reads),
             pre_infusion=args.pre_infusion == "yes",
             flow_percent=args.flow_percent[0] if args.flow_percent else None,
         )

@@ -810,3 +810,12 @@ def rows(records: Iterable[Mapping[str, object]], table: Table) -> pd.DataFrame:
     """Make a checked frame from records."""
     listed = list(records)
     return conform(pd.DataFrame(listed), table) if listed else empty(table)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows with None for what is empty."""
+    cells = [
+        [None if empty else cell for cell, empty in zip(column.tolist(), column.isna(), strict=True)]
+        for _, column in frame.items()
+    ]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*cells, strict=True)]

@@ -17,8 +17,8 @@ from tests.unit.cells.hand_cars import (
     types_table,
 )
 
-from cartrace.cells.tables import CAR_FRACTIONS, CARS, CELLS, LIBRARIES, MOLECULES, TYPES
-from cartrace.tables import QC, read_table, write_table
+from cartrace.cells.tables import CAR_FRACTIONS, CAR_READS, CARS, CELLS, LIBRARIES, MOLECULES, TYPES
+from cartrace.tables import QC, read_table, rows, write_table
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "cells" / "call_cars.py"
 
@@ -86,3 +86,38 @@ def test_all_faults_of_the_arguments_are_told_at_once(
     assert call(folder, library="L2") == 2
     assert "no library L2" in capsys.readouterr().err
     assert not (folder / "cars.parquet").exists()
+
+
+def test_reads_of_another_construct_tell_no_share_of_the_product(folder: Path) -> None:
+    reads = {"library": "L1", "reads_fetched": 100, "reads_used": 100, "cells": 50, "chimeric_molecules": 0}
+    support = [
+        {
+            **reads,
+            "construct": "mine",
+            "molecules": 2,
+            "support": 0.02,
+            "in_product": True,
+            "from_index": True,
+        },
+        {
+            **reads,
+            "construct": "other",
+            "molecules": 98,
+            "support": 0.98,
+            "in_product": False,
+            "from_index": True,
+        },
+    ]
+    write_table(rows(support, CAR_READS), folder / "car_reads.parquet", CAR_READS)
+    more = [
+        "--molecules",
+        str(folder / "molecules.parquet"),
+        "--car-reads",
+        str(folder / "car_reads.parquet"),
+    ]
+    assert call(folder, *more, "--constructs", "mine") == 0
+    row = read_table(folder / "fractions.parquet", CAR_FRACTIONS).iloc[0]
+    assert row["verdict"] == "rejected"
+    assert "a construct that the subject's product does not carry" in row["reason"]
+    assert np.isnan(row["fraction"])
+    assert set(read_table(folder / "cars.parquet", CARS)["call"]) == {"not_assessed"}

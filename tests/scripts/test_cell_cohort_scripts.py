@@ -24,8 +24,7 @@ from cartrace.cells.tables import (
     OBS,
     TYPES,
 )
-from cartrace.flow.populations import records
-from cartrace.tables import QC, concat, read_table, rows, write_table
+from cartrace.tables import QC, concat, read_table, records, rows, write_table
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts/cells"
 CELLS_OF = {("cd4_t", "naive", "positive"): 15, ("naive_b", "", "not_assessed"): 15}

@@ -332,6 +332,9 @@ rule call_cars:
         molecules=lambda wildcards: library_files(
             "molecules.parquet", {wildcards.library_id} & WITH_READS
         ),
+        car_reads=lambda wildcards: library_files(
+            "car_reads.parquet", {wildcards.library_id} & WITH_READS
+        ),
         before_cells=lambda wildcards: library_files(
             "cells.parquet", controls_of(wildcards.library_id)
         ),
@@ -362,7 +365,12 @@ rule call_cars:
         pre_infusion=lambda wildcards: (
             "yes" if LIBRARIES[wildcards.library_id].pre_infusion else "no"
         ),
-        settings=settings("cells.car_calls", "cells.confidence", "cells.seed"),
+        settings=settings(
+            "cells.car_calls",
+            "cells.car_reads",
+            "cells.confidence",
+            "cells.seed",
+        ),
     shell:
         r"""
         exec &>{log:q}
@@ -372,6 +380,7 @@ rule call_cars:
             --types {input.types:q} \
             --libraries {input.libraries:q} \
             --molecules {input.molecules:q} \
+            --car-reads {input.car_reads:q} \
             --constructs {params.constructs:q} \
             --before-cells {input.before_cells:q} \
             --before-types {input.before_types:q} \

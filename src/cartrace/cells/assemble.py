@@ -16,11 +16,10 @@ from cartrace.cells.composition import (
     results_of,
 )
 from cartrace.cells.tables import CAR_FRACTIONS, CAR_READS, COMPOSITION, LIBRARIES
-from cartrace.flow.populations import records
 from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import Sample
 from cartrace.intake.tube_controls import before_infusion
-from cartrace.tables import QC, concat, rows
+from cartrace.tables import QC, concat, records, rows
 
 if TYPE_CHECKING:
     import pandas as pd

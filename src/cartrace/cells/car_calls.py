@@ -69,7 +69,11 @@ class Cutoffs:
 
 
 def context_of(
-    library: Mapping[str, Any], *, pre_infusion: bool = False, flow_percent: float | None = None
+    library: Mapping[str, Any],
+    *,
+    pre_infusion: bool = False,
+    flow_percent: float | None = None,
+    foreign: bool = False,
 ) -> Context:
     """Read what a row of LIBRARIES says.
 
@@ -79,6 +83,9 @@ def context_of(
         Row of the contract LIBRARIES.
     flow_percent
         CAR+ of T cells by flow cytometry, %.
+    foreign
+        Whether its CAR reads are mostly of constructs that the product does not carry
+        (:func:`cartrace.cells.cohort_checks.wrong_construct`): then no share of the product's CAR is told.
     """
 
     def number(name: str) -> float:
@@ -87,11 +94,14 @@ def context_of(
 
     reason = library["reason"]
     share = library["ambient_percent"]
+    rejected = ""
+    if library["verdict"] == "rejected":
+        rejected = ("" if pd.isna(reason) else str(reason)) or "the library failed its checks"
+    elif foreign:
+        rejected = "its CAR reads are mostly of a construct that the subject's product does not carry"
     return Context(
         library=str(library["library"]),
-        rejected=("" if pd.isna(reason) else str(reason)) or "the library failed its checks"
-        if library["verdict"] == "rejected"
-        else "",
+        rejected=rejected,
         sort=str(library["sort"]),
         pre_infusion=pre_infusion,
         flow_fraction=None if flow_percent is None else flow_percent / 100,

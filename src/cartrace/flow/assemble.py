@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cartrace.flow.checks import exchanged_tubes, judge_before_infusion, read_twice, tubes_of_one_sample
-from cartrace.flow.populations import CountedTube, TubeTables, records
+from cartrace.flow.populations import CountedTube, TubeTables
 from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.intake.results import RESULTS
 from cartrace.intake.sheets import Sample
 from cartrace.intake.tube_controls import before_infusion
-from cartrace.tables import QC, concat, rows
+from cartrace.tables import QC, concat, records, rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,6 +18,7 @@ from cartrace.flow.tables import POPULATIONS
 from cartrace.flow.vocabulary import COUNT_METHODS, FLAGS
 from cartrace.intake.sheets import quote
 from cartrace.problems import plain
+from cartrace.tables import records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -533,15 +534,6 @@ _NUMBERS = (
     *("of", "events", "of_events", "count_method", "background_source", "detection", "reason"),
 )
 """Columns of POPULATIONS that are filled in where they can be."""
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows with None for what is empty."""
-    cells = [
-        [None if empty else cell for cell, empty in zip(column.tolist(), column.isna(), strict=True)]
-        for _, column in frame.items()
-    ]
-    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
 def _joined(flags: set[str]) -> str | None:

@@ -17,8 +17,7 @@ from cartrace.cells.assemble import LibraryTables
 from cartrace.cells.cohort_object import browsable, join_obs, write_cohort
 from cartrace.cells.stored import Genes, Stored, join_genes, moved
 from cartrace.cells.tables import CELLS, EMBEDDING, OBS
-from cartrace.flow.populations import records
-from cartrace.tables import concat, rows
+from cartrace.tables import concat, records, rows
 
 FEW = {("cd4_t", "naive", "positive"): 2, ("naive_b", "", "not_assessed"): 1}
 
