@@ -227,8 +227,6 @@ TOY = Table(
 )
 
 
-# pandera joins what failed in a way that pandas 2.3 warns of.
-@pytest.mark.filterwarnings("ignore:The behavior of DataFrame concatenation:FutureWarning")
 @settings(deadline=None)  # the first call imports
 @given(
     st.lists(
