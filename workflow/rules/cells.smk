@@ -22,34 +22,13 @@ for pictures; no metric rests on them.
 LIBRARIES = PLAN.libraries
 CONSTRUCTS = PLAN.constructs
 REFERENCE = PLAN.config.cells.reference
-COUNTED = {name for name, library in LIBRARIES.items() if library.fastq}
-"""Libraries that are counted here, from FASTQ files."""
-WITH_READS = {
-    name
-    for name, library in LIBRARIES.items()
-    if CONSTRUCTS and (library.bam or name in COUNTED)
-    # The pseudoaligner writes no BAM.
-    and not (name in COUNTED and REFERENCE.counter == "kallisto")
-}
-"""Libraries whose CAR molecules come from reads; of the others the feature's counts are used."""
+WITH_READS = PLAN.with_reads
 ENDOGENOUS = REFERENCE.endogenous or resources("cells/endogenous.fasta")
 
 
 wildcard_constraints:
     construct="|".join(map(re.escape, CONSTRUCTS)) or "none",
     library_id="|".join(map(re.escape, LIBRARIES)) or "none",
-
-
-def library_files(table, names=None):
-    """One table of several libraries, in order of the sheet."""
-    names = LIBRARIES if names is None else [n for n in LIBRARIES if n in names]
-    return [f"<results>/cells/library/{name}.{table}" for name in names]
-
-
-def controls_of(library_id):
-    """Libraries from before the infusion whose CAR evidence is of the same kind: molecules or counts."""
-    before = set(LIBRARIES[library_id].before)
-    return before & WITH_READS if library_id in WITH_READS else before - WITH_READS
 
 
 rule check_construct:
@@ -186,7 +165,7 @@ rule read_library:
         raw=lambda wildcards: ancient(list(LIBRARIES[wildcards.library_id].files)),
         counted=lambda wildcards: (
             [f"<results>/cells/counted/{wildcards.library_id}"]
-            if wildcards.library_id in COUNTED
+            if LIBRARIES[wildcards.library_id].fastq
             else []
         ),
     output:
@@ -336,13 +315,13 @@ rule call_cars:
             "car_reads.parquet", {wildcards.library_id} & WITH_READS
         ),
         before_cells=lambda wildcards: library_files(
-            "cells.parquet", controls_of(wildcards.library_id)
+            "cells.parquet", PLAN.controls_of(wildcards.library_id)
         ),
         before_types=lambda wildcards: library_files(
-            "types.parquet", controls_of(wildcards.library_id)
+            "types.parquet", PLAN.controls_of(wildcards.library_id)
         ),
         before_molecules=lambda wildcards: library_files(
-            "molecules.parquet", controls_of(wildcards.library_id) & WITH_READS
+            "molecules.parquet", PLAN.controls_of(wildcards.library_id) & WITH_READS
         ),
     output:
         cars="<results>/cells/library/{library_id}.cars.parquet",

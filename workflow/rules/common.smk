@@ -12,6 +12,7 @@ GIVES:
     resources(pattern) files of resources/, as inputs
     settings(section) a part of the configuration with its defaults, as a plain param
     existing(path)    a list of the one file, or of none where none is configured
+    library_files(table, names)   one table of single-cell libraries
     memory, minutes   resources that grow with the input and with each attempt
 """
 
@@ -66,6 +67,12 @@ def settings(*keys):
 def existing(path):
     """A list of the one file, or of none where the configuration names none."""
     return [path] if path else []
+
+
+def library_files(table, names=None):
+    """One table of several single-cell libraries (all without names), in the order of their sheet."""
+    chosen = [name for name in PLAN.libraries if names is None or name in names]
+    return [f"<results>/cells/library/{name}.{table}" for name in chosen]
 
 
 def memory(floor_mb, per_input_mb=0):

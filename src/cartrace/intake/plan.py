@@ -136,6 +136,22 @@ class Plan:
         return {i: f for i, f in self.files.items() if f.reader == "immunoassay_plate"}
 
     @property
+    def with_reads(self) -> frozenset[str]:
+        """Libraries whose CAR molecules come from reads; of the others the feature's counts are used."""
+        # The pseudoaligner writes no BAM.
+        counted_with_reads = self.config.cells.reference.counter == "starsolo"
+        return frozenset(
+            name
+            for name, library in self.libraries.items()
+            if self.constructs and (library.bam or (library.fastq and counted_with_reads))
+        )
+
+    def controls_of(self, library_id: str) -> frozenset[str]:
+        """Libraries from before the infusion whose CAR evidence is of the same kind: molecules or counts."""
+        before = frozenset(self.libraries[library_id].before)
+        return before & self.with_reads if library_id in self.with_reads else before - self.with_reads
+
+    @property
     def subjects_from_tables(self) -> bool:
         """Whether the subjects are those found in the tables (no subjects or infusions sheet)."""
         return "subjects" not in self.sheet_paths or "infusions" not in self.sheet_paths

@@ -91,6 +91,16 @@ def test_a_library_knows_its_files_its_construct_and_the_libraries_before_the_in
     assert plan.constructs["made-up"].sequence == "constructs/c.fasta"
 
 
+def test_a_library_is_judged_against_those_of_its_own_kind_of_evidence(folder: Path) -> None:
+    plan = plan_of(folder)
+    assert plan.with_reads == {"a14"}
+    assert plan.controls_of("a14") == frozenset()  # a0 has no reads
+    (folder / "data" / "a0.bam").write_text("a0")
+    rows = {**ROWS, "a0": ("A0", "5p", "a0.h5", "", "a0.bam", "", "")}
+    assert plan_of(folder, libraries_text(rows)).controls_of("a14") == {"a0"}
+    assert plan_of(folder, cells={}).with_reads == frozenset()  # nothing to look for
+
+
 def test_the_product_is_not_from_before_the_infusion_though_its_day_is(folder: Path) -> None:
     samples = SHEETS["samples"] + "IP\t1003\tinfusion_product\t\t0\n"
     (folder / "sheets" / "samples.tsv").write_text(samples)
