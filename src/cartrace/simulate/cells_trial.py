@@ -207,6 +207,8 @@ class LibraryFiles:
             "constructs": registered,
             "reference": {"endogenous": "constructs/endogenous.fasta"},
             "car_reads": {"loci": loci, "binder_loci": {}},
+            # The demo has two subjects with both sides of most contrasts: fewer than a trial should compare.
+            "expression": {"min_pairs": 2},
         }
 
     @property
