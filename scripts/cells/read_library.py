@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from cartrace.cells.library import LibraryPlan, LibraryTables
     from cartrace.cells.settings import Cells
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,13 +77,26 @@ def _read(plan: LibraryPlan, h5ad: Path, settings: Cells) -> LibraryTables:
     from cartrace.cells.quality import call_cells
     from cartrace.cells.streaming import add_up, add_up_empties, empty_limit, roles_of
     from cartrace.cells.vendor_metrics import parse_metrics
+    from cartrace.problems import InputError, Problem, raise_if_any
 
-    matrix = open_matrix(Path(plan.counts))
-    raw = open_matrix(Path(plan.raw_counts)) if plan.raw_counts else None
-    vendor = (
-        parse_metrics(read_lines(Path(plan.metrics), plan.metrics), plan.metrics) if plan.metrics else None
-    )
-    contigs = [read_contigs(Path(p), p) if p else None for p in (plan.tcr_contigs, plan.bcr_contigs)]
+    problems: list[Problem] = []
+
+    def opened(read: Callable[[Path, str], T], path: str) -> T | None:
+        if path:
+            try:
+                return read(Path(path), path)
+            except InputError as error:
+                problems.extend(error.problems)
+        return None
+
+    matrix = opened(open_matrix, plan.counts)
+    raw = opened(open_matrix, plan.raw_counts)
+    vendor = opened(lambda path, name: parse_metrics(read_lines(path, name), name), plan.metrics)
+    contigs = [opened(read_contigs, path) for path in (plan.tcr_contigs, plan.bcr_contigs)]
+    if matrix is None and not problems:
+        problems.append(Problem("--plan", "no counts", "a count matrix"))
+    raise_if_any(problems)
+    assert matrix is not None
 
     cars, tags = (find_features(matrix.features, names) for names in (plan.car_features, plan.tag_features))
     roles = roles_of(matrix.features, cars.mask, tags.mask)

@@ -185,6 +185,31 @@ def test_a_failed_channel_is_rejected_and_has_all_its_tables(tmp_path: Path) -> 
     assert verdicts(found["qc"])["raw_counts"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("b_cells", "verdict", "flags"), [(0, "note", None), (4, "note", None), (5, "warn", "bcr_contigs")]
+)
+def test_no_b_cell_contigs_are_a_flag_where_there_are_b_cells(
+    tmp_path: Path, b_cells: int, verdict: str, flags: str | None
+) -> None:
+    table = counts()
+    table[:, 10] = 0
+    table[:b_cells, 10] = 5
+    path = write_10x(
+        tmp_path / "f.h5",
+        table,
+        cells=[f"{c}-1" for c in names(N, "C")],
+        ids=[f"ID{i}" for i in range(GENES)],
+        genes=[*SYMBOLS[:10], "CD79A", *SYMBOLS[11:]],
+        types=TYPES,
+    )
+    (tmp_path / "b.csv").write_text(f"{HEADER}\n")
+    assert run(tmp_path, {"counts": path, "bcr_contigs": tmp_path / "b.csv"}) == 0
+    found = tables(tmp_path)
+    assert verdicts(found["qc"])["bcr_contigs"] == verdict
+    assert found["libraries"].fillna({"flags": ""}).iloc[0]["flags"] == (flags or "")
+    assert found["cells"]["igh"].isna().all()
+
+
 def test_a_raw_matrix_or_contigs_of_another_library_are_left_out(tmp_path: Path) -> None:
     table = counts()
     write_text(tmp_path / "t.csv", [HEADER, *(line(f"X{i}-1", "TRB", "TGT") for i in range(30))])
@@ -235,6 +260,22 @@ def test_what_is_wrong_is_told_and_nothing_is_written(
     assert run(tmp_path, {"counts": write(tmp_path, counts(), "f.h5"), **plan}) == 2
     assert found in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_faults_of_all_files_of_a_library_are_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.csv").write_text("a,b\n" + "x" * 200_000)
+    files = {
+        "counts": "n.h5",
+        "raw_counts": "r.h5",
+        "metrics": str(tmp_path / "m.csv"),
+        "bcr_contigs": "b.csv",
+    }
+    assert run(tmp_path, files) == 2
+    told = capsys.readouterr().err
+    assert "4 problems" in told
+    assert "a line that is no csv" in told
 
 
 def test_a_plan_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,9 @@ _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 MOST_BASES = 200_000
 """A longer sequence is no CAR, vector or plasmid."""
+MOST_DOMAINS = 1000
+"""Rows of an annotation; what has more is the annotation of a genome."""
+_PLACE = re.compile(r"\s*\d{1,15}\s*", re.ASCII)
 _KIND_BY_NAME = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
@@ -251,11 +254,11 @@ def _parse_annotation(text: str, file: str) -> list[_Row]:
         if not line.strip() or line.startswith(("#", "track", "browser")):
             continue
         cells = line.rstrip("\r\n").split("\t")
-        if len(cells) == 9 and cells[3].strip().isdigit() and cells[4].strip().isdigit():
+        if len(cells) == 9 and _PLACE.fullmatch(cells[3]) and _PLACE.fullmatch(cells[4]):
             contig, _, feature, start, end, _, strand, frame, last = (plain(c.strip(), 10_000) for c in cells)
             phase = int(frame) if frame in {"0", "1", "2"} else None
             rows.append(_Row(contig, feature, int(start), int(end), strand, phase, _attributes(last), number))
-        elif len(cells) >= 3 and cells[1].strip().isdigit() and cells[2].strip().isdigit():
+        elif len(cells) >= 3 and _PLACE.fullmatch(cells[1]) and _PLACE.fullmatch(cells[2]):
             # BED counts from 0 and leaves its end out.
             more = [plain(c.strip()) for c in cells[3:6]] + ["", "", ""]
             attributes = {"name": more[0]} if more[0] else {}
@@ -275,6 +278,8 @@ def _parse_annotation(text: str, file: str) -> list[_Row]:
         else:
             found = f"{len(cells)} columns: {plain(line, 60)!r}"
             problems.append(Problem(file, found, "9 columns (GTF, GFF3) or 3 to 12 (BED) with tabs", number))
+    if len(rows) > MOST_DOMAINS:
+        problems.append(Problem(file, f"{len(rows)} rows", f"at most {MOST_DOMAINS}: the domains of one CAR"))
     if not rows and not problems:
         problems.append(Problem(file, "no row", "the domains as GTF, GFF3 or BED"))
     raise_if_any(problems[:20])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_TEXT = 1 << 30
 """Bytes that a list of barcodes or features, or a table of contigs, may unpack to."""
+MOST_LINES = 20_000_000
+"""Lines of such a text; an unfiltered matrix lists 7 million barcodes. A list of lines costs far more than its bytes."""
 MOST_PACKED = 1100
 """Deflate packs at most 1,032 bytes into one (zlib's own documentation); what claims more was never written."""
 
@@ -93,6 +95,8 @@ def read_lines(path: Path, name: str, most: int = MOST_TEXT) -> list[str]:
     """Return the lines of a text file, packed or not, without their ends."""
     with open_bytes(path, name, most) as stream:
         content = stream.read()
+    if content.count(b"\n") > MOST_LINES:
+        raise InputError([Problem(name, "more lines than such a file has", f"at most {MOST_LINES}")])
     try:
         return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -110,14 +114,14 @@ def open_hdf5(path: Path, name: str) -> Iterator[h5py.File]:
             yield file
     except InputError:
         raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError):
+    except (OSError, ArithmeticError, KeyError, RuntimeError, TypeError, ValueError):
         raise InputError(
             [Problem(name, "an HDF5 file that is damaged, cut off or of another kind", "the whole file")]
         ) from None
 
 
 def member(group: h5py.Group, key: str, name: str) -> h5py.Group | h5py.Dataset:
-    """Return a member of a group, if it lies in this file: no link elsewhere, no external storage.
+    """Return a member of a group (``a``, ``a/b``), if it lies in this file: no link elsewhere, no external storage.
 
     Raises
     ------
@@ -126,14 +130,16 @@ def member(group: h5py.Group, key: str, name: str) -> h5py.Group | h5py.Dataset:
     """
     import h5py
 
-    found: h5py.Group | h5py.Dataset | None = None
-    link = group.get(key, getlink=True)
-    if isinstance(link, h5py.HardLink):
-        found = group[key]
-    elif link is not None:
-        raise InputError([Problem(name, f"'{key}' is a link to another place", "data in the file itself")])
-    if found is None:
-        raise InputError([Problem(name, f"no '{key}'", f"'{key}' in the file")])
+    found: h5py.Group | h5py.Dataset = group
+    for step in key.split("/"):
+        link = found.get(step, getlink=True) if isinstance(found, h5py.Group) else None
+        if link is None:
+            raise InputError([Problem(name, f"no '{key}'", f"'{key}' in the file")])
+        if not isinstance(link, h5py.HardLink):
+            raise InputError(
+                [Problem(name, f"'{key}' is a link to another place", "data in the file itself")]
+            )
+        found = found[step]
     if isinstance(found, h5py.Dataset):
         if found.external or found.is_virtual:
             raise InputError([Problem(name, f"'{key}' is stored in another file", "data in the file itself")])

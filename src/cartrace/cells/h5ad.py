@@ -128,7 +128,9 @@ def _write_frame(
             words = sorted(set(values))
             place = {w: i for i, w in enumerate(words)}
             _write_texts(column, "categories", words)
-            column.create_dataset("codes", data=np.array([place[v] for v in values], np.int8))
+            column.create_dataset(
+                "codes", data=np.array([place[v] for v in values], np.int8 if len(words) < 128 else np.int32)
+            )
             _encode(column["codes"], "array", "0.2.0")
             column.attrs["ordered"] = False
             _encode(column, "categorical", "0.2.0")

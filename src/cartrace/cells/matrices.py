@@ -33,6 +33,9 @@ PART = 1 << 24
 """Bytes of an mtx file that are parsed at once."""
 MOST_COUNT = 1 << 24
 """A float32 holds every whole number up to here; no gene of a cell has as many UMIs."""
+MOST_FEATURES = 1_000_000
+MOST_LETTERS = 200
+"""Letters of a barcode."""
 GENE_EXPRESSION = "Gene Expression"
 
 _UNFILTERED = re.compile(r"(^|[_./])(raw|counts_unfiltered|raw_(feature|gene)_bc_matri\w*)([_./]|$)")
@@ -266,7 +269,7 @@ def _open_h5ad(file: h5py.File, path: Path, name: str) -> CountMatrix:
         if not _looks_counted(matrix, name):
             continue
         cells, features = _names_of(file, "obs", name), _var_of(file, parent, name)
-        barcodes = _barcodes(np.array([c.encode() for c in cells], dtype=bytes), name)
+        barcodes = _barcodes([c.encode() for c in cells], name)
         return CountMatrix(
             name=name,
             source="unknown",
@@ -468,10 +471,8 @@ def _open_mtx(path: Path, name: str) -> CountMatrix:
         barcode_file = _beside(folder, "barcodes.tsv", "barcodes.tsv.gz")
     if barcode_file is None:
         raise InputError([Problem(name, "no list of barcodes", "barcodes.tsv, beside the matrix")])
-    barcodes = _barcodes(
-        np.array([line.encode() for line in read_lines(barcode_file, f"{name}, {barcode_file.name}")], bytes),
-        name,
-    )
+    lines = read_lines(barcode_file, f"{name}, {barcode_file.name}")
+    barcodes = _barcodes([line.encode() for line in lines], name)
     features = _features(ids, symbols, types, name)
     header = _mtx_header(path, name)
     shape = (len(barcodes), len(features))
@@ -729,6 +730,10 @@ def _block(
 
 def _whole(counts: NDArray[Any], name: str) -> NDArray[np.int32]:
     """Return counts as int32, or say that they are none."""
+    if counts.dtype.kind not in "biuf":
+        raise InputError([Problem(name, f"counts of type {counts.dtype}", "whole counts of molecules")])
+    if counts.dtype == np.float16:
+        counts = counts.astype(np.float32)
     if counts.size:
         least, most = counts.min(), counts.max()
         if not (least >= 0 and most < MOST_COUNT):
@@ -744,17 +749,28 @@ def _whole(counts: NDArray[Any], name: str) -> NDArray[np.int32]:
     return whole
 
 
-def _barcodes(barcodes: NDArray[Any], name: str) -> NDArray[np.bytes_]:
+def _barcodes(barcodes: NDArray[Any] | Sequence[bytes], name: str) -> NDArray[np.bytes_]:
     """Check the barcodes of cells; they are keys of every later table."""
-    found = np.asarray(barcodes, dtype=bytes) if barcodes.size else np.empty(0, "S1")
+    if not isinstance(barcodes, np.ndarray) or barcodes.dtype.kind == "O":
+        # Each barcode of an array takes as much memory as the longest.
+        longest = max((len(b) for b in barcodes), default=0)
+        if longest > MOST_LETTERS:
+            raise InputError([Problem(name, f"a barcode of {longest} letters", f"at most {MOST_LETTERS}")])
+    found = np.asarray(barcodes, dtype=bytes) if len(barcodes) else np.empty(0, "S1")
     problems = []
     joined = b"\n".join(found.tolist())
-    if re.search(rb"[^!-~\n]", joined) or b"\n\n" in joined or joined[:1] == b"\n" or joined[-1:] == b"\n":
+    if (
+        re.search(rb"[^!-~\n]|\n\n|\A\n|\n\Z", joined)
+        or joined.count(b"\n") != max(len(found) - 1, 0)
+        or (len(found) and not joined)
+    ):
         problems.append(
             Problem(name, "a barcode that is empty or not plain letters", "as AAACCTGAGAAACCAT-1")
         )
-    if found.dtype.itemsize > 200:
-        problems.append(Problem(name, f"barcodes of {found.dtype.itemsize} letters", "at most 200"))
+    if found.dtype.itemsize > MOST_LETTERS:
+        problems.append(
+            Problem(name, f"barcodes of {found.dtype.itemsize} letters", f"at most {MOST_LETTERS}")
+        )
     # Barcodes of a sequencer are letters and a few digits; a date comes from names put before them. Only what
     # has as many digits as a date is looked at, since an unfiltered matrix has millions.
     elif re.search(rb"\d[^\n]*\d[^\n]*\d", joined) and holds_date(joined.decode("ascii", "replace")):
@@ -779,6 +795,8 @@ def _features(ids: Sequence[str], symbols: Sequence[str], types: Sequence[str], 
                 )
             ]
         )
+    if len(ids) > MOST_FEATURES:
+        raise InputError([Problem(name, f"{len(ids)} features", f"at most {MOST_FEATURES}")])
     ids, symbols = _printable(ids), _printable(symbols)
     if len(set(ids)) != len(ids) or "" in ids:
         seen: set[str] = set()

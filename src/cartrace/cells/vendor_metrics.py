@@ -16,7 +16,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "total_genes": ("total genes detected", "total gene detected", "total genefull detected"),
 }
 """What each metric is called: by Cell Ranger count, Cell Ranger multi, STARsolo (since 2.7.9)."""
-_NUMBER = re.compile(r"\d{1,3}(,\d{3})*(\.\d+)?|\d+(\.\d+)?")
+_NUMBER = re.compile(r"(\d{1,3}(,\d{3}){0,4}|\d{1,15})(\.\d{1,15})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,10 @@ def parse_metrics(lines: Sequence[str], name: str) -> VendorMetrics:
     InputError
         When it is none of these, or tells of none of the numbers that are compared.
     """
-    table = [row for row in csv.reader(lines) if row]
+    try:
+        table = [row for row in csv.reader(lines) if row]
+    except csv.Error:
+        raise InputError([Problem(name, "a line that is no csv", "fields separated by commas")]) from None
     named: dict[str, str]
     if len(table) > 1 and "metric name" in (head := [c.strip().lower() for c in table[0]]):
         named = _multi(table[1:], head)

@@ -174,6 +174,8 @@ def test_gtf_gff3_and_bed_say_the_same() -> None:
         (">a\nACGT\n", "", "no row"),
         (">a\nACGT\n", "c 0 9 x\n", "1 columns"),
         (">a\nACGT\n", 'c\tx\ttranscript\t1\t4\t.\t+\t.\tgene_id "c";\n', "no domain"),
+        (">x\nACGT\n", "c\t²\t3\n", "3 columns"),
+        (">x\nACGT\n", "c\t1\t3\tVH\n" * 1001, "1001 rows"),
     ],
 )
 def test_files_that_can_not_be_read_are_refused(fasta: str, annotation: str, said: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.unit.cells.hand_matrix import CELLS, COUNTS, GENES, IDS, write_10x
+from tests.unit.cells.hand_matrix import CELLS, COUNTS, GENES, IDS, names, write_10x
 
 from cartrace.cells.h5ad import LibraryWriter
 from cartrace.cells.matrices import open_matrix
@@ -87,6 +87,18 @@ def test_our_own_reader_reads_it_with_the_ids(tmp_path: Path) -> None:
     assert matrix.features.ids.tolist() == IDS
     assert matrix.features.symbols.tolist() == GENES
     assert matrix.features.types.tolist() == ["Gene Expression"] * 5 + ["Antibody Capture"]
+
+
+def test_more_kinds_of_features_than_a_byte_holds_are_kept(tmp_path: Path) -> None:
+    kinds = [f"kind {i}" for i in range(200)]
+    counts = np.ones((3, 200), int)
+    source = write_10x(tmp_path / "a.h5", counts, ids=names(200), genes=names(200), types=kinds)
+    matrix = open_matrix(source)
+    with LibraryWriter(
+        tmp_path / "l.h5ad", barcodes=matrix.barcodes, features=matrix.features, cars=np.zeros(200, bool)
+    ) as writer:
+        assert sum(b.sum() for b in writer.through(matrix.blocks())) == 600
+    assert open_matrix(tmp_path / "l.h5ad").features.types.tolist() == kinds
 
 
 def test_the_same_counts_give_the_same_bytes(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.unit.cells.hand_matrix import (
     write_text,
 )
 
-from cartrace.cells import matrices
+from cartrace.cells import guarded, matrices
 from cartrace.cells.matrices import CountMatrix, find_features, open_matrix
 from cartrace.problems import InputError
 
@@ -166,6 +166,10 @@ def test_features_are_found_by_id_or_symbol_and_missing_ones_get_the_nearest(tmp
         ({"data": np.ones((7, 1))}, "no list"),
         ({"barcodes": np.array([b"AA", b"AC", b"AA"])}, "1 barcodes twice"),
         ({"barcodes": np.array([b"AA", b"A\x07", b"AT"])}, "not plain letters"),
+        ({"barcodes": np.array([b"AA", b"A\nA", b"AT"])}, "not plain letters"),
+        ({"barcodes": np.array([b"A" * 201, b"AC", b"AT"])}, "at most 200"),
+        ({"data": np.array([5, 1, 2, 3, 2, 1, 4], complex)}, "counts of type complex"),
+        ({"shape": np.array([np.inf, 3])}, "damaged"),
         ({"barcodes": np.array([b"2024-03-01_A", b"AC", b"AT"])}, "a barcode with a calendar date"),
     ],
 )
@@ -229,6 +233,39 @@ def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
     for path, found in ((external, "link to another place"), (stored, "stored in another file")):
         with pytest.raises(InputError, match=found):
             open_matrix(path)
+
+
+def test_a_layer_in_another_file_is_refused_and_a_list_in_the_place_of_a_group_too(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5ad", "w") as file:
+        file["layers/counts"] = np.ones((3, 6))
+    with h5py.File(tmp_path / "a.h5ad", "w") as file:
+        file["X"] = np.full((3, 6), 0.5)
+        file["layers"] = h5py.ExternalLink("other.h5ad", "/layers")
+    with pytest.raises(InputError, match="'layers/counts' is a link to another place"):
+        open_matrix(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["matrix"] = np.ones(5)
+    with pytest.raises(InputError, match="no 'genes'"):
+        open_matrix(tmp_path / "a.h5")
+
+
+def test_one_long_barcode_among_many_costs_no_memory(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "mtx")
+    lines = b"A" * (1 << 20) + b"\n" + b"".join(b"%d\n" % i for i in range(100_000))
+    for old in folder.glob("barcodes*"):
+        old.unlink()
+    (folder / "barcodes.tsv").write_bytes(lines)
+    with pytest.raises(InputError, match="a barcode of 1048576 letters"):
+        open_matrix(folder)
+
+
+def test_a_list_of_too_many_lines_is_refused_before_it_is_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "MOST_LINES", 10)
+    (tmp_path / "l.txt.gz").write_bytes(gzip.compress(b"\n" * 11))
+    with pytest.raises(InputError, match="more lines than such a file has"):
+        guarded.read_lines(tmp_path / "l.txt.gz", "l.txt.gz")
 
 
 def test_what_is_no_file_or_no_matrix_is_told(tmp_path: Path) -> None:
