@@ -119,7 +119,9 @@ def expression_rows(
         return [base | {"gene": "", "status": "not_estimable", "reason": reason}]
 
     if sums is None or n < settings.min_pairs:
-        return refused(f"{n} subjects with both sides, fewer than {settings.min_pairs}")
+        return refused(
+            f"{n} {'subject' if n == 1 else 'subjects'} with both sides, fewer than {settings.min_pairs}"
+        )
     enough = allowed & (sums.sum(axis=0) >= settings.min_counts)
     if not enough.any():
         return refused("no gene that all its libraries measured has enough counts")
