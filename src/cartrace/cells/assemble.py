@@ -116,7 +116,12 @@ def assemble_libraries(
     flags = about(told)
     for name in wrong_construct(records(concat([car_reads], CAR_READS)), settings.car_reads):
         flags[name].add("wrong_construct")
-    counted = [replace(c, flags=c.flags | flags.get(c.library_id, set())) for c in counted]
+    # A matrix without the CAR is no fault of numbers that rest on reads.
+    healed = {f["library"]: {"car_features"} for f in records(fraction_table) if f["evidence"] == "molecules"}
+    counted = [
+        replace(c, flags=(c.flags - healed.get(c.library_id, set())) | flags.get(c.library_id, set()))
+        for c in counted
+    ]
     pools = pools_of(counted, of_library, rules, settings.confidence)
     lines = composition(pools)
     told += contradictions(pools, lines)

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from cartrace.cells.contigs import CellChains, Contigs
     from cartrace.cells.matrices import CountMatrix, Features
     from cartrace.cells.quality import Judged, Limits
-    from cartrace.cells.settings import Cells
+    from cartrace.cells.settings import Cells, Quality
     from cartrace.cells.streaming import Empties, Roles, Sums
     from cartrace.cells.vendor_metrics import VendorMetrics
 
 Y_GENES = ("RPS4Y1", "DDX3Y", "UTY", "EIF1AY", "KDM5D", "USP9Y", "ZFY", "TXLNGY", "NLGN4Y")
 """Genes of the Y chromosome outside its ends (GENCODE); RPS4Y1 and DDX3Y are in every T cell of a man."""
+B_CELL_UMIS = 3
+"""UMIs of MS4A1, CD79A and CD19 of a cell that is most likely a B cell; for a note on contigs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def describe_library(
     judged = judge_cells(read.sums, limits)
     ambient = _ambient(read, soup_columns, settings, judged)
     chains = {
-        receptor: _chains(contigs, receptor, read.matrix, quality.contigs_in_cells_percent, findings)
+        receptor: _chains(contigs, receptor, read, quality, findings)
         for receptor, contigs in (("T", read.t_contigs), ("B", read.b_contigs))
     }
     _tell_features(plan, read, findings)
@@ -303,19 +305,32 @@ def _umis_of(features: Features, sums: Sums, symbols: tuple[str, ...]) -> int | 
 
 
 def _chains(
-    contigs: Contigs | None, receptor: str, matrix: CountMatrix, least: float, findings: _Findings
+    contigs: Contigs | None, receptor: str, read: Read, quality: Quality, findings: _Findings
 ) -> list[CellChains | None] | None:
     """Return the chains of each cell, or None when there is no file or it is not of this library."""
     if contigs is None:
         return None
     check, what = f"{receptor.lower()}cr_contigs", f"{receptor}-cell contigs"
     if contigs.contigs == 0:
-        findings.add(check, "warn", f"the file of {what} is empty: no chain of any cell is known")
+        text = f"the file of {what} is empty: no chain of any cell is known"
+        b_cells = read.sums.sets.get("b_cells")
+        if receptor == "B" and b_cells is not None:
+            n = int((b_cells >= B_CELL_UMIS).sum())
+            findings.add(
+                check,
+                "note" if n < quality.b_cells_without_contigs else "warn",
+                f"{text}; {n} cells have UMIs of B-cell genes",
+                value=str(n),
+                limit=f"fewer than {quality.b_cells_without_contigs}",
+                limit_source="cells.quality.b_cells_without_contigs",
+            )
+        else:
+            findings.add(check, "warn", text)
         return None
     if contigs.receptor_missing(receptor):
         findings.add(check, "warn", f"the file of {what} has none: another receptor's file; it is left out")
         return None
-    cells = matrix.barcodes.astype(str).tolist()
+    cells, least = read.matrix.barcodes.astype(str).tolist(), quality.contigs_in_cells_percent
     matched = match_barcodes(contigs.cells, cells)
     share = 100 * len(matched) / len(contigs.cells) if contigs.cells else 100.0
     if share < least:

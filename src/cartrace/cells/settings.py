@@ -455,6 +455,12 @@ class Quality(Section):
         description="Share of the barcodes with contigs that must be barcodes of the matrix; below it the contigs belong "
         "to another library and are left out. House value.",
     )
+    b_cells_without_contigs: int = Field(
+        5,
+        ge=1,
+        description="Cells with UMIs of B-cell genes (three or more of MS4A1, CD79A, CD19) from which on an empty file of "
+        "B-cell contigs is a flag; with fewer it is a note, since blood without B cells has none. House value.",
+    )
 
 
 class Doublets(Section):
@@ -499,7 +505,7 @@ class Doublets(Section):
         12.0,
         gt=0,
         description="What the markers that no other lineage has must say for each of two lineages (natural logarithm of "
-        "the likelihood ratio against none) for a cell to count as two. House value: finds 70 to 93 % of planted "
+        "the likelihood ratio against none) for a cell to count as two. House value: finds 70 to 89 % of planted "
         "doublets of two lineages in labelled blood, and 1 to 2 % of its other cells (docs/cell_types.md).",
     )
     lineage_lift: float = Field(
@@ -507,7 +513,7 @@ class Doublets(Section):
         ge=0,
         description="How many times the expected share the probability from neighbours must be for two lineages to count: "
         "markers alone also meet ambient RNA. House value: takes most of the single cells off it that two lineages alone "
-        "would lose in CARPALL, and few planted doublets (docs/cells.md).",
+        "would lose in CARPALL, and few planted doublets (docs/cell_types.md).",
     )
 
 

@@ -96,7 +96,7 @@ class Series:
 def build_series(measurements: pd.DataFrame, infusions: pd.DataFrame | None) -> Series:
     """Arrange ``measurements`` as courses around their infusion.
 
-    Rejected results don't enter, masked ones (``cartrace.depletion.masking``) are
+    Rejected results and those of an infusion product don't enter, masked ones (``cartrace.depletion.masking``) are
     kept apart. Results of one course on one day become one: the mean of the
     quantified ones, else the widest bounds. The baseline is the last result on or
     before the first day of lymphodepletion, else the last one up to the day of the
@@ -113,7 +113,8 @@ def build_series(measurements: pd.DataFrame, infusions: pd.DataFrame | None) -> 
         Table in the contract of ``cartrace.tables.INFUSIONS``, or None when no day
         of lymphodepletion and no second infusion is known.
     """
-    rows = measurements.loc[measurements["analyte"].isin(DEPLETION).to_numpy(dtype=bool)]
+    in_the_body = (measurements["matrix"] != "infusion_product").to_numpy(dtype=bool)
+    rows = measurements.loc[measurements["analyte"].isin(DEPLETION).to_numpy(dtype=bool) & in_the_body]
     by = rows.loc[:, [*COURSE_KEY, "unit"]].rename(columns={"unit": "course_unit"})
     by["infusion"] = by["infusion"].astype("int64")
     course = by.groupby(list(PROFILE_KEY), sort=True, observed=True).ngroup().to_numpy(dtype=np.int64)

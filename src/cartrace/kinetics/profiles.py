@@ -113,7 +113,7 @@ def build_profiles(measurements: pd.DataFrame, kinetics: Kinetics) -> Profiles:
 
     Analytes that count CAR-T cells or their genes enter, results that are not
     rejected, and only after the infusion: day > 0, or day 0 with a visit that
-    ``kinetics.post_infusion_visits`` matches. A course all of whose results fall
+    ``kinetics.post_infusion_visits`` matches. An infusion product has no course. A course all of whose results fall
     out keeps its (empty) row. Results of one course at one time become one:
     the mean of the quantified ones; else the lower bound of those above the
     range; else the BLQ before the BLD ones with the widest bounds. A quantified
@@ -121,7 +121,8 @@ def build_profiles(measurements: pd.DataFrame, kinetics: Kinetics) -> Profiles:
     course that ends in it is not present. The order of the rows doesn't matter.
     """
     expansion = measurements["analyte"].isin(EXPANSION).to_numpy(dtype=bool)
-    rows = measurements.loc[expansion]
+    in_the_body = (measurements["matrix"] != "infusion_product").to_numpy(dtype=bool)
+    rows = measurements.loc[expansion & in_the_body]
     by = rows.loc[:, [*COURSE_KEY, "unit"]].rename(columns={"unit": "course_unit"})
     by["infusion"] = by["infusion"].astype("int64")
     grouped = by.groupby(list(PROFILE_KEY), sort=True, observed=True)

@@ -595,7 +595,8 @@ def _true_library(made: _Made, library: Library, own_car: npt.NDArray[np.int64])
         "cd8_of_car_percent": _percent(int((car & (kind == "cd8_t")).sum()), int(car.sum())),
         "b_cells": n_b,
         "b_percent": _percent(n_b, sound.size),
-        "naive_of_b_percent": _percent(int(np.isin(kind, ["naive_b", "transitional_b"]).sum()), n_b),
+        "naive_of_b_percent": _percent(int((kind == "naive_b").sum()), n_b),
+        "transitional_of_b_percent": _percent(int((kind == "transitional_b").sum()), n_b),
         "plasma_cells": int(np.isin(kind, ["plasmablast", "plasma_cell"]).sum()),
         "ambient_percent": 100 * float(library.ambient[rows].sum()) / umis,
     }

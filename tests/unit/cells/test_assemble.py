@@ -96,6 +96,13 @@ def test_molecules_of_another_construct_flag_the_numbers() -> None:
     assert assemble([library()], car_reads=reads).results["flags"].isna().all()
 
 
+@pytest.mark.parametrize(("evidence", "flagged"), [("counts", True), ("molecules", False)])
+def test_a_matrix_without_the_car_is_no_fault_of_numbers_from_reads(evidence: str, flagged: bool) -> None:
+    made = assemble([library(fraction={"evidence": evidence}, verdict="flagged", flags="car_features")])
+    assert set(made.results["flags"].fillna("")) == {"car_features" if flagged else ""}
+    assert set(made.results["status"]) == {"flagged" if flagged else "accepted"}
+
+
 def test_findings_of_the_libraries_find_their_subject() -> None:
     own = rows([{"check": "odd", "verdict": "note", "source_file": "L1", "message": "odd"}], QC)
     made = assemble([library()], findings=[own])

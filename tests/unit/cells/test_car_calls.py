@@ -246,6 +246,9 @@ def test_no_molecule_at_all_is_said() -> None:
     found = run(car_library(fraction=0.0, false=0.0)[0])
     assert found.fractions.iloc[0]["detection"] == "BLD"
     assert "no_car_molecule" in checks(found, "warn")
+    before = run(car_library(fraction=0.0, false=0.0)[0], pre_infusion=True)
+    assert "no_car_molecule" in checks(before, "note")
+    assert before.fractions.iloc[0]["verdict"] == "accepted"
 
 
 def test_the_row_of_a_library_becomes_context() -> None:

@@ -152,6 +152,7 @@ def test_quantified_results_of_one_day_are_averaged_and_rejected_ones_left_out(m
 
 def test_other_analytes_have_no_course(measurements, infusions):
     assert len(build_series(measurements((7, 5), analyte="t_cells"), infusions(0))) == 0
+    assert len(build_series(measurements((7, 5), matrix="infusion_product"), infusions(0))) == 0
 
 
 def test_the_limits_of_the_assay_stand_in_for_a_bound_that_is_not_given(deplete):

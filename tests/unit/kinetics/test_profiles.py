@@ -40,6 +40,12 @@ def test_courses_are_padded_and_never_mixed(measurements, settings):
     ]
 
 
+def test_an_infusion_product_has_no_course(measurements, settings):
+    product = measurements([0], [900], matrix="infusion_product", visit="post-infusion")
+    table = pd.concat([measurements([7], [900]), product])
+    assert build_profiles(table, settings()).keys["matrix"].tolist() == ["blood"]
+
+
 def test_results_of_one_time_are_averaged_and_the_censored_one_is_noted(measurements, settings, metrics_of):
     table = measurements([7, 7, 14, 14, 28, 28], [100, 300, 200, "BLQ", "BLD", "BLQ"])
     profiles = build_profiles(table, settings())

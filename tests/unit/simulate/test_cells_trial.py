@@ -127,7 +127,8 @@ def test_b_cells_go_and_come_back_as_naive_ones(trial: Trial) -> None:
         assert truth.loc[f"{subject}_{peak}", "b_cells"] == 0
         late = truth.loc[f"{subject}_d90"]
         assert late["b_percent"] > 5
-        assert late["naive_of_b_percent"] > truth.loc[f"{subject}_before", "naive_of_b_percent"]
+        new = truth["naive_of_b_percent"] + truth["transitional_of_b_percent"]
+        assert new[f"{subject}_d90"] > new[f"{subject}_before"]
     assert of_library(trial, "L008_d90").query("type in @B_TYPES")["isotype"].eq("IGHM").mean() > 0.8
 
 
