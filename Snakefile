@@ -30,6 +30,14 @@ rule all:
         "<results>/cartrace.duckdb",
 
 
+rule cell_clusters:
+    """Clusters and markers of all single cells; no metric rests on them: snakemake cell_clusters."""
+    input:
+        "<results>/cells/clusters.parquet",
+        "<results>/cells/cluster_types.parquet",
+        "<results>/cells/markers.parquet",
+
+
 # In the order in which they run.
 include: "workflow/rules/pcr.smk"
 include: "workflow/rules/flow.smk"

@@ -91,7 +91,6 @@ rule build_reference:
         "<logs>/cells/build_reference.log",
     benchmark:
         "<benchmarks>/cells/build_reference.tsv"
-    threads: 8
     resources:
         # STAR's index of a human genome takes some 32 GB.
         mem_mb=memory(2500, per_input_mb=12),
@@ -111,8 +110,8 @@ rule build_reference:
             --sequences {input.sequences:q} \
             --regions {input.regions:q} \
             --settings {params.settings:q} \
-            --threads {threads} \
-            --memory-mb {resources.mem_mb} \
+            --threads {threads:q} \
+            --memory-mb {resources.mem_mb:q} \
             --out {output:q}
         """
 
@@ -132,7 +131,6 @@ rule count_library:
         "<logs>/cells/count_library/{library_id}.log",
     benchmark:
         "<benchmarks>/cells/count_library/{library_id}.tsv"
-    threads: 8
     resources:
         mem_mb=memory(2500, per_input_mb=2),
         runtime=minutes(480),
@@ -150,9 +148,9 @@ rule count_library:
             --r1 {input.r1:q} \
             --r2 {input.r2:q} \
             --chemistry {params.chemistry:q} \
-            {params.whitelist} {input.whitelist:q} \
+            {params.whitelist:q} {input.whitelist:q} \
             --settings {params.settings:q} \
-            --threads {threads} \
+            --threads {threads:q} \
             --out {output:q}
         """
 
@@ -615,11 +613,3 @@ rule cluster_cells:
             --cluster-types {output.cluster_types:q} \
             --markers {output.markers:q}
         """
-
-
-rule cell_clusters:
-    """Clusters and markers of all cells, by name: snakemake cell_clusters."""
-    input:
-        "<results>/cells/clusters.parquet",
-        "<results>/cells/cluster_types.parquet",
-        "<results>/cells/markers.parquet",
