@@ -16,8 +16,6 @@ import numpy as np
 if TYPE_CHECKING:
     from cartrace.cells.posterior import Floats
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -27,14 +25,13 @@ class Counted:
     exposure: float
     """Molecules that a rate of 1 predicts."""
     spread: float
-    """Standard deviation of the logarithm of the factor."""
+    """Coefficient of variation of the factor, which is gamma distributed with mean 1."""
 
     def log_likelihood(self, log_rate: Floats) -> Floats:
-        """Return the log probability of the count for each rate, the factor integrated over."""
-        expected = np.exp(log_rate[:, None] + self.spread * _NODES) * self.exposure
-        logs = self.molecules * np.log(np.maximum(expected, 1e-300)) - expected
-        top = logs.max(axis=1, keepdims=True)
-        found: Floats = top[:, 0] + np.log(np.exp(logs - top) @ (_WEIGHTS / _WEIGHTS.sum()))
+        """Return the log probability of the count for each rate: negative binomial, without constants."""
+        size = self.spread**-2
+        expected = np.exp(log_rate) * self.exposure
+        found: Floats = self.molecules * log_rate - (self.molecules + size) * np.log1p(expected / size)
         return found
 
 
@@ -82,7 +79,7 @@ def empty_droplets(
     ambient_share
         Estimated share of a cell's UMIs that is ambient, 0 to 1; None when it is not known.
     spread_known, spread_unknown
-        Standard deviation of the logarithm of the soup in a cell, with and without that share.
+        Coefficient of variation of the soup in a cell, with and without that share.
     """
     if umis <= 0 or droplets <= 0 or median_umis <= 0:
         return None

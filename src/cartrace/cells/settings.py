@@ -288,7 +288,7 @@ class CarCalls(Section):
     empty_droplets_spread: float = Field(
         0.3,
         gt=0,
-        description="Standard deviation of the natural logarithm of the soup in a cell, when its share was estimated. House value.",
+        description="Coefficient of variation of the soup in a cell about what its estimated share says. House value.",
     )
     empty_droplets_spread_unknown: float = Field(
         0.7,
@@ -319,8 +319,7 @@ class CarCalls(Section):
     before_spread: float = Field(
         0.5,
         gt=0,
-        description="Standard deviation of the natural logarithm of the ratio of misassigned molecules between libraries "
-        "of a subject. House value.",
+        description="Coefficient of variation of misassigned molecules between libraries of a subject. House value.",
     )
     flow_spread: float = Field(
         0.3,

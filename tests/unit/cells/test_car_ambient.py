@@ -46,20 +46,28 @@ def test_without_droplets_nothing_is_known(nothing: dict[str, float]) -> None:
 
 def test_a_count_is_poisson_where_the_factor_is_known() -> None:
     rates = np.log([0.1, 0.15, 0.3])
-    found = Counted(30, 200.0, 1e-9).log_likelihood(rates)
+    found = Counted(30, 200.0, 1e-4).log_likelihood(rates)
     expected = stats.poisson.logpmf(30, 200 * np.exp(rates))
-    assert found - found[0] == pytest.approx(expected - expected[0])
+    assert found - found[0] == pytest.approx(expected - expected[0], abs=1e-4)
 
 
 def test_the_factor_is_integrated_over() -> None:
     def likelihood(rate: float) -> float:
         found, _ = integrate.quad(
-            lambda z: stats.norm.pdf(z) * stats.poisson.pmf(4, 100 * rate * math.exp(0.5 * z)), -8, 8
+            lambda z: stats.gamma.pdf(z, 4, scale=0.25) * stats.poisson.pmf(4, 100 * rate * z), 0, 10
         )
         return math.log(found)
 
     found = Counted(4, 100.0, 0.5).log_likelihood(np.log([0.04, 0.1]))
-    assert found[1] - found[0] == pytest.approx(likelihood(0.1) - likelihood(0.04), abs=1e-3)
+    assert found[1] - found[0] == pytest.approx(likelihood(0.1) - likelihood(0.04), abs=1e-6)
+
+
+def test_many_molecules_say_no_more_than_the_factor_lets_them() -> None:
+    # 2,000 molecules about an expectation of 2,000 would pin the rate to 2 %; the factor leaves 30 %.
+    rates = np.log(0.4) + np.array([-0.3, 0.0, 0.3])
+    below, at, above = Counted(2000, 5000.0, 0.3).log_likelihood(rates)
+    assert at - below == pytest.approx(0.5, abs=0.15)
+    assert at - above == pytest.approx(0.5, abs=0.15)
 
 
 def test_no_molecule_speaks_against_high_rates_only() -> None:

@@ -187,7 +187,7 @@ def test_the_likelihood_is_the_sum_over_cells() -> None:
 def test_what_empty_droplets_and_earlier_libraries_say_joins_the_posterior() -> None:
     own = model(np.array([0, 1]))
     told = replace(
-        own, ambient=replace(AMBIENT, empties=Counted(50, 500.0, 1e-6), before=Counted(0, 1e6, 1e-6))
+        own, ambient=replace(AMBIENT, empties=Counted(50, 500.0, 1e-4), before=Counted(0, 1e6, 1e-4))
     )
     at = np.vstack([point(ambient=0.1), point(ambient=0.2)])
     gained = told.log_posterior(at) - own.log_posterior(at)
