@@ -15,7 +15,19 @@ import numpy as np
 
 from cartrace.cells import tables as cells
 from cartrace.cells.vocabulary import CALLS, CELL_TYPES, LINEAGES, T_STATES
-from cartrace.report.cells_words import CHEMISTRY, FLAGS, LINEAGE, MATRIX_SORT, STATE, TYPE
+from cartrace.report.cells_words import (
+    CHEMISTRY,
+    CONTRAST,
+    COUNTED_BY,
+    DOUBTS,
+    FLAGS,
+    GROUPS,
+    LINEAGE,
+    MATRIX_SORT,
+    PARENT,
+    STATE,
+    TYPE,
+)
 from cartrace.report.families import matrix_label
 from cartrace.report.packing import Columns, Texts, columns, numbers
 from cartrace.report.plate_words import in_words
@@ -24,16 +36,16 @@ from cartrace.tables import empty
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_POINTS = 4000
+    from cartrace.cells.settings import Cells, Quality
+
+MOST_POINTS = 3000
 """Cells of the picture; more of them make the page heavy and the picture no clearer."""
-MOST_GENES = 3000
+MOST_GENES = 1000
 """Genes of one contrast in the picture: all with q below 0.1 first, then every so many-th."""
 LISTED_GENES = 100
 _GRID = 10_000
 _MOST_MOLECULES = 20
 """The last bar of a histogram of CAR molecules holds all cells with so many or more."""
-_CALLED = ["positive", "negative", "undetermined"]
-_LINEAGE_ORDER = ("t", "nk", "b", "plasma", "monocyte", "dendritic", "progenitor", "platelet", "erythroid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class CellTables:
 
 
 def payload(
-    tables: CellTables, number_of: Mapping[str, int], confidence: float, seed: int, texts: Texts
+    tables: CellTables, number_of: Mapping[str, int], settings: Cells, texts: Texts
 ) -> dict[str, Any] | None:
     """Bring the libraries into the compact form that the page's script reads.
 
@@ -69,10 +81,9 @@ def payload(
         Tables of the cells stage.
     number_of
         Subject to its number on the page.
-    confidence
-        Level of the intervals.
-    seed
-        Which cells and genes are drawn where there are too many.
+    settings
+        Section ``cells`` of the configuration: limits, level of the intervals, and the seed that chooses the cells
+        of the picture where there are too many.
     texts
         Where every text goes.
 
@@ -83,13 +94,13 @@ def payload(
     """
     if not tables.listed:
         return None
-    frame = _libraries(tables, number_of)
+    frame = _libraries(tables, number_of, settings)
     return {
         "libraries": columns(frame, texts, ("source_sha256",)),
         "parts": [_part(name, tables, texts) for name in tables.listed],
         "constructs": {name: _construct(name, tables, texts) for name in _construct_names(tables)},
         "composition": _composition(tables.composition, number_of, texts),
-        "picture": _picture(tables, number_of, seed),
+        "picture": _picture(tables, number_of, settings.seed),
         "contrasts": _contrasts(tables.expression, texts),
         "lineages": [LINEAGE[name] for name in LINEAGES],
         "types": [TYPE[name] for name in CELL_TYPES],
@@ -97,17 +108,32 @@ def payload(
         "type_names": list(CELL_TYPES),
         "state_names": list(T_STATES),
         "states": [STATE[name] for name in T_STATES],
+        "groups": GROUPS,
+        "parents": PARENT,
         "calls": list(CALLS),
-        "confidence": confidence,
+        "confidence": settings.confidence,
+        "limits": _limits(settings.quality),
     }
 
 
-def _libraries(tables: CellTables, number_of: Mapping[str, int]) -> pd.DataFrame:
+def _limits(quality: Quality) -> dict[str, str]:
+    """Limits of a library, by what they judge."""
+    return {
+        "cells": f"{quality.flagged_cells:,} or more, and {quality.flagged_passed_percent:g} % of the barcodes; failed below "
+        f"{quality.failed_passed_percent:g} %",
+        "umis": f"failed below a median of {quality.failed_median_umis:g} UMIs",
+        "ambient": f"at most {quality.flagged_ambient_percent:g} %",
+    }
+
+
+def _libraries(tables: CellTables, number_of: Mapping[str, int], settings: Cells) -> pd.DataFrame:
     """One row for each library: what it is, its quality, its share of CAR+ T cells."""
     import pandas as pd
 
     whose = tables.composition.assign(library=tables.composition["library"].str.split(";"))
-    whose = whose.explode("library").drop_duplicates("library").set_index("library")
+    whose = whose.explode("library")
+    found = whose["flags"].fillna("").groupby(whose["library"]).agg(";".join)
+    whose = whose.drop_duplicates("library").set_index("library")
     names = tables.libraries["library"]
     placed = whose.reindex(names)[["sample_id", "subject_id", "infusion", "day", "study_day", "matrix"]]
     placed = placed.reset_index(drop=True)
@@ -116,15 +142,39 @@ def _libraries(tables: CellTables, number_of: Mapping[str, int]) -> pd.DataFrame
     obs = tables.obs
     doublets = obs[obs["passed"].astype(bool)].groupby("library")["doublet"].mean() * 100
     frame = pd.concat([tables.libraries.reset_index(drop=True), placed, shares], axis=1)
+    doubts = [
+        ";".join(d for d in DOUBTS if d in flags.split(";")) for flags in found.reindex(names).fillna("")
+    ]
+    flags = frame["flags"].fillna("").str.cat(doubts, sep=";").str.strip(";")
     return frame.assign(
+        # What only all libraries together tell is in doubt here too.
+        verdict=frame["verdict"].mask((frame["verdict"] == "accepted") & (flags != ""), "flagged"),
         s=[number_of.get(str(s), -1) for s in placed["subject_id"]],
         doublet_percent=doublets.reindex(names).to_numpy(dtype=float),
-        says=frame["flags"].map(partial(in_words, words=FLAGS), na_action="ignore").astype("string"),
+        doubts=pd.Series([in_words(d, DOUBTS) or None for d in doubts], dtype="string"),
+        broken=_broken(tables.libraries, settings.quality),
+        says=flags.map(partial(in_words, words=FLAGS)).replace("", None).astype("string"),
+        source=frame["source"].map(lambda name: COUNTED_BY.get(str(name), str(name))).astype("string"),
         car_says=frame["car_flags"].map(partial(in_words, words=FLAGS), na_action="ignore").astype("string"),
         chemistry=frame["chemistry"].map(CHEMISTRY).astype("string"),
         sorted=frame["sort"].map(MATRIX_SORT).astype("string"),
         matrix=placed["matrix"].map(matrix_label, na_action="ignore").astype("string"),
     )
+
+
+def _broken(libraries: pd.DataFrame, quality: Quality) -> pd.Series[Any]:
+    """Name the limits of :func:`_limits` that each library breaks."""
+    import pandas as pd
+
+    passed, ambient = libraries["cells_passed"], libraries["ambient_percent"]
+    broken = {
+        "cells": (passed < quality.flagged_cells)
+        | (100 * passed < quality.flagged_passed_percent * libraries["barcodes"]),
+        "umis": libraries["median_umis"] < quality.failed_median_umis,
+        "ambient": ambient > quality.flagged_ambient_percent,
+    }
+    listed = [";".join(k for k, rows in broken.items() if rows.iloc[i]) for i in range(len(libraries))]
+    return pd.Series(listed, dtype="string").replace("", None)
 
 
 def _part(name: str, tables: CellTables, texts: Texts) -> dict[str, Any]:
@@ -173,7 +223,7 @@ def _construct(name: str, tables: CellTables, texts: Texts) -> dict[str, Any]:
     domains = tables.domains[tables.domains["construct"] == name]
     regions = tables.regions[tables.regions["construct"] == name]
     return {
-        "length": int(regions["end"].max()) if len(regions) else int(domains["end"].max()),
+        "length": int(max(part["end"].max() for part in (domains, regions) if len(part))),
         "domains": columns(domains, texts, ("construct", "protein")),
         "regions": columns(
             regions.assign(chemistry=regions["chemistry"].map(CHEMISTRY).astype("string")),
@@ -186,9 +236,13 @@ def _construct(name: str, tables: CellTables, texts: Texts) -> dict[str, Any]:
 
 def _composition(composition: pd.DataFrame, number_of: Mapping[str, int], texts: Texts) -> Columns:
     """Shares by sample. A row without a number is kept for its reason."""
-    frame = composition.assign(s=[number_of.get(str(s), -1) for s in composition["subject_id"]])
-    frame["matrix"] = frame["matrix"].map(matrix_label).astype("string")
-    leave = ("subject_id", "analyte", "count_analyte", "study_day", "lod", "lloq")
+    frame = composition.assign(
+        s=[number_of.get(str(s), -1) for s in composition["subject_id"]],
+        matrix=composition["matrix"].map(matrix_label).astype("string"),
+        sorted=composition["sort"].map({**MATRIX_SORT, "none": ""}).astype("string"),
+        says=composition["flags"].map(partial(in_words, words=FLAGS), na_action="ignore").astype("string"),
+    )
+    leave = ("subject_id", "analyte", "count_analyte", "study_day", "lod", "lloq", "sort", "flags")
     return columns(frame, texts, leave, digits=4)
 
 
@@ -218,7 +272,7 @@ def _picture(tables: CellTables, number_of: Mapping[str, int], seed: int) -> dic
         "call": place(frame["call"], list(CALLS)),
         "library": place(frame["library"], tables.listed),
         "s": [number_of.get(str(s), -1) for s in frame["subject_id"]],
-        "of": len(tables.obs),
+        "of": int(tables.obs["passed"].sum()),
     }
 
 
@@ -229,20 +283,20 @@ def _contrasts(expression: pd.DataFrame, texts: Texts) -> list[dict[str, Any]]:
         tested = rows[rows["status"] == "estimated"]
         refused = rows.loc[rows["status"] != "estimated", "reason"].dropna()
         first = tested.sort_values(["q", "p", "gene"], kind="stable", na_position="last")
-        top, rest = first[: MOST_GENES // 2], first[MOST_GENES // 2 :]
+        known = first[first["p"].notna()]
+        top, rest = known[: MOST_GENES // 2], known[MOST_GENES // 2 :]
         every = max(1, -(-len(rest) // (MOST_GENES // 2)))
-        drawn = [*top.index, *rest.index[::every]]
-        shown = tested.loc[drawn]
+        shown = tested.loc[[*top.index, *rest.index[::every]]]
         smallest = tested.loc[tested["p"] > 0, "p"].min() if (tested["p"] > 0).any() else 1.0
         out.append(
             {
-                "name": texts.place(str(name)),
+                "name": texts.place(CONTRAST.get(str(name), str(name).replace("_", " "))),
                 "n": int(rows["n_subjects"].max()),
                 "genes": len(tested),
                 "found": int((tested["q"] < 0.05).sum()),
                 "refused": texts.place(str(refused.iloc[0])) if tested.empty and len(refused) else -1,
                 "x": numbers(shown["log2_fold_change"], 3),
-                "y": numbers(-np.log10(shown["p"].fillna(1.0).clip(lower=smallest).astype(float)), 3),
+                "y": numbers(-np.log10(shown["p"].clip(lower=smallest).astype(float)), 3),
                 "q": numbers(shown["q"], 2),
                 "symbol": texts.column(shown["symbol"].fillna(shown["gene"])),
                 "top": columns(first[:LISTED_GENES], texts, ("contrast", "status", "reason"), digits=4),

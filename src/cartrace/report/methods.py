@@ -15,7 +15,7 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.flow.acceptance import QUANTITIES
 from cartrace.pcr.acceptance import RULES
 from cartrace.plates.acceptance import Acceptance
-from cartrace.report import efficacy_methods, immunoassay_methods, safety_methods
+from cartrace.report import cells_methods, efficacy_methods, immunoassay_methods, safety_methods
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Stein,
     )
     from cartrace.report.immunoassays import CalibrationUse
+    from cartrace.report.libraries import CellTables
     from cartrace.report.tubes import PanelUse
 
 _TRAPEZOID = {
@@ -58,6 +59,7 @@ def sections(
     plates: bool = False,
     panels: Sequence[PanelUse] = (),
     immunoassays: Sequence[CalibrationUse] = (),
+    cells: CellTables | None = None,
     safety: Mapping[str, str] | None = None,
     efficacy: bool = False,
 ) -> list[tuple[str, str]]:
@@ -75,6 +77,8 @@ def sections(
         How flow tubes were gated that cartrace read itself (:func:`cartrace.report.tubes.panels_used`).
     immunoassays
         How immunoassay plates were calibrated (:func:`cartrace.report.immunoassays.calibrations_used`).
+    cells
+        Tables of single-cell libraries; only what they hold is told.
     safety
         Graded terms with their standards (``cartrace.report.safety.SafetyTables.standards``); None without a safety page.
     efficacy
@@ -91,6 +95,7 @@ def sections(
         *_pcr(config.pcr, plates=plates),
         *_flow(config.flow, panels),
         *immunoassay_methods.sections(config.immunoassay, immunoassays),
+        *(cells_methods.sections(config.cells, cells) if cells else []),
         ("Results below a limit", _blq(kinetics.blq)),
         ("Areas under the course", _auc(kinetics.auc)),
         ("Terminal phase", _half_life(kinetics.half_life)),

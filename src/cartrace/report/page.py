@@ -191,6 +191,7 @@ def render(data: ReportData, config: Config) -> str:
                 plates=bool(data.pcr.plates),
                 panels=tubes.panels_used(data.flow),
                 immunoassays=immunoassays.calibrations_used(data.immunoassay),
+                cells=data.cells,
                 safety=data.safety.standards if data.safety.listed else None,
                 efficacy=data.efficacy.listed,
             )
@@ -291,7 +292,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             texts,
             min_plates=config.immunoassay.westgard.min_plates,
         ),
-        "cells": libraries.payload(data.cells, number_of, config.cells.confidence, config.cells.seed, texts),
+        "cells": libraries.payload(data.cells, number_of, config.cells, texts),
         "safety": safety_payload(data.safety, number_of, texts),
         "efficacy": efficacy.payload(
             data.efficacy,

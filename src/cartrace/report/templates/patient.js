@@ -68,7 +68,7 @@
     view.append(h("h2", {}, "Courses"));
     if (types.length) {
       view.append(h("p", { class: "say" }, "Each panel is one compartment, one assay and one unit; all share the time axis. Vertical lines are infusions; dashed lines the limit of quantification (of a titre: the starting dilution), dotted ones the limit of detection. Coloured ground: depleted; paler where the start or the end lies between two samples." + (types.some((t) => D.types[t].family === "expansion") ? " The orange window and line show which results made the half-life." : "")));
-      const main = mainTypes(types);
+      const main = mainTypes(types, courses);
       const end = courses.flatMap((c) => range(...c.p)).reduce((a, p) => Math.max(a, P.study[p]), 0);
       const box = h("figure", {});
       const controls = h("div", { class: "controls" });
@@ -107,14 +107,17 @@
     cellsOf(s);
     view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course; open tables are printed. What can't be computed says why."));
     let first = true;
+    // A library gives many shares of cells: their courses wait under one line.
+    const many = h("details", {});
     for (const c of courses.filter((x) => x.m[1] > x.m[0])) {
       const box = h("details", { open: first }, h("summary", {}, `${D.types[c.t].label}`, h("small", {}, `infusion ${c.i}`)));
       first = false;
       const fill = () => { if (box.children.length === 1) box.append(...[episodeTable(c), patientTable(c)].filter(Boolean)); };
       box.addEventListener("toggle", fill);
       if (box.open) fill();
-      view.append(box);
+      (D.types[c.t].key[2] === "scRNA-seq" ? many : view).append(box);
     }
+    if (many.children.length) { many.prepend(h("summary", {}, "Single cells ", h("small", {}, plural(many.children.length, "course")))); view.append(many); }
     if (!courses.some((x) => x.m[1] > x.m[0])) view.append(h("p", { class: "notice" }, "No metric is computed for the courses of this patient."));
     const found = range(0, Q.check.length).filter((r) => Q.s[r] === s);
     view.append(h("h2", {}, "Findings"));
@@ -157,9 +160,11 @@
     }
     return out;
   }
-  /** One assay and unit for each analyte and compartment; parts of another analyte, and what is asked for second, wait. */
-  function mainTypes(all) {
-    const first = all.filter((t) => !D.types[t].on_demand), types = first.length ? first : all;
+  /** One assay and unit for each analyte and compartment; parts of another analyte, and what is asked for second, wait.
+   * So does a single share of cells from a library: the section on single cells shows it beside the others. */
+  function mainTypes(all, courses) {
+    const alone = (t) => D.types[t].key[2] === "scRNA-seq" && unique(courses.filter((c) => c.t === t).flatMap((c) => range(...c.p)).map((p) => P.study[p])).length < 2;
+    const first = all.filter((t) => !D.types[t].on_demand && !alone(t)), types = first.length ? first : all;
     const seen = new Set();
     return types.filter((t) => {
       const { key, family, subset } = D.types[t];
