@@ -168,6 +168,11 @@ def test_a_missing_car_is_a_finding_with_the_nearest_name(tmp_path: Path) -> Non
     assert found["libraries"].iloc[0]["flags"] == "car_features"
 
 
+def test_the_date_in_the_name_of_a_missing_tag_is_not_told(tmp_path: Path) -> None:
+    assert run(tmp_path, {"counts": write(tmp_path, counts(), "f.h5"), "tag_features": ["t 2024-03-01"]}) == 0
+    assert tables(tmp_path)["qc"].set_index("check").loc["tag_features", "value"] == "t <date>"
+
+
 def test_a_failed_channel_is_rejected_and_has_all_its_tables(tmp_path: Path) -> None:
     table = np.zeros((N, GENES), int)
     table[:, 10] = 2

@@ -355,7 +355,9 @@ def _is_grch38(contigs: Mapping[str, int]) -> bool:
 def _broken(name: str, error: Exception) -> Problem:
     text = str(error)
     if "truncat" in text or "EOF" in text:
-        return Problem(name, "a BAM file that is cut short", "the whole file; copy it again")
+        return Problem(
+            name, "a BAM file that is cut short", "the whole file with its own index; copy both again"
+        )
     if "index" in text:
         return Problem(name, "an index that can't be read", "an index made with 'samtools index'")
     if "invalid contig" in text:

@@ -114,7 +114,7 @@ def open_hdf5(path: Path, name: str) -> Iterator[h5py.File]:
             yield file
     except InputError:
         raise
-    except (OSError, ArithmeticError, KeyError, RuntimeError, TypeError, ValueError):
+    except (OSError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
         raise InputError(
             [Problem(name, "an HDF5 file that is damaged, cut off or of another kind", "the whole file")]
         ) from None

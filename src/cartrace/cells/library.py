@@ -367,7 +367,7 @@ def _tell_features(plan: LibraryPlan, read: Read, findings: _Findings) -> None:
             "warn",
             f"the matrix has no feature '{name}': {lost}; the reference that reads were counted on lacks it, or it has "
             "another name (car_features or tag_features of the libraries sheet)",
-            value=name,
+            value=plain(name),
             suggestion=near or None,
         )
     if read.roles.cars.any():

@@ -818,7 +818,8 @@ def _features(ids: Sequence[str], symbols: Sequence[str], types: Sequence[str], 
 
 def _printable(names: Sequence[str]) -> list[str]:
     """Make names of features fit for tables and pages."""
-    odd = {n: plain(n) for n in set(names) if not _GENE.fullmatch(n)}
+    # To look for dates in a name of a million letters takes long; 2000 are more than are kept.
+    odd = {n: plain(n[:2000]) for n in set(names) if not _GENE.fullmatch(n)}
     return [odd.get(n, n) for n in names]
 
 

@@ -243,6 +243,10 @@ def test_a_layer_in_another_file_is_refused_and_a_list_in_the_place_of_a_group_t
         file["layers"] = h5py.ExternalLink("other.h5ad", "/layers")
     with pytest.raises(InputError, match="'layers/counts' is a link to another place"):
         open_matrix(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "b.h5ad", "w") as file:
+        file["X"], file["obs"] = np.ones((3, 6)), np.arange(3)
+    with pytest.raises(InputError, match="damaged"):
+        open_matrix(tmp_path / "b.h5ad")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["matrix"] = np.ones(5)
     with pytest.raises(InputError, match="no 'genes'"):
