@@ -477,7 +477,7 @@ class Doublets(Section):
         gt=0,
         lt=1,
         description="Probability of two cells from which a barcode counts as a doublet. House value: of doublets planted in "
-        "CARPALL 0.46 are found, and 2 % of the single cells are lost (docs/cells.md).",
+        "CARPALL 0.34 to 0.51 are found, and 1 to 3 % of the single cells are lost (docs/cells.md).",
     )
     simulated: float = Field(
         1.0, gt=0, le=5, description="Simulated doublets for each cell. Scrublet: 2. House value."
