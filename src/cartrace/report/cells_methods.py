@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cartrace.report.cells_words import COUNTED_BY, LINEAGE
+from cartrace.report.cells_words import COUNTED_BY, LINEAGE, UNKNOWN_COUNTER
 
 if TYPE_CHECKING:
     from cartrace.cells.settings import Cells
@@ -42,11 +42,11 @@ def _quality(settings: Cells, tables: CellTables) -> str:
     ends = " and ".join(
         {"5p": "5′", "3p": "3′"}[c] for c in ("5p", "3p") if (libraries["chemistry"] == c).any()
     )
-    programs = [COUNTED_BY.get(str(p), "a program that was not named") for p in libraries["source"].unique()]
+    programs = [COUNTED_BY.get(str(p), UNKNOWN_COUNTER) for p in libraries["source"].unique()]
     rejected = int((libraries["verdict"] == "rejected").sum())
     most = f" and at most {q.max_umis:,}" if q.max_umis is not None else ""
     text = (
-        f"{n} {'library' if n == 1 else 'libraries'} of droplets ({ends}) came as counts of {_list(programs)}. A barcode "
+        f"{n} {'library' if n == 1 else 'libraries'} of droplets ({ends}) were counted by {_list(programs)}. A barcode "
         f"counts as a cell with at least {q.min_umis:,}{most} UMIs, {q.min_genes:,} genes and a complexity (log genes over log UMIs) of "
         f"{q.min_complexity:g}; from {q.min_cells_for_mads} barcodes on also within {q.mads:g} scaled median absolute deviations of the "
         f"library's own median of log UMIs and of log genes, and no more than {q.mito_mads:g} above that of mitochondrial UMIs "
@@ -96,7 +96,7 @@ def _cars(settings: Cells, tables: CellTables) -> str:
             "Where the reads were at hand, those in the CAR and in genes that share domains with it were aligned again (minimap2) to all "
             f"registered constructs and endogenous transcripts; a read proves the CAR when {100 * r.min_identity:g} % of its bases fit and the best "
             f"endogenous transcript has {r.min_difference} mismatches more, or when it joins two domains. UMIs that differ by one base "
-            "are one molecule; the same molecule in several cells is a chimera and was left out. "
+            f"are one molecule; the same molecule in several cells stayed with the one that has {100 * r.chimera_majority:g} % of its reads, or with none. "
         )
     if "counts" in evidence:
         text += f"{'Elsewhere' if 'molecules' in evidence else 'In all libraries'} the counts of the CAR feature were taken. "
@@ -110,7 +110,7 @@ def _cars(settings: Cells, tables: CellTables) -> str:
         "so that it is corrected for dropout and ambient RNA; it is not the number of cells called positive. Its "
         f"{100 * settings.confidence:g} % interval comes from draws of the posterior. A library with no more T cells above the ambient threshold than "
         f"{100 * c.detection_probability:g} % of blanks would have is below detection. A cell is positive or negative where the expected share of "
-        f"wrong calls stays below {100 * c.false_discovery_rate:g} and {100 * c.missed_rate:g} %; all others are undetermined. "
+        f"wrong calls stays below {100 * c.false_discovery_rate:g} % (positive) and {100 * c.missed_rate:g} % (negative); all others are undetermined. "
     )
     calibrated = set(";".join(fractions["calibrated_by"].dropna()).split(";"))
     if "pre_infusion" in calibrated:

@@ -122,4 +122,5 @@ GROUPS = {
 
 PARENT = {"cells": "all cells", "t": "T cells", "car_t": "CAR+ T cells", "b": "B cells"}
 
+UNKNOWN_COUNTER = "a program that the files do not name"
 COUNTED_BY = {"cellranger": "Cell Ranger", "starsolo": "STARsolo", "kallisto": "kallisto | bustools"}

@@ -27,6 +27,7 @@ from cartrace.report.cells_words import (
     PARENT,
     STATE,
     TYPE,
+    UNKNOWN_COUNTER,
 )
 from cartrace.report.families import matrix_label
 from cartrace.report.packing import Columns, Texts, columns, numbers
@@ -154,7 +155,7 @@ def _libraries(tables: CellTables, number_of: Mapping[str, int], settings: Cells
         doubts=pd.Series([in_words(d, DOUBTS) or None for d in doubts], dtype="string"),
         broken=_broken(tables.libraries, settings.quality),
         says=flags.map(partial(in_words, words=FLAGS)).replace("", None).astype("string"),
-        source=frame["source"].map(lambda name: COUNTED_BY.get(str(name), str(name))).astype("string"),
+        source=frame["source"].map(lambda name: COUNTED_BY.get(str(name), UNKNOWN_COUNTER)).astype("string"),
         car_says=frame["car_flags"].map(partial(in_words, words=FLAGS), na_action="ignore").astype("string"),
         chemistry=frame["chemistry"].map(CHEMISTRY).astype("string"),
         sorted=frame["sort"].map(MATRIX_SORT).astype("string"),

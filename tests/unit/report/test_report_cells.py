@@ -231,7 +231,7 @@ def test_a_date_in_a_reason_is_blanked() -> None:
 def test_the_methods_tell_only_what_the_trial_has() -> None:
     full = methods_of(cell_tables())
     quality = full["Single-cell libraries: from counts to cells"]
-    assert quality.startswith("4 libraries of droplets (5′) came as counts of Cell Ranger.")
+    assert quality.startswith("4 libraries of droplets (5′) were counted by Cell Ranger.")
     assert "(1 of 4)" in quality
     cars = full["Single-cell libraries: CAR calls"]
     assert "aligned again (minimap2)" in cars
@@ -259,6 +259,6 @@ def test_the_methods_hold_the_numbers_of_the_configuration() -> None:
     settings = {"cells": {"quality": {"min_umis": 1234, "max_umis": 40000}, "car_calls": {"false_discovery_rate": 0.01}, "composition": {"min_cells_lloq": 17}, "expression": {"min_pairs": 5}}}  # fmt: skip
     told = methods_of(cell_tables(), **settings)
     assert "at least 1,234 and at most 40,000 UMIs" in told["Single-cell libraries: from counts to cells"]
-    assert "stays below 1 and 5 %" in told["Single-cell libraries: CAR calls"]
+    assert "stays below 1 % (positive) and 5 % (negative)" in told["Single-cell libraries: CAR calls"]
     assert "fewer than 17 cells" in told["Single-cell libraries: composition"]
     assert "needs 5 subjects" in told["Single-cell libraries: differential expression"]

@@ -46,7 +46,7 @@ def test_what_is_not_quantified_is_a_bound_and_a_failed_library_says_why(scripte
     said = scripted(
         "#/libraries",
         """const rows = [...document.querySelectorAll('[aria-label="Libraries"] tbody tr')];
-        done(rows.map((r) => r.lastChild.firstChild.textContent + "/" + r.children[4].firstChild.textContent).join("|"));""",
+        done(rows.map((r) => r.children[5].firstChild.textContent + "/" + r.children[4].firstChild.textContent).join("|"));""",
     )
     assert said == "25 (15 to 40)/accepted|< 2.5/flagged|not estimable/rejected|< 4/flagged"
     said = scripted(

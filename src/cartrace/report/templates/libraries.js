@@ -42,16 +42,16 @@
     const n = (label, key, more) => ({ label, n: true, cell: (k) => num(L[key][k]), sort: (k) => L[key][k], ...more });
     const list = table([
       { label: "Library", cls: "text", cell: (k) => libraryLink(libraryIds[k]), sort: (k) => libraryIds[k] },
-      { label: "Sample", cls: "text name", cell: placed, sort: (k) => T(L.sample_id[k]) },
+      { label: "Sample", cls: "text", cell: placed, sort: (k) => T(L.sample_id[k]) },
       { label: "Day", n: true, tip: "Day from the infusion", cell: (k) => (L.day[k] === null ? "" : days(L.day[k])), sort: (k) => L.day[k] },
       { label: "From", cls: "from", cell: fromWhere, sort: (k) => T(L.matrix[k]) },
       { label: "Verdict", cls: "wide text", cell: (k) => [judged(T(L.verdict[k])), noted(T(L.says[k]))].filter(Boolean), sort: (k) => RANK[T(L.verdict[k])] },
+      { label: "CAR+ of T cells", unit: "%", n: true, tip: `With its ${num(100 * CELLS.confidence)} % interval, corrected for ambient RNA and dropout; below, the smallest share that would be seen (LOD)`, cell: (k) => [carShare(k), L.car_lod[k] === null ? null : h("div", { class: "say" }, `LOD ${num(L.car_lod[k], 2)}`), T(L.car_verdict[k]) === "flagged" ? h("div", { class: "say" }, explain(h("span", { class: "verdict flagged" }, "flagged"), capital(T(L.car_says[k])))) : null].filter(Boolean), sort: (k) => L.car_fraction[k] ?? L.car_upper[k] },
       n("Cells", "cells_passed", { tip: "Barcodes that keep the limits of quality", cell: (k) => num(L.cells_passed[k], 9) }),
       n("UMIs", "median_umis", { tip: "Median of its barcodes", cell: (k) => num(L.median_umis[k], 4) }),
       n("Genes", "median_genes", { tip: "Median of its barcodes" }),
       n("Ambient", "ambient_percent", { unit: "%", tip: "Estimated share of a cell's UMIs that floated in the suspension", cell: (k) => num(L.ambient_percent[k], 2) }),
       n("Doublets", "doublet_percent", { unit: "%", tip: "Of cells of good quality", cell: (k) => num(L.doublet_percent[k], 2) }),
-      { label: "CAR+ of T cells", unit: "%", n: true, tip: `With its ${num(100 * CELLS.confidence)} % interval, corrected for ambient RNA and dropout; below, the smallest share that would be seen (LOD)`, cell: (k) => [carShare(k), L.car_lod[k] === null ? null : h("div", { class: "say" }, `LOD ${num(L.car_lod[k], 2)}`), T(L.car_verdict[k]) === "flagged" ? h("div", { class: "say" }, explain(h("span", { class: "verdict flagged" }, "flagged"), capital(T(L.car_says[k])))) : null].filter(Boolean), sort: (k) => L.car_fraction[k] ?? L.car_upper[k] },
     ], all, { label: "Libraries", limit: 100 });
     view.append(h("h2", {}, "All libraries"));
     if (all.length > 10) view.append(h("div", { class: "controls" }, h("label", {}, "Find a library, sample or patient", h("input", { type: "search", oninput: (e) => {
