@@ -98,7 +98,7 @@ def payload(
     frame = _libraries(tables, number_of, settings)
     return {
         "libraries": columns(frame, texts, ("source_sha256",)),
-        "parts": [_part(name, tables, texts) for name in tables.listed],
+        "parts": _parts(tables, texts),
         "constructs": {name: _construct(name, tables, texts) for name in _construct_names(tables)},
         "composition": _composition(tables.composition, number_of, texts),
         "picture": _picture(tables, number_of, settings.seed),
@@ -178,10 +178,17 @@ def _broken(libraries: pd.DataFrame, quality: Quality) -> pd.Series[Any]:
     return pd.Series(listed, dtype="string").replace("", None)
 
 
-def _part(name: str, tables: CellTables, texts: Texts) -> dict[str, Any]:
-    """Count the cells of one library, and give what its reads say."""
-    obs = tables.obs[tables.obs["library"] == name]
-    counted = obs[obs["counts"].astype(bool)]
+def _parts(tables: CellTables, texts: Texts) -> list[dict[str, Any]]:
+    """Count the cells of each library, and give what its reads say."""
+    counted = tables.obs.loc[
+        tables.obs["counts"].astype(bool), ["library", "lineage", "cell_type", "state", "call", "molecules"]
+    ]
+    cells_of = {str(name): rows for name, rows in counted.groupby("library")}
+    return [_part(name, cells_of.get(name, counted[:0]), tables, texts) for name in tables.listed]
+
+
+def _part(name: str, counted: pd.DataFrame, tables: CellTables, texts: Texts) -> dict[str, Any]:
+    """Count the cells of one library that count, and give what its reads say."""
     t = counted[counted["lineage"] == "t"]
     reads = {
         key: columns(frame[frame["library"] == name], texts, ("library",), digits=4)
