@@ -36,7 +36,9 @@ FILES = {
 SETTINGS = CarReads()
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(not FOLDER.is_dir(), reason="the real constructs are not here: set CARTRACE_REAL_DATA"),
+    pytest.mark.skipif(
+        not FOLDER.is_dir(), reason="the real constructs are not here: set CARTRACE_REAL_DATA"
+    ),
 ]
 
 
