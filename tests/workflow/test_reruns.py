@@ -418,7 +418,8 @@ def test_a_setting_written_out_at_its_default_is_no_change(workplace: Workplace)
         ("intake/plausibility.py", COHORT),
         ("pcr/normalise.py", PLATES),
         ("pcr/limits.py", {"estimate_detection_limits": 1, **PLATES}),
-        ("flow/absolute.py", TUBES),
+        # In which compartments cells are counted holds for tubes and libraries alike.
+        ("flow/absolute.py", {**TUBES, "assemble_libraries": 1}),
         ("immunoassay/repeats.py", ASSAYS),
         ("safety/icaht.py", {"grade_toxicity": 1, "summarise_safety": 1, **LAST}),
         ("efficacy/scores.py", {"compute_efficacy": 1, **LAST}),
