@@ -21,6 +21,7 @@ Family = Literal[
     "tumour",
     "haematology",
     "score",
+    "repertoire",
 ]
 
 
@@ -157,6 +158,22 @@ ANALYTES: dict[str, Analyte] = {
         Analyte("mg_adl", "MG-ADL", "score", ("points",), {"points": 24.0}),
         Analyte("sledai", "SLEDAI", "score", ("points",), {"points": 105.0}),
         Analyte("other_score", "Score", "score", ("points",)),
+        *(
+            Analyte(name, label, "repertoire", ("%",), {"%": 100.0})
+            for name, label in (
+                ("largest_t_clone_fraction", "Largest clone's share of T cells"),
+                ("product_clone_fraction", "Share of T cells in clones of the product"),
+                ("naive_bcr_fraction", "Share of B cells with an unmutated IgM or IgD"),
+                ("mutated_bcr_fraction", "Share of B cells with a mutated receptor"),
+                ("old_b_clone_fraction", "Share of B cells in clones from before the infusion"),
+                ("ighm_b_fraction", "IgM share of B cells"),
+                ("ighd_b_fraction", "IgD share of B cells"),
+                ("ighg_b_fraction", "IgG share of B cells"),
+                ("igha_b_fraction", "IgA share of B cells"),
+                ("ighe_b_fraction", "IgE share of B cells"),
+                ("largest_site_fraction", "Largest integration site's share"),
+            )
+        ),
     )
 }
 

@@ -23,6 +23,7 @@ from pydantic import (
 from cartrace.analytes import ANALYTES, DEPLETION, EXPANSION
 from cartrace.cells.settings import Cells
 from cartrace.problems import Problem, did_you_mean, raise_if_any
+from cartrace.repertoire.settings import Repertoire
 from cartrace.safety.vocabulary import ITEMS
 from cartrace.section import Section
 from cartrace.validation import problem_of
@@ -76,6 +77,10 @@ class Sheets(Section):
     libraries: str | None = Field(
         None,
         description="Single-cell libraries: sample, chemistry, count matrices, reads, contigs, sorting; null when none.",
+    )
+    integration_sites: str | None = Field(
+        None,
+        description="Integration sites of the vector: sample, table or BAM, cell type; null when none.",
     )
     observations: str | None = Field(
         None,
@@ -1570,6 +1575,7 @@ class Config(Section):
     flow: Flow = Field(default_factory=Flow)
     immunoassay: Immunoassay = Field(default_factory=Immunoassay)
     cells: Cells = Field(default_factory=Cells)
+    repertoire: Repertoire = Field(default_factory=Repertoire)
     kinetics: Kinetics = Field(default_factory=Kinetics)
     antibody: Antibody = Field(default_factory=Antibody)
     depletion: Depletion = Field(default_factory=Depletion)

@@ -30,6 +30,7 @@ from cartrace.pcr.acceptance import OTHER_FLAGS, RULES
 from cartrace.pcr.partitions import PARTITION_VOLUMES
 from cartrace.plates.assay_parts import Reading, SampleNames
 from cartrace.registry import load_all
+from cartrace.repertoire import tables as repertoire_tables
 from cartrace.safety import tables as safety_tables
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def tables_page() -> str:
         "Parquet, checked on writing and on reading (`cartrace.tables`). A text column is never a number,"
         " and an empty cell is never 0.\n",
     ]
-    stages = (tables, pcr_tables, flow_tables, immunoassay_tables, cells_tables, safety_tables)
+    stages = (tables, pcr_tables, flow_tables, immunoassay_tables, cells_tables, repertoire_tables, safety_tables)
     for table in (table for stage in stages for table in stage.TABLES.values()):
         lines += [f"## {table.name}\n", table.description + "\n"]
         if table.key:
