@@ -16,6 +16,7 @@ FAMILIES = (
     ("tumour", "Tumour"),
     ("haematology", "Blood counts"),
     ("score", "Scores"),
+    ("repertoire", "Clones and receptors"),
     ("biomarker", "Other markers"),
 )
 """Name and label in the order of the panels of a patient."""
@@ -29,7 +30,7 @@ ON_DEMAND = (
     "plasmablasts",
     "iga",
     "igm",
-    *(a.name for a in ANALYTES.values() if a.family in {"lymphocyte", "haematology"}),
+    *(a.name for a in ANALYTES.values() if a.family in {"lymphocyte", "haematology", "repertoire"}),
     *("crp", "il6", "il10", "ifn_gamma", "tnf_alpha", "ferritin"),
 )
 """What a clinician asks for second: T cells, blood counts (their grades stand above the panels), cytokines, and

@@ -12,7 +12,7 @@
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B"];
   const SHAPES = ["circle", "square", "diamond", "cross", "star", "hexagon", "pentagon"];
   // One colour for each family of analytes, the same on every page of a patient.
-  const FAMILY = { expansion: "#0072B2", cells: "#009E73", antibody: "#D55E00", immunoglobulin: "#CC79A7", bcma: "#56B4E9", lymphocyte: "#332288", tumour: "#7A5200", haematology: "#882255", score: "#6f6b00", biomarker: "#3d4852" };
+  const FAMILY = { expansion: "#0072B2", cells: "#009E73", antibody: "#D55E00", immunoglobulin: "#CC79A7", bcma: "#56B4E9", lymphocyte: "#332288", tumour: "#7A5200", haematology: "#882255", score: "#6f6b00", repertoire: "#117a8b", biomarker: "#3d4852" };
   const familyLabel = Object.fromEntries(D.families);
   const HARM = "#9c2a00";
   const INK = "#1b2229", SOFT = "#52606d", LINE = "#dde2e7", NIGHT = "#3d4852";
