@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cartrace import config as configuration
     from cartrace.intake.sheets import Sheets
 
+_OF_COUNTS = ("raw_counts", "metrics", "bam", "car_flow_percent", "car_features", "tag_features")
+"""Columns that say nothing without a count matrix."""
 _BLOOD_COUNTS = ("lymphocytes_per_ul", "white_cells_per_ul")
 _NEEDED_SHEETS = {
     "samples": "from whom and when a library is",
@@ -36,7 +38,7 @@ class Library:
     chemistry: str
     """One of :data:`cartrace.cells.vocabulary.CHEMISTRIES`."""
     counts: str
-    """Filtered matrix: 10x h5, a folder of mtx files, or h5ad. Empty: counted from ``fastq``."""
+    """Filtered matrix: 10x h5, a folder of mtx files, or h5ad. Empty: counted from ``fastq``, or contigs alone."""
     raw_counts: str
     """Matrix of all barcodes, also of empty droplets."""
     metrics: str
@@ -130,7 +132,15 @@ def _library(row: _Row, seen: dict[str, int]) -> Library:
     if len(fastq) % 2:
         row.problem("fastq", f"{len(fastq)} files", "R1;R2 of each lane: an even number of files")
     if not row.text("counts") and not fastq:
-        row.problem("counts", "nothing, and no fastq", "a filtered count matrix, or fastq files to count")
+        if not row.text("tcr_contigs") and not row.text("bcr_contigs"):
+            row.problem(
+                "counts",
+                "nothing, and no fastq",
+                "a filtered count matrix, fastq files to count, or contigs alone",
+            )
+        for column in _OF_COUNTS:
+            if row.text(column):
+                row.problem(column, quote(row.text(column)), "nothing, where there is no count matrix")
     elif row.text("counts") and fastq:
         row.problem("fastq", "files beside counts", "either counts or fastq: they would count twice")
     numbers = {column: row.number(column, *RANGES[column]) for column in _BLOOD_COUNTS}

@@ -41,6 +41,8 @@ _MATRIX_FILES = (".mtx", ".mtx.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FILES = 20
 """Files of a matrix folder; a larger one is no matrix folder."""
+_EMPTY_CONTIGS = 1000
+"""Bytes below which a file of contigs can be a header alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class LibraryPlan:
     """Files that reading the library takes, in order."""
     sha256: str
     """Digest of the content of ``files``."""
+    contigs_sha256: str
+    """Digest of the content of the contig files alone; empty without them."""
     bam: str
     bam_index: str
     bam_sha256: str
@@ -84,6 +88,11 @@ class LibraryPlan:
     before: tuple[str, ...]
     """Libraries of the same subject from before its first infusion; none of a library that is one itself."""
     flow_percent: float | None
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether there are cells to count; of a library without, only the contigs are read."""
+        return bool(self.counts or self.fastq)
 
     @property
     def reading(self) -> str:
@@ -104,7 +113,7 @@ def plan_constructs(
         found = {}
         for column in ("sequence", "annotation"):
             tell = teller(problems, config_file, f"cells.constructs.{name}.{column}")
-            found[column] = _own_file(folder, getattr(construct, column), config, tell)
+            found[column] = own_file(folder, getattr(construct, column), config, tell)
         hashed = [
             hashes.sha256(path, teller(problems, config_file, f"cells.constructs.{name}"))
             for path in found.values()
@@ -123,7 +132,7 @@ def plan_reference(
         text = getattr(config.cells.reference, column)
         if text:
             tell = teller(problems, config_file, f"cells.reference.{column}")
-            if _own_file(folder, text, config, tell):
+            if own_file(folder, text, config, tell):
                 digests.append((column, hashes.sha256(text, tell)))
     return digest(digests)
 
@@ -140,13 +149,14 @@ def plan_libraries(
     subject_of = {i: s.subject_id for i, s in samples.items()}
     plans: dict[str, LibraryPlan] = {}
     contents: dict[str, str] = {}
+    contig_files: dict[str, str] = {}
     for library in sheets.libraries:
         files = _Files(folder, config, library, hashes, problems)
         counts, raw = files.matrix("counts"), files.matrix("raw_counts")
         single = {column: files.one(column) for column in ("metrics", "tcr_contigs", "bcr_contigs")}
         read = [*counts, *raw, *filter(None, single.values())]
         bam = files.one("bam")
-        index = _index(folder, bam)
+        index = bam_index(folder, bam)
         fastq = files.several("fastq")
         if fastq and not (config.cells.reference.genome and config.cells.reference.annotation):
             files.tell("fastq")(
@@ -155,12 +165,23 @@ def plan_libraries(
             )
         sha256 = files.digest(read)
         # Two libraries of one content would count every cell twice.
-        content = files.digest(counts) if counts else files.digest(fastq)
+        content = files.content(counts or fastq)
         if (counts or fastq) and content in contents:
             files.tell("counts" if counts else "fastq")(
                 f"the same content as {quote(contents[content])}", "each content once, or cells count twice"
             )
         contents.setdefault(content, library.library_id)
+        contigs = tuple(dict.fromkeys(filter(None, (single["tcr_contigs"], single["bcr_contigs"]))))
+        for path in contigs:
+            # Files without a contig are all alike.
+            if (folder / path).stat().st_size < _EMPTY_CONTIGS:
+                continue
+            other = contig_files.setdefault(files.content([path]), library.library_id)
+            if other != library.library_id:
+                column = "tcr_contigs" if path == single["tcr_contigs"] else "bcr_contigs"
+                files.tell(column)(
+                    f"the same content as {quote(other)}", "each content once, or clones count twice"
+                )
         constructs = _constructs(library, sheets, config, problems)
         pre_infusion = library.sample_id in early
         subject = subject_of.get(library.sample_id)
@@ -170,7 +191,9 @@ def plan_libraries(
             else tuple(
                 other.library_id
                 for other in sheets.libraries
-                if other.sample_id in early and subject_of.get(other.sample_id) == subject
+                if other.sample_id in early
+                and subject_of.get(other.sample_id) == subject
+                and (other.counts or other.fastq)
             )
         )
         plans[library.library_id] = LibraryPlan(
@@ -178,8 +201,8 @@ def plan_libraries(
             library.sample_id,
             library.chemistry,
             library.sort,
-            _place(config, library.counts) if counts else "",
-            _place(config, library.raw_counts) if raw else "",
+            place(config, library.counts) if counts else "",
+            place(config, library.raw_counts) if raw else "",
             single["metrics"],
             single["tcr_contigs"],
             single["bcr_contigs"],
@@ -187,6 +210,7 @@ def plan_libraries(
             library.tag_features,
             tuple(read),
             sha256,
+            files.digest(contigs) if contigs else "",
             bam,
             index,
             files.digest([bam, *filter(None, [index])]) if bam else "",
@@ -255,20 +279,25 @@ class _Files:
     def digest(self, paths: Iterable[str]) -> str:
         return digest((path, self._hashes.sha256(path, self.tell("counts"))) for path in paths)
 
+    def content(self, paths: Iterable[str]) -> str:
+        """Return a digest that is the same for copies under other names."""
+        return digest(self._hashes.sha256(path, self.tell("counts")) for path in paths)
+
     def _path(self, text: str, column: str) -> str:
         if not text:
             return ""
         tell = self.tell(column)
         undated(text, self._config, tell)
         found = path_in(self._folder / self._config.data_dir, text, "the data folder", tell)
-        return _place(self._config, text) if found else ""
+        return place(self._config, text) if found else ""
 
 
-def _place(config: configuration.Config, text: str) -> str:
+def place(config: configuration.Config, text: str) -> str:
+    """Return a path of the data folder as a path of the trial folder."""
     return f"{config.data_dir.rstrip('/')}/{text}"
 
 
-def _own_file(folder: Path, text: str, config: configuration.Config, tell: Tell) -> str:
+def own_file(folder: Path, text: str, config: configuration.Config, tell: Tell) -> str:
     """Return a path of the trial folder that the workflow does not write itself, or tell and return nothing."""
     undated(text, config, tell)
     if Path(os.path.normpath(text)).parts[:1] == (RESULTS,):
@@ -277,7 +306,7 @@ def _own_file(folder: Path, text: str, config: configuration.Config, tell: Tell)
     return text if path_in(folder, text, "the trial folder", tell) else ""
 
 
-def _index(folder: Path, bam: str) -> str:
+def bam_index(folder: Path, bam: str) -> str:
     """Return the index beside a BAM: x.bam.bai, x.bai or x.bam.csi; nothing when there is none."""
     if not bam:
         return ""

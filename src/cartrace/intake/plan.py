@@ -34,6 +34,7 @@ from cartrace.intake.library_plan import (
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.paths import MANIFEST, RESULTS, Hashes, Tell, digest, path_in, teller, undated
+from cartrace.intake.repertoire_plan import RepertoirePlan, plan_repertoire
 from cartrace.intake.sheets import PLATE_COLUMNS, LaboratoryFile, Sheets, quote, read_sheets
 from cartrace.intake.tube_controls import before_infusion, controls_of, tube_faults, tube_json
 from cartrace.pcr.assay import Assay, read_assay
@@ -99,7 +100,8 @@ class Plan:
     config: configuration.Config
     files: dict[str, FilePlan]
     sheet_paths: dict[str, str]
-    """The sheets that ``check_sheets`` reads; not those of extractions, tubes, gate reviews and libraries."""
+    """The sheets that ``check_sheets`` reads; not those of extractions, tubes, gate reviews, libraries
+    and integration sites."""
     sheets_digest: str
     stats: dict[str, tuple[int, int, str]]
     """Size, modification time (ns) and SHA-256 of each file that was hashed."""
@@ -111,9 +113,11 @@ class Plan:
     reference_sha256: str
     """Digest of what constructs are compared with and reads are counted on (``cells.reference``)."""
     libraries: dict[str, LibraryPlan]
-    """The single-cell libraries, in the order of their sheet."""
+    """The single-cell libraries with a count matrix or reads, in the order of their sheet."""
     libraries_digest: str
     """Digest of the content of the libraries sheet."""
+    repertoire: RepertoirePlan
+    """Receptor chains and integration sites."""
 
     @property
     def tables(self) -> dict[str, FilePlan]:
@@ -260,8 +264,13 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     constructs = plan_constructs(folder, config, config_file, hashes, problems)
     reference = plan_reference(folder, config, config_file, hashes, problems)
     libraries = plan_libraries(folder, config, sheets, hashes, problems)
+    repertoire = plan_repertoire(
+        folder, config, sheets, libraries, config_file=config_file, hashes=hashes, problems=problems
+    )
     raise_if_any(problems)
-    named = config.sheets.model_dump(exclude={"extractions", "tubes", "gate_review", "libraries"})
+    named = config.sheets.model_dump(
+        exclude={"extractions", "tubes", "gate_review", "libraries", "integration_sites"}
+    )
     return Plan(
         config,
         files,
@@ -273,8 +282,9 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         _tubes_digest(sheets),
         constructs,
         reference,
-        libraries,
+        {name: library for name, library in libraries.items() if library.has_cells},
         libraries_digest(sheets.libraries),
+        repertoire,
     )
 
 

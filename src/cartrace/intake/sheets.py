@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cartrace.intake.extractions import Extraction
     from cartrace.intake.libraries import Library
     from cartrace.intake.observations import Observation
+    from cartrace.intake.site_sets import SiteSet
     from cartrace.intake.tubes import GateReview, Tube
 
 READERS = {
@@ -173,6 +174,7 @@ class Sheets:
     reviews: tuple[GateReview, ...] = ()
     observations: tuple[Observation, ...] = ()
     libraries: tuple[Library, ...] = ()
+    site_sets: tuple[SiteSet, ...] = ()
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
         """``(infusion, study_day)`` of each subject, in order."""
@@ -263,6 +265,10 @@ SPECS: dict[str, _Spec] = {
             "tag_features",
         ),
         ("library_id", "sample_id", "chemistry"),
+    ),
+    "integration_sites": _Spec(
+        ("site_set_id", "sample_id", "path", "specimen", "cell_type"),
+        ("site_set_id", "sample_id", "path"),
     ),
     "observations": _Spec(
         ("subject_id", "day", "date", "item", "value"),
@@ -545,6 +551,7 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     from cartrace.intake.extractions import read_extractions
     from cartrace.intake.libraries import check_libraries, read_libraries
     from cartrace.intake.observations import read_observations
+    from cartrace.intake.site_sets import check_site_sets, read_site_sets
     from cartrace.intake.tubes import check_tubes, read_gate_review, read_tubes
 
     problems: list[Problem] = []
@@ -593,9 +600,12 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
         sheets = replace(sheets, observations=observations)
     if names.libraries:
         sheets = replace(sheets, libraries=read_libraries(folder, names.libraries, problems))
+    if names.integration_sites:
+        sheets = replace(sheets, site_sets=read_site_sets(folder, names.integration_sites, problems))
     sample_ids = {r.text("sample_id") for r in sample_rows}
     check_tubes(sheets, sample_ids, names, problems)
     check_libraries(sheets, sample_ids, names, problems)
+    check_site_sets(sheets, sample_ids, names, problems)
     return sheets, problems
 
 
