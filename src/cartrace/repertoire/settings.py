@@ -128,6 +128,13 @@ class BCells(Section):
         ge=1,
         description="B cells with a heavy chain that a share needs; with fewer it is flagged. House value.",
     )
+    min_known_percent: float = Field(
+        80.0,
+        gt=0,
+        le=100,
+        description="Share of a sample's B cells whose constant gene (or mutation frequency) must be known; with fewer a "
+        "share that rests on it is flagged, since the others may differ. House value.",
+    )
 
 
 class SiteColumns(Section):
@@ -140,12 +147,34 @@ class SiteColumns(Section):
     specimen: str | None = Field("specimen", description="Specimen; null: the file is of one.")
     gene: str | None = Field("nearest_gene", description="Gene; null: none told.")
     distance: str | None = Field("nearest_geneDist", description="Distance to it in bases; null: none told.")
+    within: str | None = Field(
+        "in_gene",
+        description="Gene that the site lies in (FALSE or empty: none), however far its ends; null: none told.",
+    )
 
 
 class Junctions(Section):
     """Junctions of vector and host in a BAM."""
 
     vector: tuple[str, ...] = Field((), description="Names of the vector's sequences in the BAM.")
+    ends: dict[str, tuple[int, int]] = Field(
+        {},
+        description="Of a vector's sequence that holds more than what integrates (a plasmid): its first and last base from "
+        "LTR to LTR, from 1. Others integrate from end to end.",
+    )
+    ltr: int = Field(
+        0,
+        ge=0,
+        description="Bases that the integrated vector begins and ends with alike (LTR); reads in them are put at either "
+        "end by chance. 0: none.",
+    )
+    end_margin: int = Field(
+        10,
+        ge=0,
+        le=200,
+        description="Bases from the vector's end within which a junction is an integration; further inside it is a "
+        "rearrangement, or homology of vector and host (a promoter, CD8A, CD247). House value.",
+    )
     min_mapping_quality: int = Field(
         20, ge=0, le=60, description="Mapping quality of the host's part of a read. House value."
     )
