@@ -38,11 +38,18 @@ rule cell_clusters:
         "<results>/cells/markers.parquet",
 
 
+rule interchange:
+    """Cells with their receptors for scirpy and mudata (h5mu): snakemake interchange."""
+    input:
+        "<results>/repertoire/cells.h5mu",
+
+
 # In the order in which they run.
 include: "workflow/rules/pcr.smk"
 include: "workflow/rules/flow.smk"
 include: "workflow/rules/immunoassay.smk"
 include: "workflow/rules/cells.smk"
+include: "workflow/rules/repertoire.smk"
 include: "workflow/rules/intake.smk"
 include: "workflow/rules/kinetics.smk"
 include: "workflow/rules/depletion.smk"

@@ -14,6 +14,7 @@ from cartrace.report.export import (
     IMMUNOASSAY_EXPORTED,
     PCR_EXPORTED,
     REPEAT_LISTS,
+    REPERTOIRE_EXPORTED,
     SAFETY_EXPORTED,
     in_order,
     repeat_list,
@@ -27,6 +28,7 @@ TABLES = (
     *FLOW_EXPORTED,
     *IMMUNOASSAY_EXPORTED,
     *CELLS_EXPORTED,
+    *REPERTOIRE_EXPORTED,
     *SAFETY_EXPORTED,
     *EFFICACY_EXPORTED,
 )

@@ -1,7 +1,7 @@
 """Metrics of all subjects -> cohort tables.
 
 INPUTS:
-    <results>/{kinetics,depletion,antibody}/metrics.parquet
+    <results>/{kinetics,depletion,antibody,safety,efficacy,repertoire}/metrics.parquet
     <results>/{intake,antibody}/qc.parquet
     <results>/intake/{subjects,infusions,events}.parquet
     <results>/safety/toxicity.parquet
@@ -32,6 +32,11 @@ rule assemble_metrics:
             "<results>/antibody/metrics.parquet",
             "<results>/safety/metrics.parquet",
             "<results>/efficacy/metrics.parquet",
+            *(
+                []
+                if PLAN.repertoire.empty
+                else ["<results>/repertoire/metrics.parquet"]
+            ),
         ],
         qc=[
             "<results>/intake/qc.parquet",

@@ -13,6 +13,7 @@ GIVES:
     settings(section) a part of the configuration with its defaults, as a plain param
     existing(path)    a list of the one file, or of none where none is configured
     library_files(table, names)   one table of single-cell libraries
+    repertoire_files(subject, tables)   tables of the contigs of a subject's libraries
     memory, minutes   resources that grow with the input and with each attempt
 """
 
@@ -73,6 +74,16 @@ def library_files(table, names=None):
     """One table of several single-cell libraries (all without names), in the order of their sheet."""
     chosen = [name for name in PLAN.libraries if names is None or name in names]
     return [f"<results>/cells/library/{name}.{table}" for name in chosen]
+
+
+def repertoire_files(subject, *tables):
+    """Tables of the contigs of each library of a subject."""
+    libraries = [item.library_id for item in PLAN.repertoire.contigs_of(subject)]
+    return [
+        f"<results>/repertoire/library/{name}.{table}.parquet"
+        for table in tables
+        for name in libraries
+    ]
 
 
 def memory(floor_mb, per_input_mb=0):

@@ -14,7 +14,7 @@ their hash is a param, so that a touched file does nothing and a changed file
 with an old date is noticed.
 """
 
-# Where results come from: laboratory tables one by one; plates, tubes and libraries all together.
+# Where results come from: laboratory tables one by one; plates, tubes, libraries and clones all together.
 RESULTS = collect(
     "<results>/intake/laboratory_table/{file_id}.parquet", file_id=PLAN.tables
 )
@@ -33,6 +33,9 @@ if PLAN.immunoassays:
 if PLAN.libraries:
     RESULTS.append("<results>/cells/results.parquet")
     FINDINGS.append("<results>/cells/qc.parquet")
+if not PLAN.repertoire.empty:
+    RESULTS.append("<results>/repertoire/results.parquet")
+    FINDINGS.append("<results>/repertoire/qc.parquet")
 
 
 rule check_sheets:

@@ -2,7 +2,8 @@
 
 INPUTS:
     <results>/{intake,cohort,depletion,antibody,safety}/*.parquet
-    <results>/{pcr,flow,immunoassay,cells}/*.parquet   the evidence of plates, tubes and libraries, where there are some
+    <results>/{pcr,flow,immunoassay,cells,repertoire}/*.parquet   the evidence of plates, tubes, libraries and clones,
+                                                                  where there are some
 
 OUTPUTS:
     <results>/tables/*.parquet, *.tsv   the final tables
@@ -73,6 +74,27 @@ CELLS = {
 if PLAN.libraries:
     TABLES += CELL_TABLES.values()
 
+# Clones and integration sites.
+CLONES_TOLD = {
+    "clones": "clones",
+    "clone_samples": "clone_samples",
+    "clone_totals": "clone_totals",
+    "clone_changes": "clone_changes",
+    "clone_persistence": "clone_persistence",
+    "diversity": "diversity",
+    "overlap": "overlap",
+    "b_return": "b_cell_return",
+    "sharing": "clone_sharing",
+    "site_samples": "site_samples",
+    "site_alarms": "site_alarms",
+}
+CLONES = {
+    name: [] if REPERTOIRE.empty else f"<results>/repertoire/{name}.parquet"
+    for name in (*CLONES_TOLD, "receptors")
+}
+if not REPERTOIRE.empty:
+    TABLES += CLONES_TOLD.values()
+
 
 rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
@@ -117,6 +139,17 @@ rule export_tables:
         car_reads=CELLS["car_reads"],
         car_variants=CELLS["variants"],
         cell_expression=CELLS["expression"],
+        clones=CLONES["clones"],
+        clone_samples=CLONES["clone_samples"],
+        clone_totals=CLONES["clone_totals"],
+        clone_changes=CLONES["clone_changes"],
+        clone_persistence=CLONES["clone_persistence"],
+        diversity=CLONES["diversity"],
+        overlap=CLONES["overlap"],
+        b_return=CLONES["b_return"],
+        clone_sharing=CLONES["sharing"],
+        site_samples=CLONES["site_samples"],
+        site_alarms=CLONES["site_alarms"],
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -175,6 +208,17 @@ rule export_tables:
             --car-reads {input.car_reads:q} \
             --car-variants {input.car_variants:q} \
             --cell-expression {input.cell_expression:q} \
+            --clones {input.clones:q} \
+            --clone-samples {input.clone_samples:q} \
+            --clone-totals {input.clone_totals:q} \
+            --clone-changes {input.clone_changes:q} \
+            --clone-persistence {input.clone_persistence:q} \
+            --diversity {input.diversity:q} \
+            --overlap {input.overlap:q} \
+            --b-cell-return {input.b_return:q} \
+            --clone-sharing {input.clone_sharing:q} \
+            --site-samples {input.site_samples:q} \
+            --site-alarms {input.site_alarms:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -230,6 +274,18 @@ rule render_report:
         cell_construct_domains=CELLS["domains"],
         cell_embedding=CELLS["embedding"],
         cell_obs=CELLS["obs"],
+        clones=CLONES["clones"],
+        clone_samples=CLONES["clone_samples"],
+        clone_totals=CLONES["clone_totals"],
+        clone_changes=CLONES["clone_changes"],
+        clone_persistence=CLONES["clone_persistence"],
+        diversity=CLONES["diversity"],
+        overlap=CLONES["overlap"],
+        b_return=CLONES["b_return"],
+        clone_sharing=CLONES["sharing"],
+        site_samples=CLONES["site_samples"],
+        site_alarms=CLONES["site_alarms"],
+        receptors=CLONES["receptors"],
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -297,6 +353,18 @@ rule render_report:
             --cell-construct-domains {input.cell_construct_domains:q} \
             --cell-embedding {input.cell_embedding:q} \
             --cell-obs {input.cell_obs:q} \
+            --clones {input.clones:q} \
+            --clone-samples {input.clone_samples:q} \
+            --clone-totals {input.clone_totals:q} \
+            --clone-changes {input.clone_changes:q} \
+            --clone-persistence {input.clone_persistence:q} \
+            --diversity {input.diversity:q} \
+            --overlap {input.overlap:q} \
+            --b-return {input.b_return:q} \
+            --clone-sharing {input.clone_sharing:q} \
+            --site-samples {input.site_samples:q} \
+            --site-alarms {input.site_alarms:q} \
+            --receptors {input.receptors:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
             --settings {params.settings:q} \

@@ -11,6 +11,7 @@ from cartrace.files import replacing
 from cartrace.flow.tables import BACKGROUND, GATES, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, SAMPLES, WELLS
+from cartrace.repertoire import tables as repertoire
 from cartrace.safety.tables import GRADES, OBSERVATIONS, SAFETY_SUMMARY, TOXICITY
 from cartrace.tables import (
     ANTIBODY_MEANS,
@@ -74,6 +75,22 @@ CELLS_EXPORTED: tuple[Table, ...] = (
     cells.EXPRESSION,
 )
 """Written as well when the trial has single-cell libraries; what is said of each cell is in cells.h5ad."""
+
+REPERTOIRE_EXPORTED: tuple[Table, ...] = (
+    repertoire.CLONES,
+    repertoire.CLONE_SAMPLES,
+    repertoire.CLONE_TOTALS,
+    repertoire.CLONE_CHANGES,
+    repertoire.CLONE_PERSISTENCE,
+    repertoire.DIVERSITY,
+    repertoire.OVERLAP,
+    repertoire.B_RETURN,
+    repertoire.SHARED,
+    repertoire.SITE_SAMPLES,
+    repertoire.SITE_ALARM,
+)
+"""Written as well when the trial has receptor contigs or integration sites; what is said of each cell is in the
+subjects' AIRR files."""
 
 SAFETY_EXPORTED: tuple[Table, ...] = (SAFETY_SUMMARY, TOXICITY, GRADES, OBSERVATIONS)
 """The safety table, highest grades, grades by day, and what was observed."""
@@ -171,6 +188,7 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
             *FLOW_EXPORTED,
             *IMMUNOASSAY_EXPORTED,
             *CELLS_EXPORTED,
+            *REPERTOIRE_EXPORTED,
             *SAFETY_EXPORTED,
             *EFFICACY_EXPORTED,
             *REPEAT_LISTS.values(),
