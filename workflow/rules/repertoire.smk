@@ -325,7 +325,10 @@ rule assemble_repertoire:
         sites_folder=lambda wildcards, output: os.path.join(
             os.path.dirname(output.results), "sites"
         ),
-        settings=settings("repertoire", "kinetics.persistence.landmarks"),
+        sources=REPERTOIRE.sources,
+        settings=settings(
+            "repertoire", "kinetics.persistence.landmarks", "cells.composition"
+        ),
     shell:
         r"""
         exec &>{log:q}
@@ -337,6 +340,7 @@ rule assemble_repertoire:
             --library-folder {params.library_folder:q} \
             --site-sets {params.site_sets:q} \
             --sites-folder {params.sites_folder:q} \
+            --sources {params.sources:q} \
             --settings {params.settings:q} \
             --results {output.results:q} \
             --metrics {output.metrics:q} \

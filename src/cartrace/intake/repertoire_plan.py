@@ -92,6 +92,19 @@ class RepertoirePlan:
         """Keys of the subjects with integration sites."""
         return list(dict.fromkeys(item.subject for item in self.sites.values()))
 
+    @property
+    def sources(self) -> str:
+        """Return what measurements say of their files, as JSON: the hash of each, and whose cells a site set is of."""
+        return json.dumps(
+            {
+                "libraries": {name: item.sha256 for name, item in self.contigs.items()},
+                "site_sets": {
+                    name: [item.facts["sample_id"], item.facts["cell_type"], item.sha256]
+                    for name, item in self.sites.items()
+                },
+            }
+        )
+
     def contigs_of(self, subject: str) -> list[ContigPlan]:
         """Return the libraries of a subject."""
         return [item for item in self.contigs.values() if item.subject == subject]
