@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cartrace.flow.counts import share_interval
+from cartrace.repertoire.samples import samples_of
 from cartrace.repertoire.tables import B_RETURN
 from cartrace.repertoire.vocabulary import ISOTYPES
 from cartrace.tables import rows
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from cartrace.repertoire.clone_cells import PlannedLibrary
+    from cartrace.repertoire.samples import PlannedLibrary
     from cartrace.repertoire.settings import BCells
 
     Bools = npt.NDArray[np.bool_]
 
 SORTS = ("none", "b_cells")
 """Sorts whose libraries tell shares of B cells."""
-LINEAGES = ("b", "plasma")
 _CONSTANT = r"^IGH([MDE]|G[0-9]?[A-CP]?|A[0-9]?)(?:\*.*)?$"
 """Constant genes of heavy chains, also with an allele; D segments (IGHD3-10) are none."""
 NO_CELLS = "no B cell with a heavy chain"
@@ -79,19 +79,15 @@ def b_return(
     told = {lib.library_id for lib in libraries if lib.bcr}
     # Where the plan can't tell, a chain tells that the receptor was sequenced.
     told |= set(cells.loc[cells["receptor"] == "B", "library"])
-    samples = {
-        lib.sample_id: lib
-        for lib in sorted(libraries, key=lambda lib: (lib.study_day, lib.sample_id))
-        if lib.library_id in told and _tells(lib)
-    }
-    early = b[b["sample_id"].isin([name for name, lib in samples.items() if lib.pre_infusion])]
+    samples = samples_of(lib for lib in libraries if lib.library_id in told and _tells(lib))
+    early = b[b["sample_id"].isin([s.sample_id for s in samples if s.pre_infusion])]
     old = set(early["clonotype"])
     found = []
-    for name, library in samples.items():
-        own = b[b["sample_id"] == name]
-        about = {"subject_id": subject, **library.sample()}
+    for sample in samples:
+        own = b[b["sample_id"] == sample.sample_id]
+        about = {"subject_id": subject, **sample.columns()}
         found += [about | _row(share, settings, confidence) for share in _shares(own, settings)]
-        if not library.pre_infusion:
+        if not sample.pre_infusion:
             found.append(about | _old(own, old, len(early), settings, confidence))
     return rows(found, B_RETURN)
 
@@ -99,13 +95,12 @@ def b_return(
 def b_cells_of(cells: pd.DataFrame, libraries: Sequence[PlannedLibrary]) -> pd.DataFrame:
     """Return the rows of CLONE_CELLS of the population b_cells; the product's are left out."""
     chosen = [lib.library_id for lib in libraries if _tells(lib)]
-    lineage = cells["lineage"]
-    mine = (cells["receptor"] == "B") & cells["counts"].astype(bool) & cells["library"].isin(chosen)
-    return cells[mine & (lineage.isna() | lineage.isin(LINEAGES))]
+    mine = (cells["receptor"] == "B") & cells["counts"].astype(bool)
+    return cells[mine & cells["library"].isin(chosen)]
 
 
 def _tells(library: PlannedLibrary) -> bool:
-    return library.sort in SORTS and not library.is_product
+    return library.sort in SORTS and not library.sample.is_product
 
 
 def _shares(b: pd.DataFrame, settings: BCells) -> Iterator[Share]:
