@@ -1,8 +1,8 @@
-"""Clones of T and B cells of a simulated subject, and the contigs that a V(D)J library finds of them.
+"""Clones of T cells of a simulated subject, and the contigs that a V(D)J library finds of T and B cells.
 
 Chains are made up: random codons between the cysteine and the phenylalanine or tryptophan of a CDR3. Some clones of
 the product expand in blood; cells with the CAR come from other clones than cells without it, but for a few, since a
-clone may have sisters that were not transduced.
+clone may have sisters that were not transduced. Clones of B cells: :mod:`cartrace.simulate.cells_b_clones`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Chain:
     d_gene: str
     j_gene: str
     cdr3_nt: str
+    v_identity: float = 1.0
+    """Share of the bases of the V gene that are those of the germline."""
 
     @property
     def cdr3(self) -> str:
@@ -131,22 +133,10 @@ def draw_t_clones(
     return np.where(transduced, of_car, of_others).astype(np.int64)
 
 
-def draw_b_clones(rng: np.random.Generator, prefix: str, light: Sequence[str]) -> list[Clone]:
-    """Return a clone for each B-lineage cell with its light chain (IGK or IGL); one in ten is a sister."""
-    clones: list[Clone] = []
-    for i, chain in enumerate(light, 1):
-        sister = clones[int(rng.integers(len(clones)))] if clones and rng.random() < 0.1 else None
-        if sister is not None and sister.chains[1].chain == chain:
-            clones.append(sister)
-        else:
-            clones.append(Clone(f"{prefix}-B{i:04d}", (_chain(rng, "IGH"), _chain(rng, chain))))
-    return clones
-
-
 def _t_clone(rng: np.random.Generator, name: str) -> Clone:
-    chains = [_chain(rng, "TRB"), _chain(rng, "TRA")]
+    chains = [draw_chain(rng, "TRB"), draw_chain(rng, "TRA")]
     if rng.random() < SECOND_ALPHA:
-        chains.append(_chain(rng, "TRA"))
+        chains.append(draw_chain(rng, "TRA"))
     return Clone(name, tuple(chains))
 
 
@@ -154,7 +144,8 @@ _SEGMENTS = {"TRA": (41, 61, 0), "TRB": (30, 7, 2), "IGH": (60, 6, 6), "IGK": (4
 """Chain -> how many V, J and D genes it may use."""
 
 
-def _chain(rng: np.random.Generator, chain: str) -> Chain:
+def draw_chain(rng: np.random.Generator, chain: str) -> Chain:
+    """Draw a chain of a locus."""
     n_v, n_j, n_d = _SEGMENTS[chain]
     # One call for all numbers: a subject has thousands of chains.
     u = rng.random(40)
@@ -173,15 +164,38 @@ def _chain(rng: np.random.Generator, chain: str) -> Chain:
     )
 
 
-def contig_rows(
+@dataclass(frozen=True, slots=True)
+class Contig:
+    """One contig, as an assembler finds it."""
+
+    barcode: str
+    number: int
+    """Place among those of its barcode, from 1."""
+    chain: Chain
+    c_gene: str
+    productive: bool
+    umis: int
+    reads: int
+    length: int
+    clonotype: str = ""
+    """Number of the assembler; empty where none."""
+    is_cell: bool = True
+
+    @property
+    def name(self) -> str:
+        """Each once in a library."""
+        return f"{self.barcode}_contig_{self.number}"
+
+
+def find_contigs(
     rng: np.random.Generator,
     barcodes: Sequence[str],
     clones: Sequence[Sequence[Clone]],
     constant: Sequence[str],
     *,
     receptor: str,
-) -> list[dict[str, str]]:
-    """Return the contigs of a library, as Cell Ranger's filtered contig annotations.
+) -> list[Contig]:
+    """Return the contigs of a library.
 
     Parameters
     ----------
@@ -218,19 +232,34 @@ def contig_rows(
         sizes[key] = sizes.get(key, 0) + 1
     order = sorted((k for k in sizes if k), key=lambda k: (-sizes[k], k))
     clonotype = {key: f"clonotype{i}" for i, key in enumerate(order, 1)}
-    rows = []
+    out = []
     for (barcode, contigs), key in zip(found, keys, strict=True):
         for i, (chain, c_gene, productive, umis) in enumerate(contigs, 1):
+            length = int(rng.integers(430, 620))
+            reads = umis * int(rng.integers(150, 600))
             name = clonotype.get(key, "")
-            values = (
-                *(barcode, "true", f"{barcode}_contig_{i}", "true", str(int(rng.integers(430, 620)))),
-                *(chain.chain, chain.v_gene, chain.d_gene, chain.j_gene, c_gene, "true"),
-                *("true" if productive else "false", chain.cdr3 if productive else ""),
-                *(chain.cdr3_nt if productive else "", str(umis * int(rng.integers(150, 600))), str(umis)),
-                *(name, f"{name}_consensus_{i}" if name and productive else ""),
-            )
-            rows.append(dict(zip(CONTIG_COLUMNS, values, strict=True)))
+            out.append(Contig(barcode, i, chain, c_gene, productive, umis, reads, length, name))
+    return out
+
+
+def contig_rows(contigs: Sequence[Contig]) -> list[dict[str, str]]:
+    """Return contigs as the rows of Cell Ranger's contig annotations."""
+    rows = []
+    for c in contigs:
+        chain, productive = c.chain, c.productive
+        values = (
+            *(c.barcode, _flag(c.is_cell), c.name, "true", str(c.length)),
+            *(chain.chain, chain.v_gene, chain.d_gene, chain.j_gene, c.c_gene, "true"),
+            *(_flag(productive), chain.cdr3 if productive else "", chain.cdr3_nt if productive else ""),
+            *(str(c.reads), str(c.umis), c.clonotype),
+            f"{c.clonotype}_consensus_{c.number}" if c.clonotype and productive else "",
+        )
+        rows.append(dict(zip(CONTIG_COLUMNS, values, strict=True)))
     return rows
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _constant(rng: np.random.Generator, chain: Chain, heavy: str) -> str:

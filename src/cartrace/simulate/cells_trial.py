@@ -2,12 +2,13 @@
 
 Two subjects are followed from before the infusion to the return of their B cells. Libraries of one of them have reads
 (BAM) as well: the product, and blood of day 10 that was aligned to a reference without the CAR. Three faults are planted
-in the libraries of the third subject.
+in the libraries of the third subject. One library has contigs and no counts; contigs of another one hopped into it.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, timedelta
@@ -19,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cartrace.simulate.cells_b_clones import OldClone, draw_b_cells, draw_old_clones
+from cartrace.simulate.cells_clone_truth import LibraryClones, clone_tables
 from cartrace.simulate.cells_core import (
     Library,
     Makeup,
@@ -42,11 +45,12 @@ from cartrace.simulate.cells_makeup import of_blood, of_csf, of_product, sorted_
 from cartrace.simulate.cells_repertoire import (
     CONTIG_COLUMNS,
     Clone,
+    Contig,
     Repertoire,
     contig_rows,
-    draw_b_clones,
     draw_repertoire,
     draw_t_clones,
+    find_contigs,
 )
 from cartrace.simulate.construct import (
     SEED,
@@ -114,6 +118,7 @@ class Planned:
     bam: bool = False
     tag: bool = False
     contigs: bool = True
+    counts: bool = True
     folder: bool = False
     """Counts as a folder of mtx files."""
     flow: bool = False
@@ -141,13 +146,30 @@ LIBRARIES = (
         folder=True,
     ),
     Planned("L004_d180", 3, "blood", "D180", "late", 0, planted="failed_library"),
+    Planned(
+        *("L008_d180_car", 7, "blood", "D180", "late", 150),
+        sort="car_positive",
+        counts=False,
+        planted="index_hopping",
+    ),
 )
+OLD_CLONES_RETURN = (7,)
+"""Places of the subjects in whom old clones of B cells come back."""
+HOPS_FROM = "L003_d10"
+"""Library on the same lane, whose contigs are found in the one with ``index_hopping``."""
+HOPPING_CELLS = 8
+"""Cells, each of another clone, that hopped: the largest clones, which had most molecules on the lane."""
 
 FAULTS = {
     "failed_library": (
         "failed_library",
         "reject",
         "the channel failed: 5,000 barcodes with a median of 2 UMIs, no receptors",
+    ),
+    "index_hopping": (
+        "index_hopping",
+        "flag",
+        f"contigs of {HOPPING_CELLS} large clones of {HOPS_FROM}, with the same barcodes and 1 or 2 UMIs",
     ),
     "no_car_feature": (
         "car_features",
@@ -179,7 +201,8 @@ class LibraryFiles:
     """What the single-cell laboratory sends.
 
     ``samples`` and ``libraries`` are rows of those sheets, ``contents`` the files by their path in the trial folder;
-    ``cells`` has one row for each barcode with a cell, ``truth`` one for each library.
+    ``cells`` has one row for each barcode with a cell, ``truth`` one for each library; ``clones`` are those of each
+    library, ``t_contigs`` its contigs of T cells by its name.
     """
 
     samples: list[dict[str, str]] = field(default_factory=list)
@@ -187,6 +210,8 @@ class LibraryFiles:
     contents: dict[str, bytes] = field(default_factory=dict)
     cells: list[pd.DataFrame] = field(default_factory=list)
     truth: list[dict[str, Any]] = field(default_factory=list)
+    clones: list[LibraryClones] = field(default_factory=list)
+    t_contigs: dict[str, list[Contig]] = field(default_factory=dict)
     faults: list[PlantedFault] = field(default_factory=list)
 
     @property
@@ -221,6 +246,7 @@ class LibraryFiles:
             "cells": pd.concat(self.cells, ignore_index=True),
             "libraries": pd.DataFrame(self.truth),
             "cell_expression": expression_truth(),
+            **clone_tables(self.clones),
             "planted_library_faults": pd.DataFrame(faults, columns=[f.name for f in fields(PlantedFault)]),
         }
 
@@ -277,24 +303,24 @@ def single_cell_core(
         Plant faults.
     """
     raw = LibraryFiles()
-    repertoires: dict[int, tuple[Repertoire, npt.NDArray[np.float64]]] = {}
+    subjects: dict[int, _Person] = {}
     for number, listed in enumerate(LIBRARIES, 1):
         planned = listed if plant else replace(listed, planted="", n=listed.n or SOUND_CELLS)
         sample = _sample(truth, planned)
         if sample is None:
             continue
-        if planned.place not in repertoires:
-            rng = np.random.default_rng([seed, planned.place + 1, 20])
-            factor = subject_factor(rng, len(genes().symbols))
-            repertoires[planned.place] = draw_repertoire(rng, sample.subject_id), factor
-        repertoire, factor = repertoires[planned.place]
+        if planned.place not in subjects:
+            subjects[planned.place] = _person(seed, planned.place, sample.subject_id)
+        person = subjects[planned.place]
         rng = np.random.default_rng([seed, planned.place + 1, 21, crc32(planned.library_id.encode())])
         made = _Made(planned, sample, f"C{planned.place + 1:02d}{number:02d}")
         _add_sheets(raw, rng, made, first_infusion[sample.subject_id])
         if planned.planted == "failed_library":
-            _add_failed(raw, rng, made, factor)
+            _add_failed(raw, rng, made, person.factor)
         else:
-            _add_library(raw, rng, made, repertoire, factor)
+            # B cells have a stream of their own: what is counted rests on the other.
+            own = np.random.default_rng([seed, planned.place + 1, 23, crc32(planned.library_id.encode())])
+            _add_library(raw, rng, own, made, person)
         if planned.planted:
             raw.faults.append(PlantedFault(planned.planted, planned.library_id, *FAULTS[planned.planted]))
     if raw.libraries:
@@ -303,6 +329,26 @@ def single_cell_core(
             raw.contents[f"constructs/{name}.gtf"] = gtf_text(construct).encode()
         raw.contents["constructs/endogenous.fasta"] = fasta_text(made_up_endogenous()).encode()
     return raw
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Clones of a subject, and what it multiplies its genes by: (genes,)."""
+
+    t_cells: Repertoire
+    old_b_clones: tuple[OldClone, ...]
+    factor: npt.NDArray[np.float64]
+
+
+def _person(seed: int, place: int, subject_id: str) -> _Person:
+    rng = np.random.default_rng([seed, place + 1, 20])
+    factor = subject_factor(rng, len(genes().symbols))
+    of_b = np.random.default_rng([seed, place + 1, 22])
+    return _Person(
+        draw_repertoire(rng, subject_id),
+        draw_old_clones(of_b, subject_id, returning=place in OLD_CLONES_RETURN),
+        factor,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +373,7 @@ class _Made:
 
     @property
     def car_feature(self) -> bool:
-        return self.planned.car_feature and self.planned.planted != "no_car_feature"
+        return self.planned.car_feature and self.planned.counts and self.planned.planted != "no_car_feature"
 
     @property
     def construct(self) -> str:
@@ -376,14 +422,16 @@ def _add_sheets(raw: LibraryFiles, rng: np.random.Generator, made: _Made, first:
             "library_id": planned.library_id,
             "sample_id": made.sample_id,
             "chemistry": planned.chemistry,
-            "counts": f"{at}/filtered_feature_bc_matrix" + ("" if planned.folder else ".h5"),
-            "raw_counts": f"{at}/raw_feature_bc_matrix.h5" if planned.empty else "",
+            "counts": f"{at}/filtered_feature_bc_matrix" + ("" if planned.folder else ".h5")
+            if planned.counts
+            else "",
+            "raw_counts": f"{at}/raw_feature_bc_matrix.h5" if planned.empty and planned.counts else "",
             "bam": f"{at}/possorted_genome_bam.bam" if planned.bam else "",
             "tcr_contigs": f"{at}/vdj_t_contig_annotations.csv" if contigs else "",
             "bcr_contigs": f"{at}/vdj_b_contig_annotations.csv"
-            if contigs and sample.matrix == "blood"
+            if contigs and sample.matrix == "blood" and planned.sort == "none"
             else "",
-            "metrics": f"{at}/metrics_summary.csv",
+            "metrics": f"{at}/metrics_summary.csv" if planned.counts else "",
             "sort": planned.sort,
             "lymphocytes_per_ul": lymphocytes if planned.sort == "none" else "",
             "car_flow_percent": f"{flow:.1f}" if planned.flow else "",
@@ -395,32 +443,36 @@ def _add_sheets(raw: LibraryFiles, rng: np.random.Generator, made: _Made, first:
 def _add_library(
     raw: LibraryFiles,
     rng: np.random.Generator,
+    of_b: np.random.Generator,
     made: _Made,
-    repertoire: Repertoire,
-    factor: npt.NDArray[np.float64],
+    person: _Person,
 ) -> None:
     planned = made.planned
     # Without a raw matrix there are empty droplets all the same: what floats in them comes from them.
-    protocol = Protocol(planned.n, planned.empty, planned.car_mean, factor, tag=planned.tag)
+    protocol = Protocol(planned.n, planned.empty, planned.car_mean, person.factor, tag=planned.tag)
     library = make_library(rng, made.sample.makeup, protocol)
     true_car = _car_column(library)
     own_car = true_car - library.ambient_car
     if planned.bam:
         library = _with_reads(raw, rng, made, library)
-    _add_matrices(raw, made, library)
-    clones, names = _clones(rng, made, repertoire, library)
-    cells = library.cells
-    places = np.flatnonzero(library.is_cell)
-    barcodes = [str(b) for b in library.barcodes[places]]
-    heavy = [
-        next((str(cells.isotype[i]) for i in pair if i >= 0 and cells.isotype[i]), "")
-        for pair in zip(library.first[places], library.second[places], strict=True)
-    ]
+    if planned.counts:
+        _add_matrices(raw, made, library)
+    own, heavy = _clones(rng, of_b, made, person, library)
+    barcodes = [str(b) for b in library.barcodes[library.is_cell]]
+    pairs = _pairs(library)
+    behind = [[clone for clone in (own[i] for i in pair) if clone is not None] for pair in pairs]
+    c_genes = [next((heavy[i] for i in pair if heavy[i]), "") for pair in pairs]
     for column, receptor in (("tcr_contigs", "TR"), ("bcr_contigs", "IG")):
         path = raw.libraries[-1][column]
         if path:
-            rows = contig_rows(rng, barcodes, clones, heavy, receptor=receptor)
-            raw.contents[f"data/{path}"] = csv_bytes(CONTIG_COLUMNS, rows)
+            contigs = find_contigs(rng, barcodes, behind, c_genes, receptor=receptor)
+            if receptor == "TR":
+                raw.t_contigs[planned.library_id] = list(contigs)
+                if planned.planted == "index_hopping":
+                    contigs += _hopped(raw.t_contigs.get(HOPS_FROM, []), of_b)
+            raw.contents[f"data/{path}"] = csv_bytes(CONTIG_COLUMNS, contig_rows(contigs))
+    names = ["" if clone is None else clone.name for clone in (own[pair[0]] for pair in pairs)]
+    raw.clones.append(_true_clones(made, person, library, own, heavy))
     raw.cells.append(_true_cells(made, library, names, own_car))
     raw.truth.append(_true_library(made, library, own_car))
 
@@ -521,30 +573,85 @@ def _add_files(raw: LibraryFiles, made: _Made, full: Matrix, is_cell: npt.NDArra
 
 
 def _clones(
-    rng: np.random.Generator, made: _Made, repertoire: Repertoire, library: Library
-) -> tuple[list[list[Clone]], list[str]]:
-    """Return for each barcode with a cell the clones in it, and the name of the first cell's clone."""
+    rng: np.random.Generator, of_b: np.random.Generator, made: _Made, person: _Person, library: Library
+) -> tuple[list[Clone | None], list[str]]:
+    """Return the clone of each cell (none without a receptor), and the constant gene of its heavy chain."""
     cells = library.cells
-    stage = {"before": "late"}.get(made.planned.stage, made.planned.stage)
-    of_t = draw_t_clones(rng, repertoire, stage, cells.car)
-    has_t = np.isin(cells.type, ["cd4_t", "cd8_t", "treg", "double_negative_t"])
-    b_cells = np.flatnonzero(cells.isotype != "")
-    of_b = dict(
-        zip(
-            b_cells.tolist(),
-            draw_b_clones(rng, made.planned.library_id, [str(x) for x in cells.light[b_cells]]),
-            strict=True,
-        )
-    )
-    own: list[Clone | None] = [
-        repertoire.clones[of_t[i]] if has_t[i] else of_b.get(i) for i in range(cells.type.size)
+    of_t = draw_t_clones(rng, person.t_cells, _t_stage(made.planned.stage), cells.car)
+    # The receptor of a gamma-delta cell is not in the library.
+    own = [
+        person.t_cells.clones[of_t[i]] if kind in ALPHA_BETA else None for i, kind in enumerate(cells.type)
     ]
-    clones, names = [], []
-    for i in np.flatnonzero(library.is_cell):
-        pair = [own[j] for j in (library.first[i], library.second[i]) if j >= 0]
-        clones.append([c for c in pair if c is not None])
-        names.append("" if pair[0] is None else pair[0].name)
-    return clones, names
+    heavy = [""] * cells.type.size
+    places = np.flatnonzero(cells.isotype != "").tolist()
+    b_cells = draw_b_cells(
+        of_b,
+        person.old_b_clones,
+        made.planned.library_id,
+        [(str(cells.type[i]), str(cells.isotype[i]), str(cells.light[i])) for i in places],
+        before=made.planned.stage == "before",
+    )
+    for i, cell in zip(places, b_cells, strict=True):
+        own[i], heavy[i] = cell.clone, cell.c_gene
+    return own, heavy
+
+
+ALPHA_BETA = ("cd4_t", "cd8_t", "treg", "double_negative_t")
+
+
+def _t_stage(stage: str) -> str:
+    """Return the stage whose clones a sample has: before the infusion those of the late sample, without a CAR."""
+    return "late" if stage == "before" else stage
+
+
+def _pairs(library: Library) -> list[list[int]]:
+    """Return the one or two cells of each barcode that has any."""
+    places = np.flatnonzero(library.is_cell)
+    both = zip(library.first[places].tolist(), library.second[places].tolist(), strict=True)
+    return [[i for i in pair if i >= 0] for pair in both]
+
+
+def _hopped(source: Sequence[Contig], rng: np.random.Generator) -> list[Contig]:
+    """Return what is read of another library's largest clones by a wrong index: its barcodes, 1 or 2 UMIs each."""
+    betas = [c for c in source if c.chain.chain == "TRB" and c.productive and c.umis > 1]
+    cells = Counter(c.chain.cdr3_nt for c in betas)
+    barcodes = {
+        next(c.barcode for c in betas if c.chain.cdr3_nt == cdr3)
+        for cdr3, _ in cells.most_common(HOPPING_CELLS)
+    }
+    out = []
+    for contig in source:
+        if contig.barcode in barcodes:
+            umis = int(rng.integers(1, 3))
+            out.append(replace(contig, umis=umis, reads=umis * int(rng.integers(1, 4)), clonotype=""))
+    return out
+
+
+def _true_clones(
+    made: _Made, person: _Person, library: Library, own: Sequence[Clone | None], heavy: Sequence[str]
+) -> LibraryClones:
+    """Return the clones of the sound single cells of a library, with the shares that were planted."""
+    cells = library.cells
+    sound = library.is_cell & ~library.doublet & ~library.damaged
+    of = library.first[sound]
+    planned, sample = made.planned, made.sample
+    return LibraryClones(
+        library=planned.library_id,
+        subject_id=sample.subject_id,
+        sample_id=made.sample_id,
+        study_day=sample.study_day,
+        stage=planned.stage,
+        sort=planned.sort,
+        t_clones=person.t_cells,
+        t_stage=_t_stage(planned.stage),
+        old_b_clones=person.old_b_clones,
+        car_share=float(cells.car[of][cells.is_t[of]].mean()) if cells.is_t[of].any() else 0.0,
+        barcodes=tuple(map(str, library.barcodes[sound])),
+        clones=tuple(own[i] for i in of),
+        c_genes=tuple(heavy[i] for i in of),
+        types=tuple(map(str, cells.type[of])),
+        car=tuple(map(bool, cells.car[of])),
+    )
 
 
 def _true_cells(

@@ -42,6 +42,7 @@ from cartrace.simulate.cells_repertoire import (
     contig_rows,
     draw_repertoire,
     draw_t_clones,
+    find_contigs,
 )
 from cartrace.simulate.flow_tubes import Blood
 
@@ -214,13 +215,13 @@ def test_contigs_are_those_of_the_cells_and_the_largest_clonotype_is_the_first()
     clones = [[small]] * 20 + [[big]] * 60 + [[b]] * 20
     isotype = [""] * 80 + ["IGHA1"] * 20
     barcodes = [f"C{i:02d}-1" for i in range(100)]
-    rows = contig_rows(np.random.default_rng(9), barcodes, clones, isotype, receptor="TR")
+    rows = contig_rows(find_contigs(np.random.default_rng(9), barcodes, clones, isotype, receptor="TR"))
     assert {r["chain"] for r in rows} == {"TRB"}
     productive = [r for r in rows if r["productive"] == "true"]
     assert {r["raw_clonotype_id"] for r in productive if r["cdr3_nt"] == beta.cdr3_nt} == {"clonotype1"}
     assert {r["cdr3"] for r in rows if r["productive"] == "false"} <= {""}
     assert all(tuple(r) == CONTIG_COLUMNS for r in rows)
-    found = contig_rows(np.random.default_rng(9), barcodes, clones, isotype, receptor="IG")
+    found = contig_rows(find_contigs(np.random.default_rng(9), barcodes, clones, isotype, receptor="IG"))
     own = [r for r in found if int(r["umis"]) > 1]
     assert {(r["chain"], r["c_gene"]) for r in own} == {("IGH", "IGHA1"), ("IGK", "IGKC")}
     assert {r["barcode"] for r in own} <= set(barcodes[80:])
