@@ -200,7 +200,7 @@ def _entropy(values: NDArray[np.uint32]) -> float:
 def _key(piece: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Return (n,) a number for each different row; two rows could share one (2^-64), at the cost of a comparison."""
     # Odd factors lose nothing modulo 2^64.
-    drawn = np.random.default_rng(0).integers(1, 2**62, piece.shape[1])
+    drawn = np.random.default_rng(0).integers(1, 2**62, size=(piece.shape[1],))
     mixed = np.zeros(len(piece), np.uint64)
     for place, factor in enumerate(drawn):
         mixed = (mixed ^ piece[:, place]) * np.uint64(2 * int(factor) + 1)

@@ -74,9 +74,9 @@ def receptors(chains: pd.DataFrame, sequence: Literal["nt", "aa"]) -> Receptors:
         place = np.append(np.where(words == "", -1, place), -1)
         columns.append((place[code], kinds))
     joined, known = np.zeros(len(chains), np.int64), np.ones(len(chains), bool)
-    for code, values in columns:
-        known &= code >= 0
-        joined = joined * (len(values) + 1) + code
+    for number, kinds in columns:
+        known &= number >= 0
+        joined = joined * (len(kinds) + 1) + number
     _, first, inverse = np.unique(joined[known], return_index=True, return_inverse=True)
     code = np.full(len(chains), -1, np.int64)
     code[known] = inverse
