@@ -1,0 +1,116 @@
+"""Clones of the infusion product in later samples: how many, and which share of the cells is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cartrace.flow.counts import share_interval
+from cartrace.repertoire.tables import CLONE_PERSISTENCE
+from cartrace.tables import rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cartrace.config import Landmark
+    from cartrace.repertoire.samples import Sample
+    from cartrace.repertoire.settings import Tracking
+    from cartrace.repertoire.tracking import Counts, Pool
+
+BLOOD = ("blood", "pbmc")
+"""Compartments in which a sample answers for a landmark."""
+_POPULATIONS = ("t_cells", "car_t_cells")
+
+
+def persistence(
+    subject: str,
+    counts: Counts,
+    samples: Sequence[Sample],
+    landmarks: Sequence[Landmark],
+    settings: Tracking,
+) -> pd.DataFrame:
+    """Return CLONE_PERSISTENCE: each product beside each sample after its infusion, in one population.
+
+    Parameters
+    ----------
+    samples
+        Samples in time.
+    landmarks
+        ``kinetics.persistence.landmarks``.
+    """
+    records = []
+    for population in _POPULATIONS:
+        pools = counts.get(population, {})
+        for product in (s for s in samples if s.is_product and s.sample_id in pools):
+            later = [s for s in samples if s.sample_id in pools and s.is_after(product)]
+            made = {s.sample_id: _row(pools[product.sample_id], pools[s.sample_id], settings) for s in later}
+            marks = _landmarks(later, {i for i, r in made.items() if not r["reason"]}, product, landmarks)
+            records += [
+                {
+                    "subject_id": subject,
+                    "population": population,
+                    "product_sample": product.sample_id,
+                    **s.columns(),
+                    "landmark": marks.get(s.sample_id),
+                    **made[s.sample_id],
+                }
+                for s in later
+            ]
+    return rows(records, CLONE_PERSISTENCE)
+
+
+def expected_if_unchanged(product: Sequence[int] | np.ndarray[Any, Any], depth: int) -> float:
+    """Return how many clones of a product ``depth`` cells would show, had each kept its share.
+
+    A clone of the share p is missed by n cells with the probability (1 - p)^n. The shares are those of the
+    product's cells; clones that they miss are left out, as they are among those found.
+    """
+    cells = np.asarray(product, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        # A product of one clone has the logarithm of 0: 0 ** depth.
+        missed = np.log1p(-cells / cells.sum()) * depth if depth else np.zeros_like(cells)
+    return float(-np.expm1(missed).sum())
+
+
+def _row(product: Pool, sample: Pool, settings: Tracking) -> dict[str, Any]:
+    least, total = settings.min_sample_cells, sample.total
+    seen = sample.clones[sample.clones.index.isin(product.clones.index)]
+    cells = int(seen.sum())
+    in_product, in_sample = product.too_few(least), sample.too_few(least)
+    reason = f"product: {in_product}" if in_product else in_sample
+    row: dict[str, Any] = {
+        "product_clones": len(product.clones),
+        "found": len(seen),
+        "expected_if_unchanged": (
+            expected_if_unchanged(product.clones.to_numpy(), total) if product.total else None
+        ),
+        "cells": cells,
+        "total": total,
+        "reason": reason or None,
+    }
+    if not reason:
+        low, high = share_interval(cells, total, settings.confidence)
+        row |= {"percent": 100 * cells / total, "lower": 100 * float(low), "upper": 100 * float(high)}
+    return row
+
+
+def _landmarks(
+    later: Sequence[Sample], told: set[str], product: Sample, landmarks: Sequence[Landmark]
+) -> Mapping[str, str]:
+    """Return sample_id -> landmarks that it answers for, joined by ';'.
+
+    The sample of blood that lies nearest to the day, of two the earlier one, as in cartrace.kinetics.persistence;
+    one without a share only where the window has no other.
+    """
+    blood = [s for s in later if s.matrix in BLOOD and s.infusion == product.infusion]
+    answers: dict[str, list[str]] = {}
+    for mark in landmarks:
+        inside = [s for s in blood if abs(s.day - mark.day) <= mark.window]
+        for candidates in ([s for s in inside if s.sample_id in told], inside):
+            if candidates:
+                nearest = min(candidates, key=lambda s: (abs(s.day - mark.day), s.order))
+                answers.setdefault(nearest.sample_id, []).append(mark.name)
+                break
+    return {sample: ";".join(names) for sample, names in answers.items()}
