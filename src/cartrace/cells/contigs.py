@@ -1,25 +1,22 @@
-"""The receptor chains of each cell, from the contig annotations of Cell Ranger (csv, packed or not).
+"""The receptor chains of each cell, from contigs in any format that :mod:`cartrace.repertoire.contigs` reads.
 
 Only what typing, doublets and the CAR caller need; the repertoire is another matter.
 """
 
 from __future__ import annotations
 
-import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cartrace.cells.guarded import read_lines
-from cartrace.problems import InputError, Problem, plain, raise_if_any
+from cartrace.problems import plain
+from cartrace.repertoire import contigs as files
+from cartrace.repertoire.vocabulary import B_LOCI, T_LOCI
 
-_NEEDED = ("barcode", "chain", "productive", "cdr3_nt")
-_TRUTH = {"true": True, "false": False, "none": False, "": False}
-_CHAINS = {"TRA": "tra", "TRB": "trb", "IGH": "igh", "IGK": "igl", "IGL": "igl"}
-_RECEPTOR = {"T": ("TRA", "TRB", "TRG", "TRD"), "B": ("IGH", "IGK", "IGL")}
-_MOST_TOLD = 5
-"""Faulty lines that are told one by one."""
+_CHAINS = ("TRA", "TRB", "IGH", "IGK", "IGL")
+_RECEPTOR = {"T": T_LOCI, "B": B_LOCI}
 MOST_CHAINS = 2
 """Chains of one locus that one cell can have; a clone of more is no clone."""
 
@@ -73,93 +70,33 @@ class Contigs:
 
 
 def read_contigs(path: Path, name: str) -> Contigs:
-    """Read contig annotations.
-
-    Raises
-    ------
-    InputError
-        With every line that has another number of columns than the header, or no yes or no where one is due.
-    """
-    return parse_contigs(read_lines(path, name), name)
+    """Read contigs; raises as :func:`cartrace.repertoire.contigs.read_contigs` does."""
+    return _collect(files.read_contigs(path, name))
 
 
 def parse_contigs(lines: Sequence[str], name: str) -> Contigs:
-    """Parse the lines of contig annotations; raises as :func:`read_contigs` does."""
-    rows = csv.reader(lines, strict=True)
-    try:
-        header = [h.strip().lower() for h in next(rows, [])]
-        if not header:
-            return Contigs({}, 0, frozenset())
-        if missing := [c for c in _NEEDED if c not in header]:
-            raise InputError(
-                [Problem(name, f"no column '{c}'", "contig annotations of Cell Ranger", 1) for c in missing]
-            )
-        return _collect(rows, header, name)
-    except csv.Error:
-        raise InputError(
-            [Problem(name, "a line that is no csv", "fields separated by commas", rows.line_num)]
-        ) from None
+    """Parse the lines of a file of contigs; raises as :func:`read_contigs` does."""
+    content = "\n".join(lines).encode()
+    return _collect(files.contigs_of(lambda: io.BytesIO(content), name))
 
 
-def _collect(rows: Iterable[list[str]], header: list[str], name: str) -> Contigs:
-    at = {c: i for i, c in enumerate(header)}
-    flags = [c for c in ("is_cell", "high_confidence", "productive") if c in at]
+def _collect(table: files.ContigTable) -> Contigs:
+    frame = table.frame
+    counts = frame["productive"].fillna(value=False) & frame["locus"].isin(_CHAINS) & frame["cdr3_nt"].notna()
+    for flag in ("is_cell", "high_confidence"):
+        if flag in table.has:
+            counts &= frame[flag].fillna(value=False)
+    own = frame[counts.to_numpy(bool)]
     cells: dict[str, CellChains] = defaultdict(CellChains)
-    problems: list[Problem] = []
-    loci: set[str] = set()
-    faults = contigs = 0
-    # A quoted field may go over lines; row numbers count rows, as a spreadsheet does.
-    for row_number, row in enumerate(rows, 2):
-        if not row:
-            continue
-        contigs += 1
-        problem = _fault(row, header, [at[c] for c in flags], name, row_number)
-        if problem is not None:
-            faults += 1
-            if faults <= _MOST_TOLD:
-                problems.append(problem)
-            continue
-        chain = row[at["chain"]].strip()
-        if chain in _CHAINS:
-            loci.add(chain)
-        if not all(_TRUTH[row[at[c]].strip().lower()] for c in flags):
-            continue
-        cdr3 = row[at["cdr3_nt"]].strip().upper()
-        if chain not in _CHAINS or not cdr3 or cdr3 == "NONE":
-            continue
-        cell = cells[row[at["barcode"]].strip()]
-        umis = _umis(row, at)
-        cell.umis[chain][cdr3] = cell.umis[chain].get(cdr3, 0) + umis
-        gene = row[at["c_gene"]].strip() if "c_gene" in at else ""
-        if chain == "IGH" and gene.startswith("IGH"):
-            gene = plain(gene, 20)
-            cell.isotypes[gene] = cell.isotypes.get(gene, 0) + umis
-    if faults > _MOST_TOLD:
-        problems.append(Problem(name, f"{faults - _MOST_TOLD} more lines like these", "none"))
-    raise_if_any(problems)
-    return Contigs(dict(cells), contigs, frozenset(loci))
-
-
-def _fault(row: list[str], header: list[str], flags: Sequence[int], name: str, number: int) -> Problem | None:
-    if len(row) != len(header):
-        return Problem(
-            name,
-            f"{len(row)} columns",
-            f"{len(header)}, as in the header; a field with a comma needs quotes",
-            number,
-        )
-    for i in flags:
-        if row[i].strip().lower() not in _TRUTH:
-            return Problem(name, f"'{plain(row[i], 40)}'", "true, false or None", number, header[i])
-    cdr3 = row[header.index("cdr3_nt")].strip()
-    if cdr3 and cdr3.lower() != "none" and not set(cdr3.upper()) <= set("ACGTN"):
-        return Problem(name, f"'{plain(cdr3, 40)}'", "nucleotides (A, C, G, T)", number, "cdr3_nt")
-    return None
-
-
-def _umis(row: list[str], at: dict[str, int]) -> int:
-    text = row[at["umis"]].strip() if "umis" in at else ""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+    genes = own["c_gene"].fillna("").tolist()
+    columns = (own[c].tolist() for c in ("cell", "locus", "cdr3_nt"))
+    for barcode, locus, cdr3, gene, umis in zip(*columns, genes, own["umis"].fillna(1).tolist(), strict=True):
+        cell = cells[barcode]
+        cell.umis[locus][cdr3] = cell.umis[locus].get(cdr3, 0) + umis
+        if locus == "IGH" and gene.startswith("IGH"):
+            kept = plain(gene, 20)
+            cell.isotypes[kept] = cell.isotypes.get(kept, 0) + umis
+    return Contigs(dict(cells), len(frame), frozenset(frame["locus"].dropna().unique()))
 
 
 def match_barcodes(contigs: Iterable[str], cells: Sequence[str]) -> dict[str, str]:
