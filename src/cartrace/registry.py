@@ -21,6 +21,7 @@ GROUPS = (
     "antibody",
     "safety",
     "efficacy",
+    "clones",
 )
 """Order of the groups in tables and pages. The metrics of a group are registered by one module,
 so that their order never depends on which module was imported first."""
@@ -33,6 +34,7 @@ MODULES = (
     "cartrace.antibody.metrics",
     "cartrace.safety.recovery",
     "cartrace.efficacy.scores",
+    "cartrace.repertoire.metrics",
 )
 """The modules whose import fills the registry."""
 
