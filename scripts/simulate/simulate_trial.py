@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="soluble BCMA and antibodies as tables, no files of plate readers, no cytokines",
     )
-    parser.add_argument("--without-libraries", action="store_true", help="no single-cell libraries")
+    parser.add_argument(
+        "--without-libraries", action="store_true", help="no single-cell libraries and integration sites"
+    )
     args = parser.parse_args(argv)
 
     from cartrace.problems import InputError
@@ -61,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(trial.tables)} laboratory tables with {len(trial.truth['samples'])} results, "
         f"{len(trial.plates.files)} PCR plates, {len(trial.tubes.files)} flow tubes, "
         f"{len(trial.immunoassays.files)} immunoassay plates, "
-        f"{len(trial.libraries.libraries)} single-cell libraries, {planted} planted errors; "
+        f"{len(trial.libraries.libraries)} single-cell libraries, "
+        f"{len(trial.sites.sets)} sets of integration sites, {planted} planted errors; "
         f"the truth is in {args.output / 'truth'}"
     )
     return 0

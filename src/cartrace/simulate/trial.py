@@ -61,6 +61,7 @@ from cartrace.simulate.laboratory import (
     flow_cells,
     qpcr_cells,
 )
+from cartrace.simulate.sites_trial import SiteFiles, site_laboratory
 
 PRODUCT = "demo-cel"
 
@@ -133,7 +134,9 @@ class Trial:
     sent: its truth is ``immunoassay_samples`` (one row per sample, target and plate) and
     ``planted_immunoassay_faults``. ``libraries`` is what the single-cell laboratory sent: its truth is
     ``cells`` (one row per barcode with a cell), ``libraries``, ``cell_expression`` (genes that the CAR
-    changes) and ``planted_library_faults``.
+    changes), the clones behind them (``clones``, ``clone_samples``, ``b_clones``, ``b_cells``) and
+    ``planted_library_faults``. ``sites`` is what the laboratory of integration sites sent: its truth is ``sites``
+    (one row per site in a sample).
     """
 
     seed: int
@@ -147,6 +150,7 @@ class Trial:
     tubes: TubeFiles
     immunoassays: ImmunoassayFiles
     libraries: LibraryFiles
+    sites: SiteFiles
     truth: dict[str, pd.DataFrame]
 
 
@@ -157,6 +161,7 @@ class _Sent(NamedTuple):
     tubes: TubeFiles
     immunoassays: ImmunoassayFiles
     libraries: LibraryFiles
+    sites: SiteFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ def simulate_trial(
     tubes of the flow core, and the libraries. Without ``plates`` there is no central laboratory: all qPCR
     comes as tables. Without ``tubes`` there is no flow core, and so no FCS file. Without
     ``immunoassays`` all soluble BCMA and antibodies come as tables, and there are no cytokines.
-    Without ``libraries`` there is no single-cell sequencing.
+    Without ``libraries`` there is no single-cell sequencing, and there are no integration sites.
 
     Without ``bedside`` there are no observations, blood counts and scores; the events
     stay, but for the counts that clinicians report.
@@ -230,6 +235,7 @@ def simulate_trial(
     samples = _Samples(subjects)
     core = flow_core(seed, samples.blood, first, plant=plant_errors) if tubes else TubeFiles()
     cells = single_cell_core(seed, samples, first, plant=plant_errors) if libraries else LibraryFiles()
+    sites = site_laboratory(seed, samples, first, cells.samples) if libraries else SiteFiles()
     sera = _sera(seed, subjects) if immunoassays else []
     assays = immunoassay_core(seed, sera, first, plant=plant_errors)
     tables = [t for write in WRITERS for t in write(results, batches, first)]
@@ -237,7 +243,7 @@ def simulate_trial(
     planted = (
         plant(np.random.default_rng([seed, 0]), tables, places, results) if plant_errors else no_errors()
     )
-    sent = _Sent(raw, core, assays, cells)
+    sent = _Sent(raw, core, assays, cells, sites)
     return Trial(
         seed=seed,
         n_subjects=n_subjects,
@@ -262,6 +268,7 @@ def simulate_trial(
         tubes=core,
         immunoassays=assays,
         libraries=cells,
+        sites=sites,
         truth={
             "courses": _true_courses(subjects),
             "depletion": pd.DataFrame(
@@ -300,7 +307,8 @@ def simulate_trial(
             if assays.files
             else {}
         )
-        | cells.tables,
+        | cells.tables
+        | sites.tables,
     )
 
 
@@ -579,13 +587,14 @@ def _noise(rng: np.random.Generator, cv: float) -> float:
 
 
 def _config(seed: int, n_subjects: int, sent: _Sent) -> dict[str, Any]:
-    raw, core, assays, cells = sent
+    raw, core, assays, cells, sites = sent
     sheets = {"events": "sheets/events.tsv"}
     sheets |= {"extractions": "sheets/extractions.tsv"} if raw.extractions else {}
-    listed = raw.samples or core.samples or assays.samples or cells.samples
+    listed = raw.samples or core.samples or assays.samples or cells.samples or sites.samples
     sheets |= {"samples": "sheets/samples.tsv"} if listed else {}
     sheets |= {"tubes": "sheets/tubes.tsv"} if core.tubes else {}
     sheets |= {"libraries": "sheets/libraries.tsv"} if cells.libraries else {}
+    sheets |= {"integration_sites": "sheets/integration_sites.tsv"} if sites.sets else {}
     return {
         "trial": {
             "title": "Demo trial: anti-BCMA CAR-T in NMOSD (simulated)",
@@ -610,6 +619,7 @@ def _config(seed: int, n_subjects: int, sent: _Sent) -> dict[str, Any]:
     } | (
         ({"pcr": {"detection_limits": {LIMITS: DETECTION_LIMITS}}} if raw.samples else {})
         | ({"cells": cells.config} if cells.libraries else {})
+        | sites.config
     )
 
 
@@ -645,12 +655,13 @@ def _sheets(
     tables: Sequence[LabTable],
     sent: _Sent,
 ) -> dict[str, pd.DataFrame]:
-    raw, core, assays, cells = sent
+    raw, core, assays, cells, sites = sent
     of_raw_files = {
         "extractions": raw.extractions,
-        "samples": raw.samples + core.samples + assays.samples + cells.samples,
+        "samples": raw.samples + core.samples + assays.samples + cells.samples + sites.samples,
         "tubes": core.tubes,
         "libraries": cells.libraries,
+        "integration_sites": sites.sets,
     }
     return {
         "subjects": pd.DataFrame(

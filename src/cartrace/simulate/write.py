@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 MARKER = "truth/simulation.json"
 """The file by which a folder of ours is known."""
 
-PARTS = ("config.yaml", "sheets", "mappings", "plate_maps", "limits", "constructs", "data", "faults", "truth")
+PARTS = (
+    "config.yaml",
+    "genes_of_concern.txt",
+    "sheets",
+    "mappings",
+    "plate_maps",
+    "limits",
+    "constructs",
+    "data",
+    "faults",
+    "truth",
+)
 """What a simulated trial folder holds; anything else there is results of a run."""
 
 
@@ -58,7 +69,7 @@ def files(trial: Trial) -> dict[str, bytes]:
     out |= {f"sheets/{name}.tsv": _tsv(frame) for name, frame in trial.sheets.items()}
     out |= {f"data/{table.path}": _table(table) for table in trial.tables}
     out |= trial.plates.contents | trial.tubes.contents | trial.immunoassays.contents
-    out |= trial.libraries.contents
+    out |= trial.libraries.contents | trial.sites.contents
     names = {"courses": "truth"}
     out |= {f"truth/{names.get(name, name)}.tsv": _tsv(frame) for name, frame in trial.truth.items()}
     return out

@@ -340,7 +340,13 @@ def small() -> Trial:
 def test_libraries_change_no_other_file_of_the_trial(small: Trial) -> None:
     with_libraries, without = files(small), files(simulated(3, libraries=False))
     more = set(with_libraries) - set(without)
-    assert {n.split("/")[0] for n in more} == {"constructs", "data", "sheets", "truth"}
+    assert {n.split("/")[0] for n in more} == {
+        "constructs",
+        "data",
+        "genes_of_concern.txt",
+        "sheets",
+        "truth",
+    }
     assert {n for n in without if with_libraries[n] != without[n]} == {"config.yaml", "truth/simulation.json"}
     assert not [n for n in without if "data/cells" in n or "librar" in n]
     assert b"libraries.tsv" not in without["config.yaml"]
