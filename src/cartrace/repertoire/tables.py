@@ -282,11 +282,11 @@ SHARED = Table(
         Column("clones_b", "integer", "Clones of the second.", required=True),
         Column("shared", "integer", "In both.", required=True),
         Column("expected", "number", "Expected from all pairs of subjects."),
-        Column("p", "number", "Poisson test for more than expected, one-sided."),
+        Column("p", "number", "Exact test of two Poisson counts for more than expected, one-sided."),
         Column(
             "shared_barcodes",
             "integer",
-            "Shared clones with the same barcode in both: the mark of index hopping.",
+            "Barcodes that stand for the same clone in both: the mark of index hopping.",
             required=True,
         ),
         Column("morisita_horn", "number", "Overlap by cells, 0 to 1."),

@@ -37,8 +37,8 @@ INDICES = (
     "uc50",
     "largest",
 )
-SHARINGS = ("as_expected", "public", "index_hopping", "swap")
-"""What clones that two subjects share are taken for."""
+SHARINGS = ("as_expected", "public", "index_hopping", "swap", "unknown")
+"""What clones that two subjects share are taken for; unknown where no other subjects tell what is usual."""
 ISOTYPES = ("IGHM", "IGHD", "IGHG", "IGHA", "IGHE")
 B_MEASURES = ("naive", "mutated", "old_clones", *(isotype.lower() for isotype in ISOTYPES))
 """Shares of B cells: IGHM or IGHD and unmutated; mutated; in clones from before the infusion; by isotype."""
