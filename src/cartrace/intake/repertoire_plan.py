@@ -170,6 +170,9 @@ def plan_repertoire(
                 **_facts(samples[item.sample_id], early),
                 "sort": item.sort,
                 "cells": item.has_cells,
+                # No B cell where B-cell receptors were sequenced is a result; where they were not, it is none.
+                "tcr": bool(item.tcr_contigs),
+                "bcr": bool(item.bcr_contigs),
             },
         )
         for item in with_contigs

@@ -78,6 +78,8 @@ def test_a_library_of_contigs_alone_is_followed_and_not_counted(folder: Path) ->
         "pre_infusion": False,
         "sort": "car_positive",
         "cells": False,
+        "tcr": True,
+        "bcr": True,
     }
 
 
