@@ -147,6 +147,20 @@ def _states(cells: pd.DataFrame) -> dict[str, str]:
     return {clone: ";".join(listed) for clone, listed in texts.items()}
 
 
+def plan_findings(subject: str, libraries: Sequence[PlannedLibrary]) -> list[dict[str, Any]]:
+    """Return records of QC on what the libraries of a subject can't tell."""
+    found = []
+    if not any(lib.sample.is_product and lib.tcr for lib in libraries) and any(lib.tcr for lib in libraries):
+        message = f"{subject}: no T-cell receptors of an infusion product, so nothing is told of its clones"
+        found.append(finding("clone_product", "note", message))
+    found += [
+        finding("clone_sort", "note", "other cells were sorted; its clones are in no population", lib)
+        for lib in libraries
+        if lib.sort == "other"
+    ]
+    return found
+
+
 def clone_samples(
     subject: str, counts: Counts, samples: Sequence[Sample], settings: Tracking
 ) -> pd.DataFrame:
