@@ -123,7 +123,7 @@ def make_workplace(place: Workplace) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    for sheet in ("files", "tubes", "libraries"):
+    for sheet in ("files", "tubes", "libraries", "integration_sites"):
         leave_out(place.trial / f"sheets/{sheet}.tsv")
 
 
@@ -137,8 +137,9 @@ SPARED = (
     "flow_s02_04",
 )
 SPARED += ("qpcr_run_02", "aqp4_elisa_01", "cytokines_luminex_01")
+SPARED += ("SITES03", "SITES04")
 SPARED += ("L003_d90", "L004_product", "L004_d10", "L004_d14_car", "L004_d180")
-"""Files and libraries that cost a job and show nothing that others of their kind do not."""
+"""Files, libraries and sets of sites that cost a job and show nothing that others of their kind do not."""
 
 
 def leave_out(sheet: Path) -> None:

@@ -13,6 +13,7 @@ from tests.workflow.conftest import Workplace
 
 pytestmark = pytest.mark.slow
 
+SITES = "sheets/integration_sites.tsv"
 REPORT = {"export_tables": 1, "render_report": 1}
 
 LAST = {"assemble_metrics": 1, "summarise_cohort": 1, "associate": 1, "collect_key_results": 1, **REPORT}
@@ -45,13 +46,19 @@ TUBES = {"assemble_tubes": 1, **COHORT}
 ASSAYS = {"assemble_immunoassays": 1, **COHORT}
 """What follows any change of an immunoassay plate."""
 
-LIBRARIES = {"assemble_libraries": 1, "assemble_cells": 1, "compare_expression": 1, **COHORT}
-"""What follows any change of the calls in a single-cell library."""
+CLONES = {"assemble_repertoire": 1, **COHORT}
+"""What follows any change of the clones, or integration sites, of a subject."""
+
+CELLS = {"assemble_libraries": 1, "assemble_cells": 1, "compare_expression": 1, **COHORT}
+"""What follows any change of what single-cell libraries are told to be."""
+
+LIBRARIES = {**CELLS, "track_clones": 1, **CLONES}
+"""What follows any change of the calls in a single-cell library; all of the trial are of one subject."""
 
 TYPED = {"embed_cells": 1, **LIBRARIES}
 """What follows any change of the cells in a library."""
 
-NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, "assemble_immunoassays": 1, **LIBRARIES, **SHEETS}
+NEW_SHEETS = {"assemble_plates": 1, "assemble_tubes": 1, "assemble_immunoassays": 1, **CELLS, **SHEETS}
 """What follows a change of a sheet, in a trial with plates and tubes whose samples it may place."""
 
 
@@ -107,6 +114,11 @@ def test_from_nothing_each_file_is_one_job(workplace: Workplace) -> None:
         **dict.fromkeys(("read_library", "type_cells", "call_cars"), len(libraries(workplace.trial))),
         "count_car_molecules": sum(bool(row["bam"]) for row in libraries(workplace.trial)),
         "embed_cells": 1,
+        "read_contigs": sum(bool(row["tcr_contigs"]) for row in libraries(workplace.trial)),
+        "read_sites": len(rows(workplace.trial / SITES)),
+        "track_clones": 1,
+        "track_sites": 1,
+        **CLONES,
         **NEW_SHEETS,
     }
 
@@ -317,7 +329,11 @@ def of_library(column: str, library_id: str, trial: Path) -> Path:
     [
         ("L003_d10", "counts", {"read_library": 1, "type_cells": 1, "call_cars": 1, **TYPED}),
         ("L003_d10", "bam", {"count_car_molecules": 1, "call_cars": 1, **LIBRARIES}),
-        ("L003_before", "tcr_contigs", {"read_library": 1, "type_cells": 1, "call_cars": 1, **TYPED}),
+        (
+            "L003_before",
+            "tcr_contigs",
+            {"read_contigs": 1, "read_library": 1, "type_cells": 1, "call_cars": 1, **TYPED},
+        ),
     ],
 )
 def test_a_changed_file_of_a_library_is_its_own_jobs(
@@ -355,6 +371,37 @@ def test_other_panels_type_all_cells_and_count_no_molecule(workplace: Workplace)
     change_content(workplace.repo / "resources/cells/panels.yaml")
     many = len(libraries(workplace.trial))
     assert workplace.planned() == {"type_cells": many, "call_cars": many, **TYPED}
+
+
+def test_a_changed_table_of_sites_is_its_sets_and_their_subject(workplace: Workplace) -> None:
+    sets = rows(workplace.trial / SITES)
+    change_content(workplace.trial / "data" / sets[0]["path"])
+    same = sum(row["path"] == sets[0]["path"] for row in sets)
+    assert workplace.planned() == {"read_sites": same, "track_sites": 1, **CLONES}
+
+
+def test_a_set_of_sites_that_left_the_sheet_reads_none(workplace: Workplace) -> None:
+    write_rows(workplace.trial / SITES, rows(workplace.trial / SITES)[:-1])
+    assert workplace.planned() == {"track_sites": 1, **CLONES}
+
+
+def test_another_list_of_genes_reads_no_site(workplace: Workplace) -> None:
+    (workplace.trial / "genes_of_concern.txt").write_text("LMO2\n")
+    assert workplace.planned() == {"track_sites": 1, **CLONES}
+
+
+def test_another_limit_of_sharing_follows_no_clone_again(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["repertoire", "sharing", "min_shared"], 4)
+    assert workplace.planned() == CLONES
+
+
+def test_another_definition_of_clones_reads_no_contig(workplace: Workplace) -> None:
+    set_option(workplace.trial, ["repertoire", "clonotypes", "t_chains"], "paired")
+    assert workplace.planned() == {"track_clones": 1, **CLONES}
+
+
+def test_receptors_for_other_programs_are_made_when_they_are_asked_for(workplace: Workplace) -> None:
+    assert workplace.planned("interchange") == {"export_mudata": 1, "interchange": 1}
 
 
 def test_clusters_are_made_when_they_are_asked_for(workplace: Workplace) -> None:

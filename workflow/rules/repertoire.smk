@@ -121,7 +121,14 @@ rule track_clones:
             "cells",
             "library",
         ),
-        settings=settings("repertoire", "kinetics.persistence.landmarks"),
+        settings=settings(
+            "repertoire.clonotypes",
+            "repertoire.tracking",
+            "repertoire.diversity",
+            "repertoire.b_cells",
+            "repertoire.seed",
+            "kinetics.persistence.landmarks",
+        ),
     shell:
         r"""
         exec &>{log:q}
