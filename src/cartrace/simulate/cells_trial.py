@@ -22,6 +22,7 @@ import pandas as pd
 
 from cartrace.simulate.cells_b_clones import OldClone, draw_b_cells, draw_old_clones
 from cartrace.simulate.cells_clone_truth import LibraryClones, clone_tables
+from cartrace.simulate.cells_contig_files import contig_bytes
 from cartrace.simulate.cells_core import (
     Library,
     Makeup,
@@ -35,7 +36,6 @@ from cartrace.simulate.cells_files import (
     ANTIBODY,
     EXPRESSION,
     Matrix,
-    csv_bytes,
     h5_bytes,
     metrics_bytes,
     mtx_files,
@@ -43,11 +43,9 @@ from cartrace.simulate.cells_files import (
 from cartrace.simulate.cells_genes import CAR_EFFECT, genes
 from cartrace.simulate.cells_makeup import of_blood, of_csf, of_product, sorted_for_car
 from cartrace.simulate.cells_repertoire import (
-    CONTIG_COLUMNS,
     Clone,
     Contig,
     Repertoire,
-    contig_rows,
     draw_repertoire,
     draw_t_clones,
     find_contigs,
@@ -118,6 +116,8 @@ class Planned:
     bam: bool = False
     tag: bool = False
     contigs: bool = True
+    t_file: str = "vdj_t_contig_annotations.csv"
+    b_file: str = "vdj_b_contig_annotations.csv"
     counts: bool = True
     folder: bool = False
     """Counts as a folder of mtx files."""
@@ -126,12 +126,15 @@ class Planned:
     planted: str = ""
 
 
+AIRR, ALL_JSON = "vdj_b_airr_rearrangement.tsv.gz", "vdj_t_all_contig_annotations.json"
+"""What one laboratory sends instead of csv: mutations of B cells are in AIRR alone, other barcodes in json."""
+
 LIBRARIES = (
     Planned("L008_product", 7, "product", "", "product", 300, tag=True, flow=True),
-    Planned("L008_before", 7, "blood", "Pre-LD", "before", 420, tag=True),
-    Planned("L008_d14", 7, "blood", "D14", "peak", 420, car_mean=2.5, tag=True),
-    Planned("L008_csf_d28", 7, "csf", "28", "peak", 160, empty=0, car_mean=2.5, tag=True),
-    Planned("L008_d90", 7, "blood", "D90", "late", 420, car_mean=2.0, tag=True),
+    Planned("L008_before", 7, "blood", "Pre-LD", "before", 420, tag=True, b_file=AIRR),
+    Planned("L008_d14", 7, "blood", "D14", "peak", 420, car_mean=2.5, tag=True, b_file=AIRR),
+    Planned("L008_csf_d28", 7, "csf", "28", "peak", 160, empty=0, car_mean=2.5, tag=True, t_file=ALL_JSON),
+    Planned("L008_d90", 7, "blood", "D90", "late", 420, car_mean=2.0, tag=True, b_file=AIRR),
     Planned("L003_product", 2, "product", "", "product", 280, bam=True),
     Planned("L003_before", 2, "blood", "Pre-LD", "before", 380),
     Planned("L003_d10", 2, "blood", "D10", "peak", 480, car_mean=3.5, bam=True, car_feature=False),
@@ -157,6 +160,8 @@ OLD_CLONES_RETURN = (7,)
 """Places of the subjects in whom old clones of B cells come back."""
 HOPS_FROM = "L003_d10"
 """Library on the same lane, whose contigs are found in the one with ``index_hopping``."""
+OUTSIDE_CELLS = 30
+"""Contigs of empty droplets in a file of all contigs."""
 HOPPING_CELLS = 8
 """Cells, each of another clone, that hopped: the largest clones, which had most molecules on the lane."""
 
@@ -427,8 +432,8 @@ def _add_sheets(raw: LibraryFiles, rng: np.random.Generator, made: _Made, first:
             else "",
             "raw_counts": f"{at}/raw_feature_bc_matrix.h5" if planned.empty and planned.counts else "",
             "bam": f"{at}/possorted_genome_bam.bam" if planned.bam else "",
-            "tcr_contigs": f"{at}/vdj_t_contig_annotations.csv" if contigs else "",
-            "bcr_contigs": f"{at}/vdj_b_contig_annotations.csv"
+            "tcr_contigs": f"{at}/{planned.t_file}" if contigs else "",
+            "bcr_contigs": f"{at}/{planned.b_file}"
             if contigs and sample.matrix == "blood" and planned.sort == "none"
             else "",
             "metrics": f"{at}/metrics_summary.csv" if planned.counts else "",
@@ -470,7 +475,9 @@ def _add_library(
                 raw.t_contigs[planned.library_id] = list(contigs)
                 if planned.planted == "index_hopping":
                     contigs += _hopped(raw.t_contigs.get(HOPS_FROM, []), of_b)
-            raw.contents[f"data/{path}"] = csv_bytes(CONTIG_COLUMNS, contig_rows(contigs))
+                if planned.t_file == ALL_JSON:
+                    contigs += _outside_cells(of_b, contigs)
+            raw.contents[f"data/{path}"] = contig_bytes(contigs, path)
     names = ["" if clone is None else clone.name for clone in (own[pair[0]] for pair in pairs)]
     raw.clones.append(_true_clones(made, person, library, own, heavy))
     raw.cells.append(_true_cells(made, library, names, own_car))
@@ -627,6 +634,24 @@ def _hopped(source: Sequence[Contig], rng: np.random.Generator) -> list[Contig]:
     return out
 
 
+def _outside_cells(rng: np.random.Generator, contigs: Sequence[Contig]) -> list[Contig]:
+    """Return contigs of empty droplets: chains of the cells, one UMI each, which a file of all contigs holds, too."""
+    drawn = rng.integers(len(contigs), size=OUTSIDE_CELLS)
+    barcodes = draw_barcodes(rng, OUTSIDE_CELLS)
+    return [
+        replace(
+            contigs[i],
+            barcode=str(b),
+            number=1,
+            umis=1,
+            reads=int(rng.integers(1, 40)),
+            clonotype="",
+            is_cell=False,
+        )
+        for i, b in zip(drawn.tolist(), barcodes, strict=True)
+    ]
+
+
 def _true_clones(
     made: _Made, person: _Person, library: Library, own: Sequence[Clone | None], heavy: Sequence[str]
 ) -> LibraryClones:
@@ -750,5 +775,5 @@ def _add_failed(
     full = Matrix(draw_barcodes(rng, n), *_features(made, tag=False), counts)
     _add_files(raw, made, full, is_cell)
     for column in ("tcr_contigs", "bcr_contigs"):
-        raw.contents[f"data/{raw.libraries[-1][column]}"] = csv_bytes(CONTIG_COLUMNS, [])
+        raw.contents[f"data/{raw.libraries[-1][column]}"] = contig_bytes([], raw.libraries[-1][column])
     raw.truth.append(_about(made) | {"barcodes": FAILED_BARCODES, "sound_cells": 0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import tempfile
 from pathlib import Path
@@ -14,9 +15,12 @@ import pysam
 import pytest
 
 from cartrace.problems import holds_date
+from cartrace.repertoire.contigs import read_contigs
 from cartrace.simulate import cells_trial
 from cartrace.simulate.cells_genes import genes
 from cartrace.simulate.cells_trial import (
+    AIRR,
+    ALL_JSON,
     B_TYPES,
     CONSTRUCT,
     FAILED_BARCODES,
@@ -25,6 +29,7 @@ from cartrace.simulate.cells_trial import (
     HOPS_FROM,
     LIBRARIES,
     OTHER_CONSTRUCT,
+    OUTSIDE_CELLS,
     TAG,
     constructs,
 )
@@ -248,6 +253,41 @@ def test_clones_of_the_product_expand_contract_and_persist(trial: Trial) -> None
     both = set(sound(trial, "L008_product")["clone"]) & set(sound(trial, "L008_d90")["clone"])
     assert persisting == both
     assert len(both) > 10
+
+
+def test_contigs_in_airr_format_are_valid_and_tell_mutations(trial: Trial, tmp_path: Path) -> None:
+    import airr
+
+    path = tmp_path / AIRR
+    content = trial.libraries.contents[f"data/cells/L008_d90/{AIRR}"]
+    path.write_bytes(content)
+    plain = path.with_suffix("")
+    plain.write_bytes(gzip.decompress(content))
+    assert airr.validate_rearrangement(str(plain))
+    frame = read_contigs(path, AIRR).frame.query("locus == 'IGH' and productive and umis > 1")
+    truth = trial.truth["b_cells"].query("library == 'L008_d90'").set_index("cell")
+    frame = frame[frame["cell"].isin(truth.index)].set_index("cell")
+    assert len(frame) > 15
+    own = truth.loc[frame.index]
+    assert frame["mutation_frequency"].tolist() == pytest.approx(own["mutation_frequency"].tolist())
+    assert frame["c_gene"].tolist() == own["c_gene"].tolist()
+    assert frame["cdr3_nt"].tolist() == own["cdr3_nt"].tolist()
+    clones = trial.truth["b_clones"].set_index("clone").loc[own["clone"]]
+    assert frame["v_gene"].tolist() == clones["v_gene"].tolist()
+
+
+def test_a_file_of_all_contigs_has_those_outside_cells_too(trial: Trial, tmp_path: Path) -> None:
+    path = tmp_path / ALL_JSON
+    path.write_bytes(trial.libraries.contents[f"data/cells/L008_csf_d28/{ALL_JSON}"])
+    frame = read_contigs(path, ALL_JSON).frame
+    assert (~frame["is_cell"]).sum() == OUTSIDE_CELLS
+    cells = sound(trial, "L008_csf_d28")
+    frame = frame.query("is_cell and productive and locus == 'TRB' and umis > 1").set_index("cell")
+    frame = frame[frame.index.isin(cells.index)]
+    own = trial.truth["clones"].set_index("clone").loc[cells.loc[frame.index, "clone"]]
+    assert len(frame) > 50
+    for column in ("v_gene", "j_gene", "cdr3_nt", "cdr3_aa"):
+        assert frame[column].tolist() == own[column].tolist()
 
 
 def test_old_b_clones_come_back_in_one_subject_only(trial: Trial) -> None:
