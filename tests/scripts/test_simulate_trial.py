@@ -26,7 +26,7 @@ def test_it_says_what_it_wrote(
     assert status == 0
     said = capsys.readouterr().out
     assert "3 simulated subjects (seed 5)" in said
-    assert "5 immunoassay plates, 4 single-cell libraries, 8 planted errors" in said
+    assert "5 immunoassay plates, 4 single-cell libraries, 5 sets of integration sites, 8 planted" in said
     assert (tmp_path / "demo" / "config.yaml").is_file()
 
 
