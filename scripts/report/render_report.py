@@ -14,6 +14,8 @@ from cartrace.files import write_whole
 from cartrace.flow.tables import ACQUISITION, BACKGROUND, GATES, PLOTS, POPULATIONS, THRESHOLDS, TUBES
 from cartrace.immunoassay import tables as immunoassay
 from cartrace.pcr.tables import CONTROLS, CURVES, DROPLETS, SAMPLES, WELLS
+from cartrace.repertoire import tables as repertoire
+from cartrace.report.clones import CloneTables
 from cartrace.report.efficacy import EfficacyTables
 from cartrace.report.immunoassays import ImmunoassayTables
 from cartrace.report.libraries import CellTables
@@ -78,6 +80,21 @@ CELL_INPUTS = {
     "obs": cells.OBS,
     "expression": cells.EXPRESSION,
 }
+# Named as results/repertoire/ names them: a table's own name would be long, or that of another stage.
+CLONE_INPUTS = {
+    "clones": repertoire.CLONES,
+    "clone_samples": repertoire.CLONE_SAMPLES,
+    "clone_totals": repertoire.CLONE_TOTALS,
+    "clone_changes": repertoire.CLONE_CHANGES,
+    "clone_persistence": repertoire.CLONE_PERSISTENCE,
+    "diversity": repertoire.DIVERSITY,
+    "overlap": repertoire.OVERLAP,
+    "b_return": repertoire.B_RETURN,
+    "clone_sharing": repertoire.SHARED,
+    "site_samples": repertoire.SITE_SAMPLES,
+    "site_alarms": repertoire.SITE_ALARM,
+    "receptors": repertoire.CELL_RECEPTORS,
+}
 SAFETY_INPUTS = {"grades": SAFETY_GRADES, "toxicity": TOXICITY, "summary": SAFETY_SUMMARY}
 EFFICACY_INPUTS = {
     "outcomes": tables.OUTCOMES,
@@ -107,6 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         option = f"--{table.name.replace('_', '-')}"
         # The workflow names no file where the trial has no plate or no tube.
         parser.add_argument(option, nargs="?", help=f"the table {table.name} as Parquet", metavar="PARQUET")
+    for name, table in CLONE_INPUTS.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, nargs="?", help=f"the table {table.name} as Parquet", metavar="PARQUET")
     parser.add_argument("--settings", required=True, help="the whole configuration as JSON text")
     parser.add_argument("--output", required=True, type=Path, help="the page to write", metavar="HTML")
     arguments = parser.parse_args(argv)
@@ -118,12 +138,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         paths = {key: getattr(arguments, table.name) for key, table in inputs.items()}
         return {key: tables.read_table(path, inputs[key]) for key, path in paths.items() if path}
 
+    clones = {name: getattr(arguments, name) for name in CLONE_INPUTS}
     data = ReportData(
         **frames,
         pcr=PcrTables(**given(PCR_INPUTS)),
         flow=FlowTables(**given(FLOW_INPUTS)),
         immunoassay=ImmunoassayTables(**given(IMMUNOASSAY_INPUTS)),
         cells=CellTables(**given(CELL_INPUTS)),
+        clones=CloneTables(
+            **{name: tables.read_table(path, CLONE_INPUTS[name]) for name, path in clones.items() if path}
+        ),
         safety=SafetyTables(**given(SAFETY_INPUTS)),
         efficacy=EfficacyTables(**given(EFFICACY_INPUTS)),
         registry=registry.load_all(),

@@ -15,7 +15,13 @@ from cartrace.antibody.metrics import READ_OUT
 from cartrace.flow.acceptance import QUANTITIES
 from cartrace.pcr.acceptance import RULES
 from cartrace.plates.acceptance import Acceptance
-from cartrace.report import cells_methods, efficacy_methods, immunoassay_methods, safety_methods
+from cartrace.report import (
+    cells_methods,
+    clones_methods,
+    efficacy_methods,
+    immunoassay_methods,
+    safety_methods,
+)
 from cartrace.report.packing import unit_label
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
         Persistence,
         Stein,
     )
+    from cartrace.report.clones import CloneTables
     from cartrace.report.immunoassays import CalibrationUse
     from cartrace.report.libraries import CellTables
     from cartrace.report.tubes import PanelUse
@@ -60,6 +67,7 @@ def sections(
     panels: Sequence[PanelUse] = (),
     immunoassays: Sequence[CalibrationUse] = (),
     cells: CellTables | None = None,
+    clones: CloneTables | None = None,
     safety: Mapping[str, str] | None = None,
     efficacy: bool = False,
 ) -> list[tuple[str, str]]:
@@ -79,6 +87,8 @@ def sections(
         How immunoassay plates were calibrated (:func:`cartrace.report.immunoassays.calibrations_used`).
     cells
         Tables of single-cell libraries; only what they hold is told.
+    clones
+        Tables of clones and integration sites, likewise.
     safety
         Graded terms with their standards (``cartrace.report.safety.SafetyTables.standards``); None without a safety page.
     efficacy
@@ -96,6 +106,7 @@ def sections(
         *_flow(config.flow, panels),
         *immunoassay_methods.sections(config.immunoassay, immunoassays),
         *(cells_methods.sections(config.cells, cells) if cells else []),
+        *(clones_methods.sections(config.repertoire, clones) if clones else []),
         ("Results below a limit", _blq(kinetics.blq)),
         ("Areas under the course", _auc(kinetics.auc)),
         ("Terminal phase", _half_life(kinetics.half_life)),

@@ -26,7 +26,7 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import efficacy, figures, immunoassays, libraries, methods, plates, tubes
+from cartrace.report import clones, efficacy, figures, immunoassays, libraries, methods, plates, tubes
 from cartrace.report.families import (
     EXAMINATION,
     FAMILIES,
@@ -101,6 +101,8 @@ _SCRIPTS = (
     "gates",
     "libraries",
     "library",
+    "clones",
+    "sites",
     "safety",
     "efficacy",
     "routes",
@@ -113,7 +115,8 @@ class ReportData:
 
     Each frame keeps the contract of the same name in ``cartrace.tables``, those of ``pcr`` in
     ``cartrace.pcr.tables``, those of ``flow`` in ``cartrace.flow.tables``, those of ``immunoassay`` in
-    ``cartrace.immunoassay.tables``, those of ``cells`` in ``cartrace.cells.tables``.
+    ``cartrace.immunoassay.tables``, those of ``cells`` in ``cartrace.cells.tables``, those of ``clones`` in
+    ``cartrace.repertoire.tables``.
     """
 
     measurements: pd.DataFrame
@@ -134,6 +137,7 @@ class ReportData:
     efficacy: efficacy.EfficacyTables = field(default_factory=efficacy.EfficacyTables)
     immunoassay: immunoassays.ImmunoassayTables = field(default_factory=immunoassays.ImmunoassayTables)
     cells: libraries.CellTables = field(default_factory=libraries.CellTables)
+    clones: clones.CloneTables = field(default_factory=clones.CloneTables)
     safety: SafetyTables = field(default_factory=SafetyTables)
     registry: Mapping[str, Metric] = field(default_factory=dict)
     """Metric name to definition, as ``cartrace.registry.load_all`` gives."""
@@ -181,6 +185,7 @@ def render(data: ReportData, config: Config) -> str:
         has_plates=bool(data.pcr.plates or data.immunoassay.plates),
         has_tubes=bool(data.flow.listed),
         has_libraries=bool(data.cells.listed),
+        has_clones=data.clones.listed,
         has_efficacy=data.efficacy.listed,
         has_safety=data.safety.listed,
         sections=[
@@ -192,6 +197,7 @@ def render(data: ReportData, config: Config) -> str:
                 panels=tubes.panels_used(data.flow),
                 immunoassays=immunoassays.calibrations_used(data.immunoassay),
                 cells=data.cells,
+                clones=data.clones,
                 safety=data.safety.standards if data.safety.listed else None,
                 efficacy=data.efficacy.listed,
             )
@@ -293,6 +299,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             min_plates=config.immunoassay.westgard.min_plates,
         ),
         "cells": libraries.payload(data.cells, number_of, config.cells, texts),
+        "clones": clones.payload(data.clones, number_of, config.repertoire, texts),
         "safety": safety_payload(data.safety, number_of, texts),
         "efficacy": efficacy.payload(
             data.efficacy,

@@ -23,6 +23,7 @@
     view.append(h("h2", {}, "Quality"), table([{ label: "What", cell: (r) => r[0] }, { label: "Value", cls: "text cellvalue", cell: kept }, { label: "Allowed", cls: "text wide", cell: (r) => r[2] }, { label: "", cls: "wide text", cell: (r) => r[3] }], rows, { label: "Quality of the library" }));
     carSection(k, part);
     cellSection(k, part);
+    chainsOf(id);
     const found = findingsOf(id);
     view.append(h("h2", {}, "Findings"));
     const serious = found.filter((r) => SEVERITY[T(Q.verdict[r])] < 2).sort((a, b) => SEVERITY[T(Q.verdict[a])] - SEVERITY[T(Q.verdict[b])]), rest = found.filter((r) => SEVERITY[T(Q.verdict[r])] >= 2);

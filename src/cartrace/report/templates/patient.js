@@ -105,19 +105,23 @@
     immunoassaysOf(s);
     tubesOf(s);
     cellsOf(s);
+    clonesOf(s);
     view.append(h("h2", {}, "Metrics"), h("p", { class: "say" }, "One table for each course; open tables are printed. What can't be computed says why."));
     let first = true;
-    // A library gives many shares of cells: their courses wait under one line.
-    const many = h("details", {});
+    // A library gives many shares of cells, and of clones: their courses wait under one line each.
+    const waiting = new Map();
+    const foldOf = (type) => (type.key[2] === "scRNA-seq" ? "Single cells" : type.family === "repertoire" ? familyLabel.repertoire : "");
     for (const c of courses.filter((x) => x.m[1] > x.m[0])) {
       const box = h("details", { open: first }, h("summary", {}, `${D.types[c.t].label}`, h("small", {}, `infusion ${c.i}`)));
       first = false;
       const fill = () => { if (box.children.length === 1) box.append(...[episodeTable(c), patientTable(c)].filter(Boolean)); };
       box.addEventListener("toggle", fill);
       if (box.open) fill();
-      (D.types[c.t].key[2] === "scRNA-seq" ? many : view).append(box);
+      const fold = foldOf(D.types[c.t]);
+      if (fold) waiting.set(fold, [...(waiting.get(fold) || []), box]);
+      else view.append(box);
     }
-    if (many.children.length) { many.prepend(h("summary", {}, "Single cells ", h("small", {}, plural(many.children.length, "course")))); view.append(many); }
+    for (const [fold, boxes] of waiting) view.append(h("details", {}, h("summary", {}, `${fold} `, h("small", {}, plural(boxes.length, "course"))), boxes));
     if (!courses.some((x) => x.m[1] > x.m[0])) view.append(h("p", { class: "notice" }, "No metric is computed for the courses of this patient."));
     const found = range(0, Q.check.length).filter((r) => Q.s[r] === s);
     view.append(h("h2", {}, "Findings"));

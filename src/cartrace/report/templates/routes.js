@@ -33,6 +33,7 @@
       if (page === "library" && libraryNumber.has(id)) { title = id; libraryPage(libraryNumber.get(id)); }
       else { title = "Libraries"; librariesPage(); }
     } else if (CELLS && page === "cells") { title = "Cells"; tab = "#/cells"; cellsPage(); }
+    else if (CLONES && page === "clones") { title = "Clones"; tab = "#/clones"; clonesPage(); }
     else if (EFFICACY && page === "efficacy") { title = "Efficacy"; tab = "#/efficacy"; efficacyPage(); }
     else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
     else if (SAFE && page === "safety") { title = "Safety"; tab = "#/safety"; safetyPage(); }
