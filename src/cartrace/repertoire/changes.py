@@ -56,6 +56,8 @@ def fisher(before: ArrayLike, after: ArrayLike, total_before: int, total_after: 
     if (a < 0).any() or (b < 0).any() or (a > total_before).any() or (b > total_after).any():
         raise ValueError("cells of a clone lie between 0 and the total")
     p, ratio = np.empty(a.shape), np.full(a.shape, np.nan)
+    if not a.size:
+        return p, ratio
     together, group = np.unique(a + b, return_inverse=True)
     order = np.argsort(group, kind="stable")
     for both, rows in zip(together, np.split(order, np.bincount(group).cumsum()[:-1]), strict=True):

@@ -51,6 +51,11 @@ def test_p_and_odds_ratio_are_those_of_scipy(
             assert np.isnan(ratio[i])
 
 
+def test_without_a_clone_there_is_nothing_to_test() -> None:
+    p, ratio = fisher([], [], 10, 10)
+    assert p.size == ratio.size == 0
+
+
 def test_millions_of_cells_are_no_harder() -> None:
     a, b, before, after = 700, 1000, 1_000_000, 900_000
     p, ratio = fisher([a], [b], before, after)
