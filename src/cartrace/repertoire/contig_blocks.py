@@ -120,7 +120,7 @@ def read_header(head: bytes, name: str) -> tuple[Form, list[str | None], tuple[s
     except csv.Error:
         titles = [text.lower()]
     known, needed = (AIRR, _AIRR_NEEDED) if tabs else (TENX, _TENX_NEEDED)
-    other = ";" if ";" in text else "a tab" if tabs else "a comma"
+    other = "';'" if ";" in text else "a tab" if tabs else "a comma"
     if (";" in text and len(titles) < 3) or (tabs and "barcode" in titles and "cell_id" not in titles):
         raise InputError(
             [Problem(name, f"columns separated by {other}", "commas (Cell Ranger), tabs (AIRR)", 1)]

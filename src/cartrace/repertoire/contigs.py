@@ -48,6 +48,11 @@ MOST_BYTES = 1 << 32
 MOST_TOLD = 5
 """Faulty records that are told one by one."""
 _MOST_COUNT = 999_999_999
+_TITLES: dict[Form, dict[str, str]] = {
+    "10x csv": TENX,
+    "AIRR tsv": AIRR,
+    "10x json": JSON | {g: g for g in GENES},
+}
 _FLAGS = ("is_cell", "high_confidence", "productive", "full_length")
 _NOTHING = frozenset({"", "none", "null", "na", "n/a", "nan"})
 
@@ -157,9 +162,9 @@ def faults_of(table: ContigTable, counted: Bools) -> list[Problem]:
     counted
         Which of them count, (contigs,).
     """
-    if table.form == "empty":
+    if table.frame.empty:
         return []
-    names = TENX if table.form == "10x csv" else AIRR
+    names = _TITLES[table.form]
     problems = [
         Problem(table.name, f"no column '{names[c]}'", "the columns of the program that wrote it", 1)
         for c in ("contig", "v_gene", "j_gene")
@@ -303,7 +308,7 @@ class _FaultError(Exception):
 
 def _checked(block: Block, form: Form) -> tuple[pa.Table, dict[int, tuple[str, str, str | None]]]:
     """Turn the texts of a block into values; return them with the faults by record."""
-    titles = {"10x csv": TENX, "AIRR tsv": AIRR}.get(form, JSON)
+    titles = _TITLES[form]
     n = len(block.records)
     found: dict[int, tuple[str, str, str | None]] = {}
     out: dict[str, pa.Array] = {"record": pa.array(block.records, pa.int64())}
