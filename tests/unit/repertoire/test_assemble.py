@@ -19,7 +19,11 @@ from tests.unit.repertoire.hand_tables import (
 )
 
 from cartrace.config import Config
+from cartrace.depletion.course import compute_depletion
+from cartrace.intake.assemble import assemble
 from cartrace.intake.results import RESULTS
+from cartrace.intake.sheet_tables import SheetTables
+from cartrace.kinetics.course import compute_metrics
 from cartrace.repertoire.assemble import (
     DOUBT,
     FEW,
@@ -31,7 +35,8 @@ from cartrace.repertoire.assemble import (
 )
 from cartrace.repertoire.metrics import Tables
 from cartrace.repertoire.tables import CLONE_CELLS, SHARED
-from cartrace.tables import QC, empty, records, rows
+from cartrace.tables import INFUSIONS, QC, SUBJECTS, empty, records, rows
+from cartrace.tables import SAMPLES as TABLE_OF_SAMPLES
 
 CONFIG = Config()
 SOURCES = Sources(
@@ -215,3 +220,33 @@ def test_sources_of_pooled_libraries_have_a_digest_of_their_own():
 def test_a_trial_without_clones_gives_empty_tables():
     made = assemble_repertoire(tables(), empty(CLONE_CELLS), [], Sources({}, {}), CONFIG)
     assert [len(t) for t in (made.results, made.metrics, made.sharing, made.qc)] == [0, 0, 0, 0]
+
+
+def test_measurements_take_them_and_no_course_is_made_of_them():
+    made = tables(**T_CELLS, sites=sites({"d28": {"s1": 60.0, "s2": 20.0}}))
+    results = rows(results_of(made, SOURCES, CONFIG, {}), RESULTS)
+    sheets = SheetTables(
+        rows([{"subject_id": "P1"}], SUBJECTS),
+        rows(
+            [
+                {
+                    "subject_id": "P1",
+                    "infusion": 1,
+                    "study_day": 0.0,
+                    "product": "P",
+                    "vector": "lentiviral",
+                }
+            ],
+            INFUSIONS,
+        ),
+        rows([{"subject_id": "P1", **sample} for sample in SAMPLES.values()], TABLE_OF_SAMPLES),
+    )
+    measurements, qc = assemble([results], [], sheets, CONFIG)
+    assert len(measurements) == len(results) == 6
+    assert set(measurements["status"]) == {"accepted"}
+    assert measurements.groupby("sample_id")["day"].first().to_dict() == {"product": 0, "d28": 28, "d90": 90}
+    assert not len(qc)
+    assert not len(compute_metrics(measurements, sheets.infusions, CONFIG.kinetics))
+    depleted = compute_depletion(measurements, sheets.infusions, sheets.events, CONFIG.depletion)
+    assert not len(depleted.metrics)
+    assert not len(depleted.episodes)
