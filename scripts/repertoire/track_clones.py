@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     overlap = overlap_table(
         {
-            (population, sample): pool.clones.to_dict()
+            (population, sample): {str(clone): n for clone, n in pool.clones.items()}
             for population, pools in counts.items()
             for sample, pool in pools.items()
         },
