@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cartrace.simulate.cells_repertoire import CAR_CLONES, SISTERS, Chain, Clone, Repertoire
+from cartrace.simulate.cells_repertoire import CAR_CLONES, PLANTED, SISTERS, Chain, Clone, Repertoire
 
 if TYPE_CHECKING:
     from cartrace.simulate.cells_b_clones import OldClone
@@ -108,6 +108,7 @@ def _t_rows(libraries: Sequence[LibraryClones]) -> list[dict[str, Any]]:
                     "fold_to_peak": fold,
                     "fate": "expands" if fold >= FOLD else "contracts" if fold <= 1 / FOLD else "steady",
                     **{f"{stage}_cells": cells[stage][clone.name] for stage in cells},
+                    "planted": place in PLANTED,
                     "persists": cells["product"][clone.name] > 0 and cells["late"][clone.name] > 0,
                 }
             )

@@ -24,6 +24,14 @@ SISTERS = 0.04
 """Share of T cells that belong to a clone of the other kind."""
 PRODUCT_SPREAD, EXPANSION_SPREAD, LATER_SPREAD = 0.6, 1.9, 0.5
 """SD of the log of the clones' shares: in the product, from there to blood, from the peak on."""
+STAGES = ("product", "peak", "late")
+PLANTED = {
+    0: (0.08, 0.004, 0.002),
+    1: (0.015, 0.18, 0.15),
+    CAR_CLONES: (0.08, 0.004, 0.004),
+    CAR_CLONES + 1: (0.012, 0.12, 0.12),
+}
+"""Place of a clone -> its share of its kind at each of ``STAGES``: of both kinds one contracts, one expands and persists."""
 SECOND_ALPHA = 0.12
 SEEN = {"TRA": 0.80, "TRB": 0.92, "IGH": 0.92, "IGL": 0.95}
 """Share of cells in which the library finds a chain."""
@@ -101,10 +109,14 @@ def draw_repertoire(rng: np.random.Generator, subject_id: str) -> Repertoire:
     peak = product + EXPANSION_SPREAD * rng.standard_normal(n)
     late = peak + LATER_SPREAD * rng.standard_normal(n)
     shares = {}
-    for stage, log in (("product", product), ("peak", peak), ("late", late)):
+    for i, (stage, log) in enumerate(zip(STAGES, (product, peak, late), strict=True)):
         share = np.exp(log)
-        share[:CAR_CLONES] /= share[:CAR_CLONES].sum()
-        share[CAR_CLONES:] /= share[CAR_CLONES:].sum()
+        fixed = {place: planted[i] for place, planted in PLANTED.items()}
+        for kind in (slice(0, CAR_CLONES), slice(CAR_CLONES, n)):
+            own = [place for place in fixed if kind.start <= place < kind.stop]
+            share[own] = 0
+            share[kind] *= (1 - sum(fixed[place] for place in own)) / share[kind].sum()
+            share[own] = [fixed[place] for place in own]
         shares[stage] = share
     return Repertoire(subject_id, clones, shares)
 

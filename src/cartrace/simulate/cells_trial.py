@@ -620,12 +620,13 @@ def _pairs(library: Library) -> list[list[int]]:
 
 def _hopped(source: Sequence[Contig], rng: np.random.Generator) -> list[Contig]:
     """Return what is read of another library's largest clones by a wrong index: its barcodes, 1 or 2 UMIs each."""
-    betas = [c for c in source if c.chain.chain == "TRB" and c.productive and c.umis > 1]
-    cells = Counter(c.chain.cdr3_nt for c in betas)
-    barcodes = {
-        next(c.barcode for c in betas if c.chain.cdr3_nt == cdr3)
-        for cdr3, _ in cells.most_common(HOPPING_CELLS)
-    }
+    betas = [c for c in source if c.chain.chain == "TRB"]
+    chains = Counter(c.barcode for c in betas)
+    # Barcodes with two chains may hold two clones.
+    single = [c for c in betas if chains[c.barcode] == 1 and c.productive and c.umis > 1]
+    sizes = Counter(c.chain.cdr3_nt for c in single)
+    first = {c.chain.cdr3_nt: c.barcode for c in reversed(single)}
+    barcodes = {first[cdr3] for cdr3, _ in sizes.most_common(HOPPING_CELLS)}
     out = []
     for contig in source:
         if contig.barcode in barcodes:

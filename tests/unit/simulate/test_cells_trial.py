@@ -248,6 +248,15 @@ def test_clones_of_the_product_expand_contract_and_persist(trial: Trial) -> None
     grown = clones.query("fate == 'expands' and transduced")
     assert (grown["peak_percent_of_kind"] >= 10 * grown["product_percent_of_kind"]).all()
     assert grown["peak_cells"].max() >= 5
+    planted = clones.query("planted").set_index(["transduced", "fate"])
+    assert sorted(planted.index) == [(t, f) for t in (False, True) for f in ("contracts", "expands")]
+    # Of those a test between samples has something to find.
+    assert (planted.loc[(slice(None), "contracts"), "product_cells"] >= 6).all()
+    assert (planted.loc[(slice(None), "contracts"), "peak_cells"] <= 2).all()
+    assert (
+        planted.loc[(False, "expands"), "peak_cells"] >= 10 * planted.loc[(False, "expands"), "product_cells"]
+    )
+    assert planted.loc[(False, "expands"), "persists"]
     assert {"expands", "contracts", "steady"} == set(clones["fate"])
     persisting = set(clones[clones["persists"]]["clone"])
     both = set(sound(trial, "L008_product")["clone"]) & set(sound(trial, "L008_d90")["clone"])
