@@ -222,10 +222,17 @@ class Sites(Section):
         description="Abundance of a sample (cells by sonic lengths) below which no share raises an alarm. House value.",
     )
     growth_per_month: float = Field(
-        2.0, gt=1, description="Factor a month by which the share of a site grows, for an alarm. House value."
+        1.5,
+        gt=1,
+        description="Factor a month by which the share of a site grows at least, by its lower limit, for an alarm. House "
+        "value: docs/integration_sites.md has what it costs and sees in simulated courses.",
     )
     growth_percent: float = Field(
-        5.0, ge=0, le=100, description="Share that a growing site has reached at least, %. House value."
+        5.0,
+        ge=0,
+        le=100,
+        description="Share that a growing site, or one near a gene of concern, has reached by its lower limit, %. House "
+        "value.",
     )
 
 

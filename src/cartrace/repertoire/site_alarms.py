@@ -99,8 +99,8 @@ def growth_of(
 def site_alarms(tracked: Tracked, found: pd.DataFrame, settings: Sites, confidence: float) -> pd.DataFrame:
     """Return SITE_ALARM.
 
-    A site is dominant where the lower limit of its share reaches the configured one. It grows where its share in the
-    last sample has reached ``growth_percent``, and the lower limit of its growth over the samples since one infusion, in
+    A site is dominant where the lower limit of its share reaches the configured one. It grows where the lower
+    limit of its share in the last sample reaches ``growth_percent``, and that of its growth over the samples since one infusion, in
     one compartment, reaches ``growth_per_month``. Near a gene of concern it is told where the lower limit of its share
     reaches ``growth_percent``, or where it grows. Samples below ``min_abundance`` cells say nothing.
 
@@ -213,7 +213,7 @@ def _growing(
     """Return (cell type, last sample, site) -> growth, of sites that grow."""
     large = defaultdict(list)
     for row in found:
-        if row["percent"] >= settings.growth_percent:
+        if row["lower"] >= settings.growth_percent:
             large[row["cell_type"], row["sample_id"]].append(row["site"])
     growing = {}
     samples, counts = tracked.samples, tracked.counts
