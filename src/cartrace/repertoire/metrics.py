@@ -278,8 +278,10 @@ def _t_cell_metrics(tables: Tables, settings: Repertoire, landmarks: Sequence[La
     persistence = _grouped(tables.persistence, *keys, "product_sample")
     changes = _grouped(_called(tables.changes), *keys, "from_sample")
     peaks = largest(tables.samples, (*keys, "sample_id"), "cells", "clonotype")
+    with_t = set(totals.loc[totals["population"] == "t_cells", "subject_id"])
     for (subject, population), own in _grouped(totals, *keys).items():
-        if population == "car_t_cells" and not any(r["cells"] for r in own):
+        # Unsorted libraries hold CAR+ T cells only where these were called; sorted for them, none is an answer.
+        if population == "car_t_cells" and subject in with_t and not any(r["cells"] for r in own):
             continue
         for infusion, matrix, after in _by_course(own):
             product = product_of(r for r in own if r["infusion"] == infusion)

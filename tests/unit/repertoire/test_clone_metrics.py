@@ -166,6 +166,15 @@ def test_car_t_cells_are_a_course_of_their_own():
     assert peaks["assay"].tolist() == ["scTCR-seq (CAR+ T cells)", "scTCR-seq"]
 
 
+def test_car_t_cells_that_were_sorted_and_not_found_have_reasons():
+    none = clone_totals({"d28": {}}, "car_t_cells", rejected=["d28"])
+    assert told(tables(totals=none))["largest_clone_peak"]["reason"] == "too few cells"
+    # Beside unsorted T cells nobody need have looked for them.
+    both = pd.concat([none, USUAL["totals"]], ignore_index=True)
+    frame = compute_metrics(tables(**(USUAL | {"totals": both})), Repertoire(), LANDMARKS)
+    assert set(frame["assay"]) == {"scTCR-seq"}
+
+
 def test_b_clones_that_came_back():
     b = {
         "pre": {"B-1": 5, "B-2": 3, "B-3": 2},
