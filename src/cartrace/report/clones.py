@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cartrace.repertoire import tables as repertoire
+from cartrace.repertoire.diversity import INDEX_NOTES
+from cartrace.repertoire.persistence import BLOOD
 from cartrace.repertoire.vocabulary import B_MEASURES, INDICES, PAIRINGS, POPULATIONS
 from cartrace.report.clones_words import (
     ALARM,
     CHANGE,
-    INDEX,
     MEASURE,
     PAIRING,
     POPULATION,
     SHARING,
-    in_units,
+    of_unit,
 )
 from cartrace.report.families import matrix_label
 from cartrace.report.packing import Columns, Texts, columns, numbers
@@ -127,7 +128,7 @@ def payload(
             tables.b_return.assign(measure=tables.b_return["measure"].map(list(B_MEASURES).index).astype(int))
         ),
         "sharing": pack(_sharing(tables.clone_sharing)),
-        "compared": len(tables.clone_sharing),
+        "compared": len(set(tables.clone_totals["subject_id"])) > 1,
         "receptors": columns(_receptors(tables.receptors), texts),
         "sites": pack(_sites(tables.site_samples, settings.tracking.shown_clones)),
         "site_totals": pack(_site_totals(tables.site_samples)),
@@ -140,10 +141,7 @@ def payload(
         "fdr": settings.tracking.fdr,
         "expanded_cells": settings.tracking.expanded_cells,
         "genes_of_concern": settings.sites.genes_of_concern is not None,
-        "indices": {
-            unit: [[in_units(text, unit) for text in INDEX[name]] for name in INDICES]
-            for unit in ("clonotype", "site")
-        },
+        "indices": {unit: [_note(name, unit) for name in INDICES] for unit in ("clonotype", "site")},
         "index_names": list(INDICES),
         "measures": [MEASURE[name] for name in B_MEASURES],
         "measure_names": list(B_MEASURES),
@@ -196,6 +194,12 @@ class _Pack:
             dropped += ["clonotype", "population"]
         present = [name for name in dropped if name in frame.columns]
         return {**out, **columns(frame, self.texts, present, digits=_DIGITS)}
+
+
+def _note(index: str, unit: str) -> list[str]:
+    """Give name, unit and meaning of an index."""
+    note = INDEX_NOTES[index]
+    return [of_unit(text, unit) for text in (note.name, note.unit, f"{note.definition} {note.depth}")]
 
 
 def _samples(tables: CloneTables) -> pd.DataFrame:
@@ -336,29 +340,39 @@ def _site_totals(sites: pd.DataFrame) -> pd.DataFrame:
 _SHARE = ["percent", "lower", "upper"]
 
 
+def _in_blood(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(blood=frame["matrix"].isin(BLOOD))
+
+
+def _last(frame: pd.DataFrame, keys: list[str], by: list[str]) -> pd.DataFrame:
+    """Return for each of ``keys`` the last row in the order of ``by``."""
+    return frame.sort_values(by, kind="stable").groupby(keys).tail(1)
+
+
 def _overview(tables: CloneTables, pack: _Pack) -> dict[str, Columns]:
     """Choose the rows of the overview of all subjects: of each table the one that tells how things stand last."""
     totals, kept = tables.clone_totals, tables.clone_persistence
+    # Of several products that with most cells, as in the metrics; of several compartments blood.
     products = totals[totals["matrix"] == "infusion_product"]
-    products = products.sort_values("study_day").groupby(_WHOSE, as_index=False).tail(1)
-    marked = kept.assign(at=kept["landmark"].notna())
-    marked = marked.sort_values(["at", "study_day"], kind="stable").groupby(_WHOSE).tail(1)
+    products = _last(products, _WHOSE, ["infusion", "cells"])
+    chosen = products[[*_WHOSE, "sample_id"]].rename(columns={"sample_id": "product_sample"})
+    found = kept.merge(chosen, on=[*_WHOSE, "product_sample"], how="inner")
+    found = found.assign(marked=found["landmark"].notna(), told=found["reason"].isna())
+    found = _last(found, _WHOSE, ["marked", "told", "study_day"])
     later = totals[(totals["matrix"] != "infusion_product") & (totals["verdict"] != "rejected")]
-    last = later.sort_values("study_day", kind="stable").groupby(_WHOSE).tail(1)
+    last = _last(_in_blood(later), _WHOSE, ["blood", "study_day"])
     seen = tables.clone_samples.merge(last[[*_WHOSE, "sample_id"]], on=[*_WHOSE, "sample_id"], how="inner")
     largest = seen.sort_values(["cells", "clonotype"], ascending=[False, True]).drop_duplicates(_WHOSE)
-    old = tables.b_return[
-        (tables.b_return["measure"] == "old_clones") & (tables.b_return["verdict"] != "rejected")
-    ]
-    old = old.sort_values("study_day", kind="stable").groupby("subject_id").tail(1)
-    sites = tables.site_samples
-    ends = sites.groupby("subject_id")["study_day"].transform("max")
-    top = sites[sites["study_day"] == ends].sort_values(["percent", "site"], ascending=[False, True])
-    top = top.drop_duplicates("subject_id")
+    old = tables.b_return[tables.b_return["measure"] == "old_clones"]
+    old = _last(_in_blood(old[old["verdict"] != "rejected"]), ["subject_id"], ["blood", "study_day"])
+    sites = _in_blood(tables.site_samples[tables.site_samples["matrix"] != "infusion_product"])
+    ends = _last(sites, ["subject_id"], ["blood", "study_day"])[["subject_id", "blood", "study_day"]]
+    top = sites.merge(ends, on=["subject_id", "blood", "study_day"], how="inner")
+    top = top.sort_values(["percent", "site"], ascending=[False, True]).drop_duplicates("subject_id")
     return {
         "products": pack(products[[*_WHOSE, "sample_id", "clones", "cells"]]),
         "found": pack(
-            marked[[*_WHOSE, "sample_id", "landmark", "product_clones", "found", "expected_if_unchanged"]]
+            found[[*_WHOSE, "sample_id", "landmark", "product_clones", "found", "expected_if_unchanged"]]
         ),
         "last": pack(last[[*_WHOSE, "sample_id", "expanded", "cells", "clones"]]),
         "largest": pack(largest[[*_WHOSE, "sample_id", "clonotype", "cells", "total", *_SHARE]]),

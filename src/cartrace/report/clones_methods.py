@@ -45,7 +45,7 @@ def _clonotypes(settings: Repertoire, tables: CloneTables) -> str:
         "taken for two cells and has no clone. "
     )
     told = {
-        "trb": f"T cells are of one clone when V gene, J gene and CDR3 ({sequence[c.t_sequence]}) of their beta chain are identical; the alpha chain, which many cells lack, does not enter",
+        "trb": f"T cells are of one clone when V gene, J gene and CDR3 ({sequence[c.t_sequence]}) of their beta chain (of gamma-delta T cells the delta chain) are identical; the alpha chain, which many cells lack, does not enter",
         "paired": f"T cells are of one clone when V gene, J gene and CDR3 ({sequence[c.t_sequence]}) of their beta and their alpha chain are identical",
     }[c.t_chains]
     text = contigs + told + ". "
@@ -90,7 +90,7 @@ def _diversity(settings: Repertoire, tables: CloneTables) -> str:
     if len(tables.diversity):
         text = (
             "Most indices of diversity depend on the number of cells. Those that are compared were brought to equal depth: "
-            f"{depth}; samples of fewer than {d.min_cells} cells have none. Intervals are from {d.bootstraps:,} bootstrap samples. Hill numbers of order 0, "
+            f"{depth}; samples of fewer than {d.min_cells} cells have none. Intervals are from {d.bootstraps:,} bootstrap samples, unseen clones included (Chao 2014). Hill numbers of order 0, "
             "1 and 2 are the numbers of equally large clones with the same richness, Shannon entropy and Simpson index (Hill 1973). "
         )
     if len(tables.overlap):
@@ -104,10 +104,10 @@ def _diversity(settings: Repertoire, tables: CloneTables) -> str:
 def _sharing(settings: Repertoire) -> str:
     s = settings.sharing
     return (
-        "Every two libraries of two patients were asked for clones in common. A pair is a finding from "
-        f"{s.min_shared} common clones on, where they are more than all pairs of patients together let expect (Poisson test, false-discovery rate "
-        f"{100 * s.fdr:g} %): index hopping where the same clones have the same barcodes, exchanged samples where the overlap by cells "
-        f"(Morisita-Horn) is {s.swap_overlap:g} or more, else public clones."
+        "Libraries of two patients were asked for clones in common. How many are usual, the pairs of all other patients tell, in proportion to the clones of both libraries. A pair is "
+        f"a finding from {s.min_shared} common clones on, where they are more (exact test of two Poisson counts, false-discovery rate "
+        f"{100 * s.fdr:g} %): index hopping where the same clones have the same barcodes; exchanged samples where the overlap by cells "
+        f"(Morisita-Horn) is {s.swap_overlap:g} or more and above that with the patient's own samples; else public clones. Nothing was corrected."
     )
 
 
@@ -116,21 +116,20 @@ def _b_cells(settings: Repertoire) -> str:
     return (
         "B cells are naive when their heavy chain is IgM or IgD and not mutated; mutated when more than "
         f"{100 * b.mutated_above:g} % of the bases of its V gene differ from the germline. Where the contigs do not tell identity or constant gene, the "
-        f"share is not known. A share of fewer than {b.min_cells} B cells is flagged. Old clones are those seen before the infusion: a clone that was too small to be "
+        f"share is not known. A share of fewer than {b.min_cells} B cells, or of a sample in which the fact is known of less than {b.min_known_percent:g} % of them, is flagged. Old clones are those seen before the infusion: a clone that was too small to be "
         "seen then counts as new."
     )
 
 
 def _sites(settings: Repertoire, tables: CloneTables) -> str:
     s = settings.sites
-    month = f"grows {s.growth_per_month:g} times a month or more and has reached {s.growth_percent:g} %"
     text = (
         f"Positions are of {s.genome}. A site's share is its abundance (cells by sonic lengths or UMIs; of an alignment, fragments) over that of all sites "
-        f"of the sample and cell type. An alarm is raised where a sample of an abundance of {s.min_abundance} or more holds a site whose share is {s.dominant_percent:g} % or more "
-        f"by its lower limit, or one that {month}. "
+        f"of the sample and cell type. Samples of an abundance below {s.min_abundance} raise no alarm. A site is dominant where the lower limit of its share reaches {s.dominant_percent:g} %; it "
+        f"grows where its share has reached {s.growth_percent:g} % and the lower limit of its growth, over at least three samples since one infusion, {s.growth_per_month:g} times a month. "
     )
     if s.genes_of_concern is not None:
-        text += f"Sites within {s.gene_distance:,} bases of a gene of the trial's list are marked. "
+        text += f"Sites within {s.gene_distance:,} bases of a gene of the trial's list are marked, and told where they grow or the lower limit of their share reaches {s.growth_percent:g} %. "
     else:
         text += "No list of genes of concern was given. "
     return text + "Dominance alone is no proof of harm: it asks for a second sample."

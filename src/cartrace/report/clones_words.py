@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cartrace.repertoire.vocabulary import B_MEASURES, INDICES, ISOTYPES, PAIRINGS, POPULATIONS, SHARINGS
+from cartrace.repertoire.vocabulary import B_MEASURES, ISOTYPES, PAIRINGS, POPULATIONS, SHARINGS
 
 POPULATION: dict[str, str] = dict.fromkeys(POPULATIONS, "") | {
     "t_cells": "T cells",
@@ -22,37 +22,6 @@ PAIRING: dict[str, str] = dict.fromkeys(PAIRINGS, "") | {
 }
 """Chains of a barcode (scirpy's chain pairing)."""
 
-INDEX: dict[str, tuple[str, str]] = dict.fromkeys(INDICES, ("", "")) | {
-    "richness": ("Richness", "Clones seen. It grows with every cell sequenced."),
-    "chao1": (
-        "Chao1",
-        "Clones there are at least, from those seen once and twice. A lower bound; it needs cells from one well-mixed sample.",
-    ),
-    "shannon": ("Shannon entropy", "In nats. Too low in a small sample."),
-    "pielou": ("Pielou evenness", "Shannon entropy over its maximum, 0 to 1. It needs two clones."),
-    "gini": ("Gini", "Inequality of clone sizes, 0 to 1. It falls with fewer cells for the same clones."),
-    "simpson": (
-        "Gini-Simpson",
-        "Chance that two cells are of two clones. The least disturbed by depth.",
-    ),
-    "hill_0": (
-        "Hill 0: clones",
-        "Number of clones at equal depth. Rare clones decide; it needs equal depth.",
-    ),
-    "hill_1": (
-        "Hill 1: common clones",
-        "Number of equally large clones with the same Shannon entropy. It needs equal depth.",
-    ),
-    "hill_2": (
-        "Hill 2: large clones",
-        "Number of equally large clones with the same Simpson index. Large clones decide; depth disturbs it least.",
-    ),
-    "d50": ("D50", "Clones that hold half of the cells, % of all clones seen. It depends on depth."),
-    "uc50": ("UC50", "Number of largest clones that hold half of the cells."),
-    "largest": ("Largest share", "Share of the largest clone, 0 to 1. In a small sample it is too high."),
-}
-"""Index -> its label, and what it tells and needs."""
-
 MEASURE: dict[str, str] = dict.fromkeys(B_MEASURES, "") | {
     "naive": "Naive: IgM or IgD, unmutated",
     "mutated": "Mutated",
@@ -65,6 +34,7 @@ SHARING: dict[str, str] = dict.fromkeys(SHARINGS, "") | {
     "public": "public clones",
     "index_hopping": "index hopping",
     "swap": "exchanged samples",
+    "unknown": "nothing to hold it against",
 }
 
 ALARM: dict[str, str] = {
@@ -76,10 +46,10 @@ ALARM: dict[str, str] = {
 CHANGE: dict[str, str] = {"expanded": "expanded", "contracted": "contracted", "unchanged": "not different"}
 
 
-def in_units(text: str, unit: str) -> str:
+def of_unit(text: str, unit: str) -> str:
     """Speak of integration sites where an index is told of clones.
 
-    >>> in_units("Clones seen.", "site")
+    >>> of_unit("Clones seen.", "site")
     'Sites seen.'
     """
     return text.replace("clone", "site").replace("Clone", "Site") if unit == "site" else text

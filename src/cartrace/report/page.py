@@ -80,6 +80,16 @@ KEY_METRICS = (
     "score_change_at_M6",
     "score_best_change",
     "time_to_sustained_improvement",
+    "product_clones",
+    "clones_found_at_M3",
+    "clones_found_at_M6",
+    "expanded_clones",
+    "largest_clone_peak",
+    "b_clones_returned",
+    "old_b_clone_share_last",
+    "naive_bcr_share_last",
+    "largest_site_peak",
+    "dominant_site",
 )
 """The columns of the cohort table that are shown before the reader asks for more. A course has
 the metrics of its own family only."""

@@ -213,7 +213,7 @@ def clone_tables(hostile: str = "") -> CloneTables:
         site_samples=tables.rows(_sites(hostile), SITE_SAMPLES),
         site_alarms=tables.rows(
             [
-                {"cell_type": "CD3+", **SAMPLES["S6"], "site": "chr11+33880000", "alarm": "dominant", **shared_of(90, 98), "limit": 20.0, "gene": "LMO2", "message": f"The site chr11+33880000 near LMO2 holds 91.8 % of the cells{hostile}."},
+                {"cell_type": "CD3+", **SAMPLES["S6"], "site": "chr11+33880000", "alarm": "dominant", **shared_of(90, 98), "limit": 20.0, "gene": "LMO2", "message": f"chr11+33880000 (LMO2) is dominant: 91.8 % of 98 cells{hostile}"},
                 {"cell_type": "CD3+", **SAMPLES["S6"], "site": "chr11+33880000", "alarm": "gene_of_concern", "gene": "LMO2", "message": "The site lies 2,000 bases from LMO2."},
             ],
             SITE_ALARM,

@@ -118,7 +118,7 @@
     persistenceOf(box, s, p);
     diversityOf(box, s, "clonotype", T(U.population[lanes[0].r]), lanes.map((lane) => lane.k));
     overlapOf(box, s, "clonotype", T(U.population[lanes[0].r]), lanes.map((lane) => lane.k));
-    const judgedLane = (r) => [judged(T(U.verdict[r])), T(U.reason[r]) ? h("div", { class: "say" }, T(U.reason[r])) : null].filter(Boolean);
+    const judgedLane = (r) => [judged(T(U.verdict[r])), T(U.reason[r]) ? h("div", { class: "say" }, capital(T(U.reason[r]))) : null].filter(Boolean);
     box.append(h("details", {}, h("summary", {}, "How much was seen ", h("small", {}, plural(lanes.length, "sample"))), table([
       { label: "Sample", cls: "text name", cell: (lane) => sampleAt(lane.k) },
       { label: "Visit", cell: (lane) => T(U.visit[lane.r]) },
@@ -156,7 +156,7 @@
     const pair = (r) => h("div", { class: "say" }, `${sampleAt(X.a[r])} to ${sampleAt(X.b[r]).replace(/^./, (c) => c.toLowerCase())}`);
     box.append(table([
       { label: "Clone", cls: "text", cell: (n) => h("span", { class: "line" }, colourOf.has(n) ? patch(colourOf.get(n)) : null, T(N.clonotype[n])), sort: (n) => T(N.clonotype[n]) },
-      { label: "Genes", cls: "text", cell: (n) => [T(N.v_gene[n]), T(N.j_gene[n])].filter(Boolean).join(" · ") || "–", sort: (n) => T(N.v_gene[n]) },
+      { label: "Genes", cls: "text", cell: (n) => { const genes = [T(N.v_gene[n]), T(N.j_gene[n])].filter(Boolean); return genes.length ? genes.map((g) => h("div", { class: "whole" }, g)) : "–"; }, sort: (n) => T(N.v_gene[n]) },
       { label: "CDR3", unit: CLONES.population_names[p] === "b_cells" ? "heavy; light" : "beta; alpha", cls: "text", cell: (n) => [h("code", {}, shorten(cdr3Of(n) || "–", 40)), T(N.alpha_cdr3_aa[n]) ? h("div", { class: "say" }, h("code", {}, shorten(T(N.alpha_cdr3_aa[n]), 40))) : null].filter(Boolean), sort: cdr3Of },
       ...(products.length ? [{ label: "In the product", unit: "%", n: true, tip: `With its ${levelWords()} interval; a bound where it was not seen`, cell: (n) => products.flatMap((lane, j) => [j ? h("br", {}) : null, cloneShare(rowsOfClone.get(n), lane)]), sort: (n) => { const r = inProduct(n); return r === undefined ? 0 : V.percent[r]; } }] : []),
       { label: "Largest share", unit: "%", n: true, cell: (n) => { const r = largest(n); return r === undefined ? "–" : [`${num(V.percent[r])}${limits(V, r)}`, h("div", { class: "say" }, sampleAt(V.k[r]))]; }, sort: (n) => { const r = largest(n); return r === undefined ? null : V.percent[r]; } },
@@ -254,7 +254,7 @@
         const j = CLONES.index_names.indexOf(name), all = from.filter((r) => I.index[r] === j), mine = all.filter((r) => I.value[r] !== null);
         if (!mine.length) continue;
         const lost = ks.map((k) => (all.some((r) => I.k[r] === k && I.value[r] === null) ? "no value" : ""));
-        pointsBySample(grid, told[j][0], told[j][1], ks, [{ type: "scatter", mode: "markers", name: "", showlegend: false, x: mine.map((r) => ks.indexOf(I.k[r])), y: mine.map((r) => I.value[r]), error_y: { ...withLimits(I, mine), color: FAMILY.repertoire }, marker: { symbol: "circle", size: 9, color: FAMILY.repertoire }, hoverinfo: "text", text: mine.map((r) => `${plain(sampleAt(I.k[r]))}<br>${num(I.value[r])}${limits(I, r)}<br>at ${num(I.depth[r], 9)} cells`) }], "", 220, lost);
+        pointsBySample(grid, told[j][0], told[j][2], ks, [{ type: "scatter", mode: "markers", name: "", showlegend: false, x: mine.map((r) => ks.indexOf(I.k[r])), y: mine.map((r) => I.value[r]), error_y: { ...withLimits(I, mine), color: FAMILY.repertoire }, marker: { symbol: "circle", size: 9, color: FAMILY.repertoire }, hoverinfo: "text", text: mine.map((r) => `${plain(sampleAt(I.k[r]))}<br>${num(I.value[r])}${limits(I, r)} ${told[j][1]}<br>at ${num(I.depth[r], 9)} cells`) }], capital(told[j][1]), 220, lost);
       }
     };
     if (shown.length) small(HILL, hill);
@@ -268,7 +268,7 @@
       { label: "Value", n: true, cell: (r) => (I.value[r] === null ? untold(T(I.reason[r])) : `${num(I.value[r])}${limits(I, r)}`), sort: (r) => I.value[r] },
       { label: "Cells", n: true, cell: (r) => num(I.depth[r], 9), sort: (r) => I.depth[r] },
       { label: "Equal depth", cell: (r) => (I.rarefied[r] ? "yes" : "no"), sort: (r) => I.rarefied[r] },
-    ], rows, { plain: true, tight: true, group: (r) => `${told[I.index[r]][0]}. ${told[I.index[r]][1]}`, label: "Indices of diversity", limit: 60 })));
+    ], rows, { plain: true, tight: true, group: (r) => { const [name, unit_, note] = told[I.index[r]]; return `${name}${unit_ ? ` (${unit_})` : ""}. ${note}`; }, label: "Indices of diversity", limit: 60 })));
   }
 
   /** Morisita-Horn of each two samples as a square of numbers. */

@@ -2,13 +2,23 @@
 
   const ALARM_CLASS = { dominant: "fail", growing: "warn", gene_of_concern: "warn" };
   const geneOf = (gene, distance) => (gene ? `${gene}${distance === null ? "" : distance === 0 ? " (inside)" : ` (${num(Math.abs(distance), 9)} bases)`}` : "–");
+  /** Alarms of one patient: each site and kind once, with the first and the last sample that raised it. */
+  function alarmsOf(s) {
+    const A = CLONES.alarms, found = new Map();
+    for (const r of ofSubject(A, s).sort((a, b) => A.k[a] - A.k[b])) {
+      const name = [A.cell_type[r], A.site[r], A.alarm[r]].join("|");
+      found.set(name, { first: found.has(name) ? found.get(name).first : r, last: r });
+    }
+    return [...found.values()];
+  }
   /** Integration sites of one patient: alarms, the largest sites over time, indices, sites in common. */
   function sitesOf(s, totals, alarms) {
     const W = CLONES.site_totals, A = CLONES.alarms;
     view.append(h("h3", {}, "Integration sites"));
     if (alarms.length) {
-      const order = Object.keys(ALARM_CLASS), latest = [...alarms].sort((a, b) => A.k[b] - A.k[a] || order.indexOf(T(A.alarm[a])) - order.indexOf(T(A.alarm[b])));
-      view.append(h("ul", { class: "alarms" }, latest.map((r) => h("li", {}, h("span", { class: `verdict ${ALARM_CLASS[T(A.alarm[r])]}` }, CLONES.alarm_words[T(A.alarm[r])]), h("span", {}, `${sampleAt(A.k[r])}, ${T(A.cell_type[r])}: ${T(A.message[r])}`)))));
+      const order = Object.keys(ALARM_CLASS), latest = alarmsOf(s).sort((a, b) => order.indexOf(T(A.alarm[a.last])) - order.indexOf(T(A.alarm[b.last])) || A.k[b.last] - A.k[a.last]);
+      view.append(h("ul", { class: "alarms" }, latest.map(({ first, last }) => h("li", {}, h("span", { class: `verdict ${ALARM_CLASS[T(A.alarm[last])]}` }, CLONES.alarm_words[T(A.alarm[last])]),
+        h("span", {}, `${sampleAt(A.k[last])}: ${T(A.message[last])}${first === last ? "" : ` (first told of: ${sampleAt(A.k[first])})`}`)))));
     } else view.append(h("p", { class: "notice" }, "No alarm: no site is dominant or growing by the limits of the configuration."));
     if (!CLONES.genes_of_concern) view.append(h("p", { class: "say" }, "No list of genes of concern was given, so none was looked for."));
     const cells = (t) => totals.reduce((a, r) => a + (T(W.cell_type[r]) === t ? W.total[r] : 0), 0);
@@ -71,14 +81,14 @@
   // ---------------------------------------------------------------- clones of all patients
 
   function clonesPage() {
-    const O = CLONES.overview, W = CLONES.sharing;
-    const found = range(0, W.shared.length).filter((r) => T(W.taken_for[r]) !== "as_expected");
-    const hasClones = CLONES.totals.s.length > 0, whoSites = unique(CLONES.site_totals.s);
+    const W = CLONES.sharing;
+    const found = range(0, W.shared.length).filter((r) => TAKEN_CLASS[T(W.taken_for[r])] === "fail" || T(W.taken_for[r]) === "public");
+    const whoSites = unique(CLONES.site_totals.s), alarmed = unique(CLONES.alarms.s).reduce((n, s) => n + alarmsOf(s).length, 0);
     view.append(h("h1", { tabindex: "-1" }, "Clones"),
       h("p", { class: "lead" }, "Which clones of the product are still there, whether the B cells that return are new, and whether one integration site takes over. A patient's page shows the courses."),
       h("ul", { class: "numbers" }, [
         [unique(CLONES.totals.s).length, "with clones"], ...(CLONES.b_return.s.length ? [[unique(CLONES.b_return.s).length, "with B-cell receptors"]] : []), ...(whoSites.length ? [[whoSites.length, "with integration sites"]] : []),
-        ...(whoSites.length ? [[CLONES.alarms.s.length, CLONES.alarms.s.length === 1 ? "alarm" : "alarms"]] : []), ...(CLONES.compared ? [[found.length, found.length === 1 ? "pair of libraries shares too much" : "pairs of libraries share too much"]] : []),
+        ...(whoSites.length ? [[alarmed, alarmed === 1 ? "alarm" : "alarms"]] : []), ...(CLONES.compared ? [[found.length, found.length === 1 ? "pair of libraries shares too much" : "pairs of libraries share too much"]] : []),
       ].map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
     const pops = range(0, 2).filter((p) => CLONES.totals.pop.includes(p));
     view.append(h("h2", {}, "Each patient"));
@@ -87,7 +97,7 @@
     view.append(box);
     overviewTable(box, pops[0] ?? 0);
     sharedTable(found);
-    qualityTable(hasClones);
+    qualityTable();
   }
   function overviewTable(box, p) {
     const O = CLONES.overview;
@@ -98,7 +108,6 @@
     const on = (t, r) => below(sampleAt(t.k[r]));
     const cell = (t, pop, make) => (s) => { const r = row(t, s, pop); return r === undefined ? none() : make(r); };
     const value = (t, pop, key) => (s) => { const r = row(t, s, pop); return r === undefined ? null : t[key][r]; };
-    const alarmsOf_ = (s) => ofSubject(CLONES.alarms, s);
     const parts = (t, r) => explain(h("span", {}, `${num(t.percent[r])}${limits(t, r)}`), cellsIn(t.cells[r], t.total[r]));
     const share = (t, r) => (t.percent[r] === null ? none() : [parts(t, r), on(t, r)]);
     box.replaceChildren(table([
@@ -110,18 +119,18 @@
       ...(CLONES.b_return.s.length ? [{ label: "Old B clones", n: true, tip: "B cells of the last sample in clones from before the infusion", cell: cell(O.old, false, (r) => [`${num(O.old.cells[r], 9)} of ${num(O.old.total[r], 9)}`, below(`${num(O.old.percent[r])} %${limits(O.old, r)}`), on(O.old, r)]), sort: value(O.old, false, "percent") }] : []),
       ...(CLONES.site_totals.s.length ? [
         { label: "Largest site", unit: "%", n: true, tip: "Share of the largest integration site on the last day", cell: cell(O.site, false, (r) => [`${num(O.site.percent[r])}${limits(O.site, r)}`, below([T(O.site.gene[r]), T(O.site.cell_type[r])].filter(Boolean).join(", ")), on(O.site, r)]), sort: value(O.site, false, "percent") },
-        { label: "Alarms", n: true, cell: (s) => { const mine = alarmsOf_(s); return mine.length ? explain(h("span", { class: "verdict fail" }, num(mine.length)), mine.map((r) => T(CLONES.alarms.message[r])).join("\n")) : row(CLONES.site_totals, s, false) === undefined ? none() : "none"; }, sort: (s) => alarmsOf_(s).length },
+        { label: "Alarms", n: true, cell: (s) => { const mine = alarmsOf(s); return mine.length ? explain(h("span", { class: "verdict fail" }, num(mine.length)), mine.map(({ last }) => T(CLONES.alarms.message[last])).join("\n")) : row(CLONES.site_totals, s, false) === undefined ? none() : "none"; }, sort: (s) => alarmsOf(s).length },
       ] : []),
     ], people, { label: "Clones of each patient", sticky: true, limit: 100 }));
   }
-  const TAKEN_CLASS = { swap: "fail", index_hopping: "fail", public: "note", as_expected: "pass" };
+  const TAKEN_CLASS = { swap: "fail", index_hopping: "fail", public: "note", unknown: "note", as_expected: "pass" };
   function sharedTable(found) {
     const W = CLONES.sharing;
     if (!CLONES.compared) return;
     view.append(h("h2", {}, "Clones that patients share"));
-    if (!found.length) view.append(h("p", { class: "notice" }, `No two patients share more clones than expected: ${plural(CLONES.compared, "pair")} of libraries compared.`));
+    if (!found.length) view.append(h("p", { class: "notice" }, W.shared.length ? "No two patients are known to share more clones than expected." : "No two patients have a clone in common."));
     if (!W.shared.length) return;
-    view.append(h("p", { class: "say" }, `${plural(CLONES.compared, "pair")} of libraries of two patients were compared. The same clone with the same barcode in both is the mark of index hopping; a large overlap by cells that of exchanged samples.`), table([
+    view.append(h("p", { class: "say" }, "Pairs of libraries of two patients with a clone in common. The same clone with the same barcode in both is the mark of index hopping; a large overlap by cells, more than with the patient's own samples, that of exchanged samples. What is expected, the other pairs of patients tell."), table([
       { label: "Taken for", cls: "line", cell: (r) => h("span", { class: `verdict ${TAKEN_CLASS[T(W.taken_for[r])]}` }, CLONES.taken_for[T(W.taken_for[r])]), sort: (r) => Object.keys(TAKEN_CLASS).indexOf(T(W.taken_for[r])) },
       { label: "Libraries", cls: "text", cell: (r) => [h("div", {}, libraryLink(T(W.library_a[r])), " (", subjectLink(W.s_a[r]), ")"), h("div", {}, libraryLink(T(W.library_b[r])), " (", subjectLink(W.s_b[r]), ")")], sort: (r) => T(W.library_a[r]) },
       { label: "Receptor", cell: (r) => `${T(W.receptor[r])} cells`, sort: (r) => T(W.receptor[r]) },
