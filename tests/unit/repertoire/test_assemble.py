@@ -21,6 +21,7 @@ from tests.unit.repertoire.hand_tables import (
 from cartrace.config import Config
 from cartrace.depletion.course import compute_depletion
 from cartrace.intake.assemble import assemble
+from cartrace.intake.repertoire_plan import ContigPlan, RepertoirePlan, SitePlan
 from cartrace.intake.results import RESULTS
 from cartrace.intake.sheet_tables import SheetTables
 from cartrace.kinetics.course import compute_metrics
@@ -207,6 +208,18 @@ def test_sources_say_what_they_lack():
 def test_sources_of_another_form_are_refused(text):
     with pytest.raises(ValueError, match="--sources: allowed is"):
         Sources.of(text)
+
+
+def test_the_plan_tells_the_sources():
+    facts = {"sample_id": "d28", "cell_type": "NK cells"}
+    plan = RepertoirePlan(
+        {"L1": ContigPlan("L1", "P1", "t.csv", "", "sha-l", facts)},
+        {"I1": SitePlan("I1", "P1", "s.tsv", "", "", is_bam=False, sha256="sha-i", facts=facts)},
+        {"P1": "P1"},
+        "",
+        "",
+    )
+    assert Sources.of(plan.sources) == Sources({"L1": "sha-l"}, {"I1": ("d28", "NK cells", "sha-i")})
 
 
 def test_sources_of_pooled_libraries_have_a_digest_of_their_own():
