@@ -121,7 +121,7 @@ CLONE_CELLS = Table(
         Column(
             "counts",
             "flag",
-            "Whether the cells stage lets it count (quality, no doublet); true without a matrix.",
+            "Whether the cells stage lets it count (quality, no doublet) with this receptor's lineage; true without a matrix.",
             required=True,
         ),
     ),
@@ -136,7 +136,11 @@ CLONES = Table(
         Column("receptor", "text", "T or B.", required=True, allowed=RECEPTORS[:2]),
         _CLONE,
         *_GENES,
-        Column("alpha_cdr3_aa", "text", "T: CDR3 of the alpha chain of most cells; B: of the light chain."),
+        Column(
+            "alpha_cdr3_aa",
+            "text",
+            "T: CDR3 of the alpha (gamma) chain of most cells; B: of the light chain.",
+        ),
         Column("paired_clonotypes", "integer", "T: clones by both chains in it."),
         Column("cells", "integer", "Cells that count, in all samples.", required=True),
         Column("samples", "integer", "Samples with such a cell.", required=True),

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _SEEN_WITH = 0.95
 """Probability with which a clone at the LOD is seen."""
 _T_SORTS, _B_SORTS = ("none", "t_cells"), ("none", "b_cells")
+_TELLING = {"T": {"TRB": 0, "TRD": 1}, "B": {"IGH": 0}}
+"""Receptor -> loci whose chain names the clone, with their order: a gamma-delta T cell has no beta chain."""
+_PARTNERS = {"T": {"TRA": 0, "TRG": 1}, "B": {"IGK": 0, "IGL": 0}}
+"""Receptor -> loci of the other chain; of two in the same place the one of more UMIs stands."""
 _NAMES = {"t_cells": "T cell", "car_t_cells": "CAR+ T cell", "b_cells": "B cell"}
 
 
@@ -265,10 +269,10 @@ def clones_table(
         first_study_day=("day", "min"),
         last_study_day=("day", "max"),
     )
-    first = chains[chains["rank"] == 1].sort_values("umis", ascending=False, kind="stable")
+    first = chains[chains["rank"] == 1]
     genes = ["v_gene", "j_gene", "cdr3_nt", "cdr3_aa"]
-    table = table.join(_most_frequent(counted, first, {"T": ("TRB",), "B": ("IGH",)}, genes))
-    other = _most_frequent(counted, first, {"T": ("TRA",), "B": ("IGK", "IGL")}, ["cdr3_aa"])
+    table = table.join(_most_frequent(counted, first, _TELLING, genes))
+    other = _most_frequent(counted, first, _PARTNERS, ["cdr3_aa"])
     table = table.join(other.rename(columns={"cdr3_aa": "alpha_cdr3_aa"})).reset_index()
     for gene in ("v_gene", "j_gene"):
         table[gene] = table[gene].astype("string").str.partition("*")[0]
@@ -295,7 +299,7 @@ def clones_table(
 
 
 def _most_frequent(
-    cells: pd.DataFrame, chains: pd.DataFrame, loci: Mapping[str, Sequence[str]], columns: Sequence[str]
+    cells: pd.DataFrame, chains: pd.DataFrame, loci: Mapping[str, Mapping[str, int]], columns: Sequence[str]
 ) -> pd.DataFrame:
     """Return by receptor and clone what most of its cells have; of equally many the first by name."""
     import pandas as pd
@@ -303,7 +307,9 @@ def _most_frequent(
     key = ["receptor", "clonotype"]
     parts = []
     for receptor, of in loci.items():
-        chosen = chains[chains["locus"].isin(of)].drop_duplicates(["library", "cell"])
+        chosen = chains[chains["locus"].isin(of)]
+        chosen = chosen.assign(place=chosen["locus"].map(of).astype(int), umis=-chosen["umis"])
+        chosen = chosen.sort_values(["place", "umis"], kind="stable").drop_duplicates(["library", "cell"])
         own = cells.loc[cells["receptor"] == receptor, ["library", "cell", *key]]
         parts.append(own.merge(chosen[["library", "cell", *columns]], on=["library", "cell"]))
     sizes = pd.concat(parts).groupby([*key, *columns], dropna=False).size().reset_index(name="n")

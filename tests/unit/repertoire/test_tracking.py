@@ -194,6 +194,23 @@ def test_the_light_chain_of_most_umis_stands_for_a_b_clone() -> None:
     assert (row["v_gene"], row["alpha_cdr3_aa"], row["paired_clonotypes"]) == ("IGHV1", "C3F", None)
 
 
+def test_delta_chains_stand_for_a_clone_only_without_a_beta_chain() -> None:
+    lib = library("L1")
+    cells = concat([cells_of(lib, {"T-1": 1}), cells_of(lib, {"T-2": 1})], CLONE_CELLS)
+    chains = chains_of(
+        "L1",
+        [
+            chain("T-1-0", 1, "TRD", umis=50),
+            chain("T-1-0", 2, "TRB"),
+            chain("T-2-0", 3, "TRD"),
+            chain("T-2-0", 4, "TRG"),
+        ],
+    )
+    beta, delta = records(clones_table("P1", cells, chains, samples_of([lib]))[0])
+    assert (beta["v_gene"], beta["cdr3_aa"]) == ("TRBV1", "C2F")
+    assert (delta["v_gene"], delta["cdr3_aa"], delta["alpha_cdr3_aa"]) == ("TRDV1", "C3F", "C4F")
+
+
 def test_no_cells_give_no_clones() -> None:
     lib = library("L1")
     table, found = clones_table("P1", cells_of(lib, {}), chains_of("L1", []), samples_of([lib]))
