@@ -332,13 +332,15 @@ def _bam(rng: np.random.Generator, pool: _Pool, fragments: Mapping[int, int], pa
 
     sites = []
     for i, n in fragments.items():
-        left = int(rng.binomial(n, 0.5))
+        # Primers lie in the right LTR, and pick up the left one, which begins alike, now and then.
+        left = n // 3
         strand: Literal["+", "-"] = "+" if pool.strand[i] == "+" else "-"
         sites.append(
             PlantedSite(CHROMOSOMES[pool.chromosome[i]], int(pool.position[i]), strand, left, n - left)
         )
     host = {name: random_letters(rng, LENGTH) for name in CHROMOSOMES}
-    model = JunctionModel(error_rate=0.001, extra_copies=0.5, background=40, chimeras=4)
+    # Short enough that one of the two reads crosses the end of the vector.
+    model = JunctionModel(longest=80, error_rate=0.001, extra_copies=0.5, background=40, chimeras=4)
     content = junction_bam(rng, sites, (VECTOR, random_letters(rng, VECTOR_LENGTH)), host, model)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sites.bam"
