@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from scripts.report.render_report import INPUTS, main
+from scripts.report.render_report import CLONE_INPUTS, INPUTS, main
+from tests.unit.report.clone_trial import clone_tables
 from tests.unit.report.full_trial import full_trial
 
 from cartrace import tables
@@ -33,6 +34,23 @@ def test_the_page_is_written_from_the_tables(arguments: list[str], tmp_path: Pat
     assert '"kind":"ivig"' in written
     assert "Did the antibody fall four-fold?" in written
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_clones_and_sites_are_shown_where_their_tables_are_given(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    data = clone_tables()
+    given = []
+    for name, table in CLONE_INPUTS.items():
+        path = tmp_path / f"{name}.parquet"
+        tables.write_table(getattr(data, name), path, table)
+        given += [f"--{name.replace('_', '-')}", str(path)]
+    # The workflow names no file where a trial has no integration site.
+    assert main([*arguments, *given[:-6], "--site-samples", "--site-alarms", "--settings", "{}"]) == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<a href="#/clones">Clones</a>' in page
+    assert "<h2>Clones: tracking</h2>" in page
+    assert "<h2>Integration sites</h2>" not in page
 
 
 def test_two_runs_write_the_same_bytes(arguments: list[str], tmp_path: Path) -> None:

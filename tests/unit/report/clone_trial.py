@@ -8,6 +8,7 @@ beyond 20 %. P03: one sample (S4), whose T-001 is that of P02: its library looks
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 from tests.unit.report.cell_trial import cell_trial
@@ -170,8 +171,9 @@ def _sites(hostile: str) -> list[dict[str, Any]]:
     return out
 
 
+@cache
 def clone_tables(hostile: str = "") -> CloneTables:
-    """The tables of the repertoire stage; ``hostile`` stands in every free text."""
+    """The tables of the repertoire stage, once; ``hostile`` stands in every free text."""
     receptors = [
         {"library": name, "cell": f"{name}-{k}", "receptor": receptor, "pairing": pairing, "tra": 1, "trb": 1, "trg": 0, "trd": 0, "igh": 0, "igk": 0, "igl": 0, "counts": pairing not in {"multichain", "ambiguous"}}
         for name in ("L1", "L4", "L6")
