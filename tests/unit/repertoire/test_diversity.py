@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,11 @@ def test_what_are_no_cells_is_refused(wrong: list[float]) -> None:
         indices_of(wrong)
 
 
-def test_each_index_is_explained() -> None:
+def test_each_index_is_explained_here_and_in_the_docs() -> None:
     assert tuple(INDEX_NOTES) == INDICES
+    docs = (Path(__file__).parents[3] / "docs" / "clones.md").read_text(encoding="utf-8")
+    for index, note in INDEX_NOTES.items():
+        assert f"| `{index}` | {note.unit} | {note.definition} | {note.depth} |" in docs
 
 
 @given(COUNTS, st.randoms(use_true_random=False), st.integers(0, 5))
