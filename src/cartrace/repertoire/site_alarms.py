@@ -6,7 +6,7 @@ Every alarm rests on the lower limit of what was measured: few cells raise none.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from cartrace.flow.counts import Floats
     from cartrace.repertoire.settings import Sites
     from cartrace.repertoire.site_clonality import Tracked
 
@@ -27,8 +28,6 @@ MONTH = 30.4
 """Days."""
 MIN_SAMPLES = 3
 """Samples after the infusion that a slope needs: through two, any line goes."""
-_STEEPEST = 50.0
-"""Slope in natural logarithms a month beyond which nothing is searched: a factor of 10^21."""
 _CHECKS = {
     "dominant": "dominant_site",
     "growing": "growing_site",
@@ -71,38 +70,56 @@ def growth_of(
     log_n = np.log(n)
 
     def log_likelihood(slope: float) -> float:
-        return float(slope * (k @ t) - met * special.logsumexp(log_n + slope * t))
+        return float(slope * (k @ t) - met * _log_sum(log_n + slope * t))
+
+    def expected(slope: float) -> Floats:
+        x = log_n + slope * t
+        return np.asarray(met * np.exp(x - _log_sum(x)))
 
     def score(slope: float) -> float:
-        return float(k @ t - met * (special.softmax(log_n + slope * t) @ t))
+        return float((k - expected(slope)) @ t)
 
     late, early = bool((k[t < t.max()] == 0).all()), bool((k[t > t.min()] == 0).all())
     if early:
         return Growth(-np.inf, -np.inf)
-    slope = np.inf if late else float(optimize.brentq(score, -_STEEPEST, _STEEPEST))
     if late:
-        best, dispersion = -met * float(special.logsumexp(log_n[t == 0])), 1.0
+        slope, dispersion = np.inf, 1.0
+        best = -met * _log_sum(log_n[t == 0])
     else:
-        expected = met * special.softmax(log_n + slope * t)
-        dispersion = max(1.0, float((((k - expected) ** 2) / expected).sum()) / max(len(k) - 2, 1))
+        slope = _root(score)
+        fitted = expected(slope)
+        dispersion = max(1.0, float(((k - fitted) ** 2 / fitted).sum()) / max(len(k) - 2, 1))
         best = log_likelihood(slope)
     drop = dispersion * float(special.chdtri(1, 1 - confidence)) / 2
 
-    def outside(low: float) -> float:
-        return best - log_likelihood(low) - drop
-
-    top = _STEEPEST if late else slope
-    lower = float(optimize.brentq(outside, -_STEEPEST, top)) if outside(-_STEEPEST) > 0 else -np.inf
+    # Falls from where the slope lies far too low to where it fits well enough, and the limit lies between.
+    lower = _root(lambda low: best - log_likelihood(low) - drop, slope)
     return Growth(slope / np.log(10), lower / np.log(10))
+
+
+def _log_sum(x: Floats) -> float:
+    most = float(x.max())
+    return most + float(np.log(np.exp(x - most).sum()))
+
+
+def _root(falling: Callable[[float], float], top: float = np.inf) -> float:
+    """Return where a function that falls up to ``top`` is 0."""
+    low, high = -1.0, min(top, 1.0)
+    while falling(high) > 0:
+        high = min(2 * high, top)
+    low = min(low, high - 1.0)
+    while falling(low) < 0:
+        low *= 2
+    return float(optimize.brentq(falling, low, high))
 
 
 def site_alarms(tracked: Tracked, found: pd.DataFrame, settings: Sites, confidence: float) -> pd.DataFrame:
     """Return SITE_ALARM.
 
-    A site is dominant where the lower limit of its share reaches the configured one. It grows where the lower
-    limit of its share in the last sample reaches ``growth_percent``, and that of its growth over the samples since one infusion, in
-    one compartment, reaches ``growth_per_month``. Near a gene of concern it is told where the lower limit of its share
-    reaches ``growth_percent``, or where it grows. Samples below ``min_abundance`` cells say nothing.
+    A site is dominant where the lower limit of its share reaches the configured one. It grows where the lower limit of
+    its share in the last sample reaches ``growth_percent``, and that of its growth, over the samples since one infusion
+    in one compartment, reaches ``growth_per_month``. Near a gene of concern it is told where the lower limit of its
+    share reaches ``growth_percent``, or where it grows. Samples below ``min_abundance`` cells say nothing.
 
     Parameters
     ----------
