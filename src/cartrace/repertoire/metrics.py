@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from cartrace.repertoire.settings import Repertoire
 
 _HOUSE = "House definition."
-_DEPTH = (
-    "Counts grow with the cells that were sequenced; compare them with the number expected at that depth."
-)
+_DEPTH = "The number grows with the cells that were looked at."
 
 for _metric in (
     Metric(
@@ -41,7 +39,7 @@ for _metric in (
         label="Product clones found at {landmark}",
         unit="none",
         definition="Clones of the product that were seen in the sample that answers for the landmark. A clone that was not "
-        f"seen may be there. {_DEPTH}",
+        "seen may be there: the remark says how many that depth would show, had every clone kept its share.",
         source="House definition; clones of the product followed at 1 month and later: Qin 2024 (Science Immunology).",
         group="clones",
     ),
@@ -209,7 +207,9 @@ def compute_metrics(tables: Tables, settings: Repertoire, landmarks: Sequence[La
 
 def largest(samples: pd.DataFrame, keys: Sequence[str], size: str, name: str) -> dict[tuple[Any, ...], Row]:
     """Return by ``keys`` the row of the largest clone, or site; of equally large ones the first by name."""
-    ordered = samples.sort_values([size, name], ascending=[False, True], kind="stable")
+    # Sorted are only the largest: a trial has millions of clones.
+    most = samples[samples[size] == samples.groupby(list(keys), observed=True)[size].transform("max")]
+    ordered = most.sort_values(name, kind="stable")
     return {tuple(r[k] for k in keys): r for r in records(ordered.drop_duplicates(list(keys)))}
 
 
