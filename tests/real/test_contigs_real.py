@@ -13,9 +13,12 @@ from tests.real.conftest import real_data
 
 from cartrace.cells.contigs import read_contigs as cells_of
 from cartrace.problems import InputError
+from cartrace.repertoire.airr_file import rearrangements, write_airr
 from cartrace.repertoire.chains import chains_of, counted, receptors_of
 from cartrace.repertoire.contigs import faults_of, read_contigs
 from cartrace.repertoire.settings import Contigs
+from cartrace.repertoire.tables import CLONE_CELLS
+from cartrace.tables import empty
 
 FOLDER = real_data() / "vdj"
 P02 = real_data() / "single_cell" / "carpall_p02" / "vdj_t"
@@ -94,6 +97,29 @@ def test_chains_their_order_and_the_words_of_cells_are_those_of_scirpy(name: str
     assert mine == found
     ranks = ours.sort_values(["umis", "reads", "cdr3_nt"], ascending=False, kind="stable")
     assert (ranks.groupby(["cell", "locus"]).cumcount() + 1 == ranks["rank"]).all()
+
+
+@pytest.mark.slow
+def test_what_is_written_as_airr_is_the_same_to_scirpy(tmp_path: Path) -> None:
+    own = chains(
+        beginning("scirpy/sc5p_v2_hs_melanoma_10k_b_filtered_contig_annotations.csv.gz", tmp_path), "B"
+    )
+    path = tmp_path / "subject.airr.tsv.gz"
+    write_airr(rearrangements(own, empty(CLONE_CELLS), {"L": "S"}), path)
+    with warnings.catch_warnings():
+        # Of its own dependencies; what counts here is what it computes.
+        warnings.simplefilter("ignore")
+        import scirpy
+
+        theirs = scirpy.io.read_airr(path)
+        scirpy.pp.index_chains(theirs)
+        scirpy.tl.chain_qc(theirs)
+        first = scirpy.get.airr(theirs, ["junction", "c_call"], ["VDJ_1"])
+    words = theirs.obs["chain_pairing"].astype(str).str.replace(" ", "_").str.lower()
+    assert words.to_dict() == {f"L:{c}": p for c, p in receptors_of(own).set_index("cell")["pairing"].items()}
+    heavy = own[(own["locus"] == "IGH") & (own["rank"] == 1)]
+    told = first.dropna(subset=["VDJ_1_junction"])
+    assert told["VDJ_1_junction"].to_dict() == dict(zip("L:" + heavy["cell"], heavy["cdr3_nt"], strict=True))
 
 
 def test_the_broken_file_is_refused_with_its_lines() -> None:

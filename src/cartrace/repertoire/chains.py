@@ -188,11 +188,18 @@ def findings_of(
 
 def _ordered(frame: pd.DataFrame, first: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.intp]:
     """Return the order of rows by ``first``, then UMIs, reads and sequence, each from above, then the name."""
-    names = pd.factorize(frame["contig"], sort=True)[0]
     keys = [*first, *(-frame[c].fillna(0).to_numpy(np.int64) for c in ("umis", "reads"))]
+    order = np.lexsort(keys[::-1])
+    # To sort texts takes long, and few rows are equal up to here.
+    equal = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
+    tied = np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])
+    some = frame.iloc[order[tied]]
+    names = pd.factorize(some["contig"], sort=True)[0]
     # Nothing sorts before any sequence, so it comes last from above.
-    keys += [-pd.factorize(frame[c], sort=True)[0] for c in ("cdr3_nt", "cdr3_aa")]
-    return np.lexsort([names, *reversed(keys)])
+    texts = [-pd.factorize(some[c], sort=True)[0] for c in ("cdr3_nt", "cdr3_aa")]
+    within = np.lexsort([names, *texts[::-1], *(key[order[tied]] for key in keys[::-1])])
+    order[tied] = order[tied][within]
+    return order
 
 
 def _merged(frame: pd.DataFrame) -> pd.DataFrame:

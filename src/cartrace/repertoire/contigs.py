@@ -11,7 +11,7 @@ module, which knows where it is; both go through the same checks.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,12 @@ MOST_BYTES = 1 << 32
 MOST_TOLD = 5
 """Faulty records that are told one by one."""
 _MOST_COUNT = 999_999_999
+_USUAL = {
+    "cell": "^[ACGT]{8,90}(-[0-9])?$",
+    "cdr3_nt": "^[ACGT]{3,999}$",
+    "cdr3_aa": "^C[A-Z*]{1,332}$",
+}
+"""Texts that are right as they stand, by the million; only the others are looked at one by one."""
 _TITLES: dict[Form, dict[str, str]] = {
     "10x csv": TENX,
     "AIRR tsv": AIRR,
@@ -180,18 +186,13 @@ def faults_of(table: ContigTable, counted: Bools) -> list[Problem]:
         for i in np.flatnonzero(counted)[own.duplicated().to_numpy(bool)]:
             contig = plain(frame["contig"].iloc[i], 60)
             found[int(records[i])] = f"the contig '{contig}' again", "each contig once", names["contig"]
-    at = np.flatnonzero(counted & frame["cdr3_nt"].notna().to_numpy() & frame["cdr3_aa"].notna().to_numpy())
-    nucleotides, acids = (frame[c].iloc[at].tolist() for c in ("cdr3_nt", "cdr3_aa"))
-    for i, nt, aa in zip(at, nucleotides, acids, strict=True):
-        if not _says_same(nt, aa):
-            found.setdefault(
-                int(records[i]),
-                (
-                    f"'{plain(aa, 40)}', which '{plain(nt, 100)}' does not code for",
-                    "one CDR3",
-                    names["cdr3_aa"],
-                ),
-            )
+    told = counted & (frame["cdr3_nt"].notna() & frame["cdr3_aa"].notna()).to_numpy(bool)
+    at = np.flatnonzero(told)
+    for i in at[_contradict(*(frame[c].iloc[at].tolist() for c in ("cdr3_nt", "cdr3_aa")))]:
+        nt, aa = (plain(frame[c].iloc[i], 100) for c in ("cdr3_nt", "cdr3_aa"))
+        found.setdefault(
+            int(records[i]), (f"'{aa}', which '{nt}' does not code for", "one CDR3", names["cdr3_aa"])
+        )
     faults = _Faults(table.name, table.form)
     faults.add(found)
     return faults.problems()
@@ -217,15 +218,28 @@ def translate(nucleotides: str) -> str:
     return "".join(_CODONS.get(nucleotides[i : i + 3], "X") for i in range(0, len(nucleotides) - 2, 3))
 
 
-def _says_same(nucleotides: str, acids: str) -> bool:
-    if len(nucleotides) % 3:
-        return False
-    own = translate(nucleotides)
-    # Programs write a codon that they can't tell in several ways.
-    return own == acids or (
-        len(own) == len(acids)
-        and all(a in (b, "X", "_", "?") or b == "X" for a, b in zip(acids, own, strict=True))
-    )
+def _contradict(nucleotides: Sequence[str], acids: Sequence[str]) -> Bools:
+    """Say which nucleotides do not code for their amino acids, (sequences,)."""
+    lengths = np.array([len(t) for t in nucleotides], np.int64)
+    wrong: Bools = lengths != 3 * np.array([len(t) for t in acids], np.int64)
+    for length in np.unique(lengths[~wrong]):
+        at = np.flatnonzero(~wrong & (lengths == length))
+        bases, told = (_letters([texts[int(i)] for i in at]) for texts in (nucleotides, acids))
+        codons = _BASE_AT[bases].reshape(len(at), -1, 3) @ np.array([25, 5, 1])
+        own = _CODON_AT[codons]
+        # Programs write a codon that they can't tell in several ways.
+        wrong[at] = ~((own == told) | (own == ord("X")) | np.isin(told, list(b"X_?"))).all(axis=1)
+    return wrong
+
+
+def _letters(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Return texts of one length as (texts, letters)."""
+    return np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(len(texts), -1)
+
+
+_BASE_AT = np.full(256, 4, np.int64)
+_BASE_AT[list(b"TCAG")] = range(4)
+_CODON_AT = np.array([ord(translate(a + b + c)) for a in "TCAGN" for b in "TCAGN" for c in "TCAGN"], np.uint8)
 
 
 # From text to values ------------------------------------------------------------------------------
@@ -317,7 +331,12 @@ def _checked(block: Block, form: Form) -> tuple[pa.Table, dict[int, tuple[str, s
         """Convert each different text once; remember the rows of those that make no sense."""
         if column not in block.columns:
             return pa.nulls(n, kind)
-        encoded = block.columns[column].dictionary_encode()
+        texts = block.columns[column]
+        usual = None
+        if column in _USUAL:
+            usual = pc.match_substring_regex(texts, _USUAL[column])
+            texts = pc.if_else(usual, pa.scalar(None, pa.string()), texts)
+        encoded = texts.dictionary_encode()
         values: list[object] = []
         wrong: dict[int, str] = {}
         for i, text in enumerate(encoded.dictionary.to_pylist()):
@@ -326,13 +345,14 @@ def _checked(block: Block, form: Form) -> tuple[pa.Table, dict[int, tuple[str, s
             except _FaultError as fault:
                 values.append(None)
                 wrong[i] = str(fault)
-        codes = encoded.indices.to_numpy()
         if wrong:
+            codes = encoded.indices.fill_null(-1).to_numpy()
             for at in np.flatnonzero(np.isin(codes, list(wrong))):
                 text = encoded.dictionary[int(codes[at])].as_py()
                 told = (f"'{plain(text, 40)}'" if text.strip() else "nothing", wrong[int(codes[at])])
                 found.setdefault(int(block.records[at]), (*told, titles.get(column, column)))
-        return pa.array(values, kind).take(encoded.indices)
+        converted = pa.array(values, kind).take(encoded.indices)
+        return converted if usual is None else pc.if_else(usual, block.columns[column], converted)
 
     out["cell"] = each("cell", _cell if form != "AIRR tsv" else _cell_or_none, pa.string())
     if form == "AIRR tsv" and 0 < out["cell"].null_count < n:
