@@ -28,7 +28,8 @@ ENDOGENOUS = REFERENCE.endogenous or resources("cells/endogenous.fasta")
 
 wildcard_constraints:
     construct="|".join(map(re.escape, CONSTRUCTS)) or "none",
-    library_id="|".join(map(re.escape, LIBRARIES)) or "none",
+    library_id="|".join(map(re.escape, {**LIBRARIES, **PLAN.repertoire.contigs}))
+    or "none",
 
 
 rule check_construct:
