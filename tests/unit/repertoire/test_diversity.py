@@ -112,6 +112,7 @@ def test_each_index_is_explained_here_and_in_the_docs() -> None:
 
 
 @given(COUNTS, st.randoms(use_true_random=False), st.integers(0, 5))
+@trials(max_examples=50)
 def test_neither_order_nor_unseen_clones_matter(counts: list[int], order: Any, zeros: int) -> None:
     shuffled = [*counts, *[0] * zeros]
     order.shuffle(shuffled)
@@ -119,6 +120,7 @@ def test_neither_order_nor_unseen_clones_matter(counts: list[int], order: Any, z
 
 
 @given(COUNTS, st.sampled_from([2, 7, 0.5]))
+@trials(max_examples=50)
 def test_all_but_chao1_rest_on_shares_alone(counts: list[int], times: float) -> None:
     scaled = indices_of([c * times for c in counts])
     here = indices_of(counts)
@@ -154,6 +156,7 @@ def test_indices_are_those_of_their_definitions(counts: list[int]) -> None:
 
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=20), st.integers(0, 19))
+@trials(max_examples=50)
 def test_splitting_a_clone_makes_the_sample_more_diverse(counts: list[int], which: int) -> None:
     at = which % len(counts)
     part = counts[at] // 2
@@ -190,6 +193,7 @@ def test_rarefaction_of_the_spiders_of_chao_2014() -> None:
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.data())
+@trials(max_examples=50)
 def test_rarefaction_is_the_mean_of_all_subsamples(counts: list[int], data: st.DataObject) -> None:
     from itertools import combinations
 
@@ -202,6 +206,7 @@ def test_rarefaction_is_the_mean_of_all_subsamples(counts: list[int], data: st.D
 
 
 @given(COUNTS, st.data())
+@trials(max_examples=50)
 def test_rarefied_indices_rise_with_depth_to_those_of_the_sample(
     counts: list[int], data: st.DataObject
 ) -> None:
@@ -244,6 +249,7 @@ def test_unseen_clones_are_those_that_chao1_expects() -> None:
 
 
 @given(COUNTS, st.integers(1, 200))
+@trials(max_examples=50)
 def test_a_draw_has_the_cells_that_were_asked_for(counts: list[int], cells: int) -> None:
     found = assemblage_of(counts)
     sizes, clones = draw(found, cells, np.random.default_rng(1))
