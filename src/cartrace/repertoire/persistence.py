@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cartrace.tables import rows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from cartrace.config import Landmark
     from cartrace.repertoire.samples import Sample
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 BLOOD = ("blood", "pbmc")
 """Compartments in which a sample answers for a landmark."""
 _POPULATIONS = ("t_cells", "car_t_cells")
+_SMOOTHED = 12
+"""Cells of a clone above which the depth of a product shows all that matters of it."""
 
 
 def persistence(
@@ -61,17 +65,45 @@ def persistence(
     return rows(records, CLONE_PERSISTENCE)
 
 
-def expected_if_unchanged(product: Sequence[int] | np.ndarray[Any, Any], depth: int) -> float:
-    """Return how many clones of a product ``depth`` cells would show, had each kept its share.
+def expected_if_unchanged(product: ArrayLike, depth: int) -> float:
+    """Return how many of the clones that a product showed ``depth`` cells would show, had each kept its share.
 
-    A clone of the share p is missed by n cells with the probability (1 - p)^n. The shares are those of the
-    product's cells; clones that they miss are left out, as they are among those found.
+    Of all clones, seen or not, those seen in both draws are expected:
+    sum (1 - (1 - p)^N) (1 - (1 - p)^depth) over shares p that nobody knows. To put cells / N in their place
+    would be wrong by far where most clones were seen once, since most of what is drawn then is new. Instead, as
+    for the number of unseen species (Good and Toulmin 1956, Biometrika 43:45), a clone of k cells adds, with
+    t = depth / N,
+
+        1 - (1 - t)^k + (-t)^k P(binomial(12, 1/2) >= k)
+
+    whose sum has the right mean. The last factor (Efron and Thisted 1976, Biometrika 63:435) takes the noise
+    out of the terms of large clones.
+
+    Parameters
+    ----------
+    product
+        Shape (clones,): cells of each clone in the product, N in all.
+    depth
+        Cells of the later sample.
+
+    Returns
+    -------
+    float
+        nan when the later sample is the deeper one and the product shows small clones: what more cells than its
+        own would show can't be told from it.
     """
+    from scipy.special import bdtrc
+
     cells = np.asarray(product, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        # A product of one clone has the logarithm of 0: 0 ** depth.
-        missed = np.log1p(-cells / cells.sum()) * depth if depth else np.zeros_like(cells)
-    return float(-np.expm1(missed).sum())
+    t = depth / cells.sum()
+    if t > 1:
+        if (cells <= _SMOOTHED).any():
+            return math.nan
+        return float(-np.expm1(depth * np.log1p(-np.minimum(cells / cells.sum(), 1 - 1e-16))).sum())
+    small = np.minimum(cells, _SMOOTHED + 1)
+    damped = (-t) ** small * bdtrc(small - 1, _SMOOTHED, 0.5)
+    terms = 1 - (1 - t) ** cells + damped
+    return float(min(terms.sum(), len(cells)))
 
 
 def _row(product: Pool, sample: Pool, settings: Tracking) -> dict[str, Any]:
@@ -83,9 +115,7 @@ def _row(product: Pool, sample: Pool, settings: Tracking) -> dict[str, Any]:
     row: dict[str, Any] = {
         "product_clones": len(product.clones),
         "found": len(seen),
-        "expected_if_unchanged": (
-            expected_if_unchanged(product.clones.to_numpy(), total) if product.total else None
-        ),
+        "expected_if_unchanged": expected_if_unchanged(product.clones, total) if product.total else None,
         "cells": cells,
         "total": total,
         "reason": reason or None,

@@ -224,7 +224,8 @@ CLONE_PERSISTENCE = Table(
         Column(
             "expected_if_unchanged",
             "number",
-            "Clones that would be seen, had every clone kept its share: the depth of the sample alone.",
+            "Clones that would be seen, had every clone kept its share: the depth of the sample alone. Empty where the "
+            "sample is deeper than the product.",
         ),
         Column("cells", "integer", "Cells of the sample in clones of the product.", required=True),
         Column("total", "integer", "Cells of the sample with a clone.", required=True),

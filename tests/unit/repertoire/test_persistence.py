@@ -29,18 +29,35 @@ def table(cells: Sequence[pd.DataFrame], libraries: Sequence[PlannedLibrary]) ->
 
 
 def test_expected_clones_are_those_that_the_depth_would_show() -> None:
-    # Shares 1/2, 1/4, 1/4; two cells: 3/4 + 2 (1 - 9/16).
-    assert expected_if_unchanged([2, 1, 1], 2) == pytest.approx(0.75 + 2 * 7 / 16)
-    assert expected_if_unchanged([2, 1, 1], 0) == 0
-    assert expected_if_unchanged([5], 1) == 1
-    assert expected_if_unchanged([2, 1, 1], 10_000) == pytest.approx(3)
+    # Half of the product's depth. A clone of one cell adds 1 - 1/2 - 1/2 P(>= 1 of 12), one of two
+    # 1 - 1/4 + 1/4 P(>= 2 of 12).
+    one, two = 0.5 - 0.5 * (1 - 1 / 4096), 0.75 + 0.25 * (1 - 13 / 4096)
+    assert expected_if_unchanged([1, 1, 2], 2) == pytest.approx(2 * one + two)
+    assert expected_if_unchanged([1, 1, 2], 0) == 0
+    # Of large clones nothing is in doubt, and never more are found than were seen.
+    assert expected_if_unchanged([50, 30, 20], 100) == pytest.approx(3)
+    assert expected_if_unchanged([50, 30, 20], 10) == pytest.approx(3 - 0.9**50 - 0.9**30 - 0.9**20)
+    assert expected_if_unchanged([2, 2], 4) == 2
 
 
-def test_expected_clones_are_those_found_on_average_in_draws_from_the_product() -> None:
+def test_a_deeper_sample_than_the_product_has_no_expectation_unless_all_clones_are_large() -> None:
+    assert np.isnan(expected_if_unchanged([50, 1], 52))
+    assert expected_if_unchanged([50, 50], 1000) == pytest.approx(2)
+    assert expected_if_unchanged([50], 1000) == 1
+
+
+@pytest.mark.parametrize("depth", [200, 600])
+@pytest.mark.parametrize("shares", [np.arange(1, 30_001) ** -0.9, np.ones(800), np.arange(1.0, 13)])
+def test_expected_clones_are_those_found_on_average_in_two_draws(
+    shares: np.ndarray[Any, Any], depth: int
+) -> None:
     rng = np.random.default_rng(4)
-    cells = np.array([30, 10, 5, 3, 1, 1])
-    found = [(rng.multinomial(20, cells / cells.sum()) > 0).sum() for _ in range(2000)]
-    assert expected_if_unchanged(cells, 20) == pytest.approx(np.mean(found), abs=0.1)
+    p = shares / shares.sum()
+    first, second = (rng.multinomial(n, p, size=60) for n in (600, depth))
+    found = ((first > 0) & (second > 0)).sum(axis=1)
+    expected = [expected_if_unchanged(draw[draw > 0], depth) for draw in first]
+    spread = np.hypot(found.std(), np.std(expected)) / np.sqrt(60)
+    assert np.mean(expected) == pytest.approx(found.mean(), abs=4 * spread + 0.05)
 
 
 def test_clones_of_the_product_are_found_again() -> None:
@@ -51,7 +68,8 @@ def test_clones_of_the_product_are_found_again() -> None:
     )
     assert (row["product_sample"], row["sample_id"], row["landmark"]) == ("IP", "S1", "M1")
     assert (row["product_clones"], row["found"], row["cells"], row["total"]) == (3, 2, 5, 20)
-    assert row["expected_if_unchanged"] == pytest.approx((1 - 0.4**20) + (1 - 0.7**20) + (1 - 0.9**20))
+    # More cells than the product has, and clones of few cells.
+    assert row["expected_if_unchanged"] is None
     assert row["percent"] == 25
     # Clopper and Pearson, 5 of 20.
     assert (row["lower"], row["upper"]) == pytest.approx((8.657, 49.105), abs=0.001)
@@ -61,10 +79,11 @@ def test_clones_of_the_product_are_found_again() -> None:
 def test_few_cells_are_told_and_give_no_share() -> None:
     libraries = [product("L0"), library("L1", "S1", 28), library("L2", "S2", 60)]
     rows = table([cells_of(libraries[0], {"a": 8}), cells_of(libraries[1], {"a": 2, "b": 1})], libraries)
-    assert [(r["found"], r["expected_if_unchanged"], r["percent"], r["reason"]) for r in rows] == [
-        (1, 1, None, "3 cells with a clone, fewer than 4"),
-        (0, 0, None, "no T cell that counts has a clone"),
+    assert [(r["found"], r["percent"], r["reason"]) for r in rows] == [
+        (1, None, "3 cells with a clone, fewer than 4"),
+        (0, None, "no T cell that counts has a clone"),
     ]
+    assert [r["expected_if_unchanged"] for r in rows] == [pytest.approx(1, abs=0.03), 0]
     rows = table([cells_of(libraries[0], {"a": 2}), cells_of(libraries[1], {"a": 9})], libraries)
     assert rows[0]["reason"] == "product: 2 cells with a clone, fewer than 4"
     assert (rows[0]["found"], rows[0]["percent"]) == (1, None)
