@@ -284,7 +284,8 @@ def reasons_of(tables: Tables) -> Iterator[dict[str, object]]:
     told: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     products = _persistence(tables)
     for row in records(tables.totals):
-        if row["population"] not in T_ASSAYS:
+        # No CAR+ T cells from before the infusion are as it should be.
+        if row["population"] not in T_ASSAYS or (row["population"] == "car_t_cells" and row["day"] < 0):
             continue
         check = {"rejected": "clones_not_estimable", "flagged": MISSING}.get(row["verdict"], "")
         if check:

@@ -84,6 +84,12 @@ def test_a_sample_with_too_few_cells_has_a_finding_and_no_result():
     ]
 
 
+def test_no_car_t_cells_from_before_the_infusion_are_no_finding():
+    totals = clone_totals({"pre": {}, "d28": {}}, "car_t_cells", rejected=["pre", "d28"])
+    qc = assemble_repertoire(tables(totals=totals), empty(CLONE_CELLS), [], SOURCES, CONFIG).qc
+    assert qc["sample_id"].tolist() == ["d28"]
+
+
 def test_a_product_with_too_few_cells_gives_no_share():
     few = persistence({"d28": {"found": 0, "reason": "product: 3 cells with a clone, fewer than 20"}})
     made = tables(**(T_CELLS | {"persistence": few}))
