@@ -126,7 +126,8 @@ def site_alarms(tracked: Tracked, found: pd.DataFrame, settings: Sites, confiden
     found
         SITE_SAMPLES of the subject.
     """
-    enough = [r for r in records(found) if r["total"] >= settings.min_abundance]
+    least = min(settings.dominant_percent, settings.growth_percent)
+    enough = records(found[(found["total"] >= settings.min_abundance) & (found["lower"] >= least)])
     growing = _growing(tracked, enough, settings, confidence)
     out = []
     for row in enough:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cartrace.repertoire.settings import Repertoire
 
 _SHOWN = 3
+_NEEDED = ["site_set", "chromosome", "strand", "position", "abundance", "gene", "gene_distance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def track(
     by_place: dict[tuple[str, str], list[tuple[int, int, dict[str, Any]]]] = defaultdict(list)
     orders = {s.site_set: i for i, s in enumerate(plan)}
     for item in plan:
-        for row in records(sites[item.site_set]):
+        for row in records(sites[item.site_set][_NEEDED]):
             by_place[row["chromosome"], row["strand"]].append((row["position"], orders[item.site_set], row))
     ranks = {s.site_set: s.sample.order[:2] for s in plan}
     for (chromosome, strand), found in sorted(by_place.items()):

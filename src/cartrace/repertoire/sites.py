@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ def site_name(chromosome: str, strand: str, position: int) -> str:
     return f"{chromosome}{strand}{position}"
 
 
+@lru_cache(1000)
 def assembly_of(text: str) -> str:
     """Return the consortium's name of a genome assembly, without its patch.
 
