@@ -348,7 +348,11 @@ def _landmarks(
                 )
             continue
         expected = row["expected_if_unchanged"]
-        remark = None if expected is None else f"{expected:.3g} expected, had every clone kept its share"
+        remark = (
+            "deeper than the product, so that nobody can say how many to expect"
+            if expected is None
+            else f"{expected:.3g} expected, had every clone kept its share"
+        )
         values = row["found"], 100 * row["found"] / row["product_clones"]
         for name, value in zip(names, values, strict=True):
             yield _row(course, name, value, reason=remark, method=method, **_window(row))

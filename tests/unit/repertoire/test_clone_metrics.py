@@ -81,6 +81,13 @@ def test_a_landmark_whose_sample_has_too_few_cells_is_not_zero():
     assert (row["value"], row["status"], row["reason"]) == (None, "not_estimable", "9 cells with a clone")
 
 
+def test_a_sample_deeper_than_the_product_has_no_expectation():
+    deep = persistence({"d28": {"landmark": "M1", "found": 3, "expected_if_unchanged": None}})
+    row = told(tables(**(USUAL | {"persistence": deep})))["clones_found_at_M1"]
+    assert (row["value"], row["status"]) == (3, "estimated")
+    assert row["reason"] == "deeper than the product, so that nobody can say how many to expect"
+
+
 def test_one_sample_can_answer_for_two_landmarks():
     both = persistence({"d28": {"landmark": "M1;M3", "found": 2}})
     found = told(tables(**(USUAL | {"persistence": both})))
