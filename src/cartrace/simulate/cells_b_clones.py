@@ -61,7 +61,7 @@ class BCell:
 
 def draw_old_clones(rng: np.random.Generator, subject_id: str, *, returning: bool) -> tuple[OldClone, ...]:
     """Draw the old clones of a subject; ``returning``: the largest with each light chain comes back."""
-    out = []
+    out: list[OldClone] = []
     for light in LIGHT:
         for i, share in enumerate(OLD_SHARES):
             name = f"{subject_id}-B{len(out) + 1:04d}"
