@@ -26,6 +26,8 @@ Opener = Callable[[], IO[bytes]]
 HEAD = 1 << 16
 _BLOCK = 1 << 24
 _RECORDS = 20_000
+_MOST_LINE = 1 << 23
+"""Letters of a line; one of AIRR has some 5,000."""
 _MOST_CONTIG = 1 << 23
 """Letters of one contig in json; a real one has some 10,000."""
 
@@ -89,7 +91,7 @@ GENES = ("v_gene", "d_gene", "j_gene", "c_gene")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Text of the columns of ``_SCHEMA`` that the file has, (records,) each; and the records that have no columns."""
+    """Text of the columns that the file has, (records,) each, by our names; and the records that fell apart."""
 
     columns: dict[str, pa.Array]
     records: npt.NDArray[np.int64]
@@ -106,7 +108,7 @@ def place_of(name: str, form: Form, record: int) -> tuple[str, int | None]:
 
 
 def read_header(head: bytes, name: str) -> tuple[Form, list[str | None], tuple[str, ...]]:
-    """Return the format, the column of ``_SCHEMA`` that each column of the file is, and what the schema misses."""
+    """Return the format, our name of each column of the file, and what the schema misses."""
     line, ended, _ = head.partition(b"\n")
     if not ended and len(head) >= HEAD:
         raise InputError([Problem(name, f"a first line of more than {HEAD} letters", "the names of columns")])
@@ -188,7 +190,7 @@ def slow_blocks(opened: Opener, form: Form, columns: Sequence[str | None], name:
     kept = [(i, ours) for i, ours in enumerate(columns) if ours]
     with opened() as stream:
         rows = csv.reader(
-            io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""),
+            _short_lines(io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")),
             delimiter=_delimiter(form),
             strict=True,
         )
@@ -214,6 +216,14 @@ def slow_blocks(opened: Opener, form: Form, columns: Sequence[str | None], name:
             raise InputError([Problem(name, "text that is not UTF-8", "a text file in UTF-8")]) from None
 
 
+def _short_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Give the lines; one that would fill the memory ends them as a fault of the table."""
+    while line := text.readline(_MOST_LINE):
+        if len(line) == _MOST_LINE:
+            raise csv.Error
+        yield line
+
+
 def _told(rows: Iterator[list[str]]) -> Iterator[list[str] | None]:
     """Give the rows, and None for the first that can't be taken apart; what follows it can't either."""
     try:
@@ -226,7 +236,7 @@ def _broken(fields: list[str] | None, form: Form, columns: int) -> tuple[str, st
     if fields is None:
         return (
             f"a line that is no {form.split()[1]}",
-            f"fields of at most {csv.field_size_limit()} letters, quotes that end",
+            f"fields of at most {csv.field_size_limit()} letters, and quotes that end",
             None,
         )
     return f"{len(fields)} columns", f"{columns}, as in the header; a field with a comma needs quotes", None
@@ -234,11 +244,11 @@ def _broken(fields: list[str] | None, form: Form, columns: int) -> tuple[str, st
 
 def json_blocks(opened: Opener, name: str) -> Iterator[Block]:
     """Give the blocks of all_contig_annotations.json; raises InputError where it is damaged."""
-    contigs = _json_contigs(opened, name)
+    # Of each contig only its row is kept: the whole of 20,000 would take a gigabyte.
+    contigs = map(_json_row, _json_contigs(opened, name))
     first = 1
-    while found := list(islice(contigs, _RECORDS)):
+    while rows := list(islice(contigs, _RECORDS)):
         keys = [*JSON, *GENES, "locus"]
-        rows = [_json_row(c) for c in found]
         yield Block(
             {k: pa.array([r.get(k, "") for r in rows], pa.string()) for k in keys},
             np.arange(first, first + len(rows)),

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cartrace.problems import InputError
 from cartrace.repertoire import contig_blocks
@@ -413,6 +415,38 @@ def test_cdr3_that_contradict_and_contigs_that_come_twice_are_faults() -> None:
     assert faults_of(csv_of(tenx(cdr3_nt="TGTGCNAGCTTT", cdr3="C?SF")), np.ones(1, bool)) == []
     lone = parsed("barcode,chain,productive,cdr3_nt\nA-1,TRB,true,TGT\n")
     assert "no column 'v_gene'" in str(faults_of(lone, np.ones(1, bool))[1])
+
+
+def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contig_blocks, "_MOST_LINE", 1000)
+    assert "row 3: found a line that is no csv" in message(f"{TENX}\n{tenx()}\n" + "x" * 5000)
+
+
+FILES = [
+    "\n".join([TENX, *(tenx(i) for i in range(4)), ""]).encode(),
+    "\n".join(["\t".join(AIRR), *(airr(i) for i in range(4)), ""]).encode(),
+    json.dumps([contig(contig_name=f"c{i}", quals="") for i in range(3)]).encode(),
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(FILES),
+    st.integers(0, 2000),
+    st.integers(0, 20),
+    st.one_of(
+        st.binary(max_size=8), st.sampled_from([b"\n", b'"', b"NaN", b"[[[[", b"\\ud800", b"\xe2\x80\xa8"])
+    ),
+)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(
+    file: bytes, at: int, cut: int, junk: bytes
+) -> None:
+    try:
+        table = parsed(file[:at] + junk + file[at + cut :])
+    except InputError:
+        return
+    assert table.frame["cell"].notna().all()
+    assert len(faults_of(table, np.ones(len(table.frame), bool))) <= len(table.frame) + 1
 
 
 def test_codons_become_amino_acids() -> None:
