@@ -14,7 +14,7 @@ from cartrace.repertoire.b_cells import NO_BEFORE, NO_CELLS, b_return
 from cartrace.repertoire.samples import PlannedLibrary, planned
 from cartrace.repertoire.settings import BCells
 from cartrace.repertoire.tables import B_RETURN, CLONE_CELLS
-from cartrace.tables import empty, records, rows
+from cartrace.tables import conform, empty, records, rows
 
 SETTINGS = BCells(min_cells=4)
 BEFORE, AFTER = "S0", "S1"
@@ -132,7 +132,7 @@ def test_few_cells_from_before_are_told():
 
 
 def test_a_fact_that_no_file_tells_is_no_zero():
-    unaligned = LATE.assign(mutation_frequency=pd.NA)
+    unaligned = conform(LATE.assign(mutation_frequency=pd.NA), CLONE_CELLS)
     found = told(EARLY, unaligned)
     for measure, fact in (
         ("naive", "constant gene and mutation frequency"),
