@@ -62,11 +62,13 @@ def _unmatched(library: PlannedLibrary, of: int, matched: int) -> list[dict[str,
 
 def countable_chains(tables: Iterable[LibraryTables]) -> pd.DataFrame:
     """Return the chains (CHAINS) of all cells that can be of a clone: what clonotypes are made of."""
-    kept = []
-    for one in tables:
-        cells = one.receptors.loc[one.receptors["counts"].astype(bool), "cell"]
-        kept.append(one.chains[one.chains["cell"].isin(cells)])
-    return concat(kept, CHAINS)
+    return concat((one.chains[_flag_of(one.chains["cell"], one.receptors)] for one in tables), CHAINS)
+
+
+def _flag_of(cells: pd.Series[str], table: pd.DataFrame) -> pd.Series[bool]:
+    """Return ``counts`` of a table of cells for each of ``cells``; False for one that is not in it."""
+    # Series.isin of texts takes ten times as long.
+    return cells.map(table.set_index("cell")["counts"]).astype("boolean").fillna(False).astype(bool)
 
 
 def clone_cells(
@@ -124,7 +126,7 @@ def _of_library(
         types = one.types.set_index("cell")
         for column in ("cell_type", "lineage", "state"):
             frame[column] = frame["cell"].map(types[column])
-        passed = frame["cell"].isin(types.index[types["counts"].astype(bool)])
+        passed = _flag_of(frame["cell"], one.types)
         fits = frame["lineage"].isin(LINEAGES_OF[receptor])
         frame["counts"] = passed & fits
         found = _other_lineages(library, receptor, frame.loc[passed, "lineage"], fits[passed])
