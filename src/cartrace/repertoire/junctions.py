@@ -33,6 +33,8 @@ _WINDOW = 1000
 """Bases between two wanted mates that are fetched together."""
 MOST_TEMPLATES = 3_000_000
 """Pairs on host and vector that are held in memory, about 1 kB each."""
+_OVERRUN = 20
+"""Bases by which an alignment in an LTR may run over its inner end, where they happen to fit."""
 _SHOWN = 3
 """Places inside the vector that a finding names."""
 CHR1 = {249250621: "GRCh37", 248956422: "GRCh38", 248387328: "T2T-CHM13"}
@@ -506,10 +508,13 @@ def _missing(vector: Part, ends: Vector, side: Side) -> int:
     """Return the bases between a part and the vector's end; a part in one LTR counts as in the LTR of that end."""
     shift = ends.last - ends.first - ends.ltr
     if side == "left":
-        start = vector.start - shift if ends.ltr and vector.start >= ends.last - ends.ltr else vector.start
-        return start - ends.first
-    end = vector.end + shift if ends.ltr and vector.end <= ends.first + ends.ltr else vector.end
-    return ends.last - end
+        return vector.start - (shift if _in_right_ltr(vector, ends) else 0) - ends.first
+    in_left_ltr = ends.ltr and vector.end <= ends.first + ends.ltr + _OVERRUN
+    return ends.last - vector.end - (shift if in_left_ltr else 0)
+
+
+def _in_right_ltr(part: Part, ends: Vector) -> bool:
+    return bool(ends.ltr) and part.start >= ends.last - ends.ltr - _OVERRUN
 
 
 def _five_prime(parts: Iterable[Part], vectors: Mapping[str, Vector]) -> End:
@@ -522,7 +527,7 @@ def _five_prime(parts: Iterable[Part], vectors: Mapping[str, Vector]) -> End:
 def _folded(part: Part, base: int, vectors: Mapping[str, Vector]) -> int:
     """Return a base of the left LTR for one of the right, since the aligner picks either by chance."""
     ends = vectors.get(part.contig)
-    if ends and ends.ltr and part.start >= ends.last - ends.ltr:
+    if ends and _in_right_ltr(part, ends):
         return base - (ends.last - ends.first - ends.ltr)
     return base
 

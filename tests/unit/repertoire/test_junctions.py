@@ -111,6 +111,10 @@ def test_either_ltr_is_the_end_that_the_host_lies_at() -> None:
     seam = junction_of(host, part("VEC", 160, 40, 0), ends, 20)
     assert seam is not None
     assert (seam.side, seam.missing) == ("right", 0)
+    # The vector goes on for two bases behind its left LTR as the host does.
+    longer = junction_of(host, part("VEC", 160, 42, 0), ends, 20)
+    assert longer is not None
+    assert (longer.position, longer.side, longer.missing) == (1000, "right", 0)
 
 
 def test_too_few_bases_of_its_own_make_no_junction() -> None:
