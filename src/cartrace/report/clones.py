@@ -19,6 +19,7 @@ from cartrace.repertoire.persistence import BLOOD
 from cartrace.repertoire.vocabulary import B_MEASURES, INDICES, PAIRINGS, POPULATIONS
 from cartrace.report.clones_words import (
     ALARM,
+    CAPTION,
     CHANGE,
     MEASURE,
     PAIRING,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 MOST_CLONES = 40
 """Clones of one population of one subject that the page names."""
-MOST_SITES = 40
-"""Integration sites of one cell type of one subject that the page names."""
+MOST_SITES = 20
+"""Integration sites near a gene of concern, of one cell type of one subject, that the page names beside the largest."""
 MOST_PAIRS = 300
 """Pairs of libraries with clones in common that the page lists."""
 _DIGITS = 6
@@ -143,6 +144,10 @@ def payload(
         "genes_of_concern": settings.sites.genes_of_concern is not None,
         "indices": {unit: [_note(name, unit) for name in INDICES] for unit in ("clonotype", "site")},
         "index_names": list(INDICES),
+        "captions": {
+            unit: {name: of_unit(text, unit) for name, text in CAPTION.items()}
+            for unit in ("clonotype", "site")
+        },
         "measures": [MEASURE[name] for name in B_MEASURES],
         "measure_names": list(B_MEASURES),
         "pairings": PAIRING,
@@ -222,24 +227,41 @@ def _samples(tables: CloneTables) -> pd.DataFrame:
 
 
 def _named(tables: CloneTables, shown: int) -> pd.DataFrame:
-    """Choose the clones that the page names: numbered rows of subject, population, clonotype, shown.
+    """Choose the clones that the page names: numbered rows of subject, population, clonotype, shown, traced.
 
-    A clone's place follows from the greatest lower limit of its share in any sample, so that one cell of a
-    small sample is no large clone. After the first ``shown`` come those that changed, the surest first.
+    ``shown`` are the largest ones, by the greatest lower limit of the share in any sample, so that one cell of a
+    small sample is no large clone; ``traced`` those of the product, by the same in later samples. After them come
+    clones that changed, the surest first.
     """
     whose = [*_WHOSE, "clonotype"]
-    ranked = tables.clone_samples.groupby(whose, as_index=False).agg(
-        sure=("lower", "max"), cells=("cells", "sum")
+    samples = tables.clone_samples
+    products = samples["matrix"] == "infusion_product"
+    made = samples.loc[products, [*whose, "sample_id"]].drop_duplicates(whose)
+    later = samples[~products].merge(made[whose], on=whose, how="inner")
+    first = pd.concat(
+        [
+            _largest(samples, shown).assign(shown=1, traced=0),
+            _largest(later, shown).assign(shown=0, traced=1),
+        ]
     )
+    first = first.groupby(whose, as_index=False, sort=False).agg(
+        shown=("shown", "max"), traced=("traced", "max")
+    )
+    changed = tables.clone_changes[tables.clone_changes["change"] != "unchanged"]
+    changed = changed.sort_values([*_WHOSE, "q", "p", "clonotype"])[whose].assign(shown=0, traced=0)
+    both = pd.concat([first, changed]).drop_duplicates(whose)
+    both = both.sort_values(_WHOSE, kind="stable").groupby(_WHOSE).head(max(MOST_CLONES, 2 * shown))
+    return both.reset_index(drop=True).assign(n=range(len(both)))
+
+
+def _largest(samples: pd.DataFrame, shown: int) -> pd.DataFrame:
+    """Return the first clones of each population of each subject by the greatest lower limit of their share."""
+    whose = [*_WHOSE, "clonotype"]
+    ranked = samples.groupby(whose, as_index=False).agg(sure=("lower", "max"), cells=("cells", "sum"))
     ranked = ranked.assign(sure=ranked["sure"].fillna(-1.0)).sort_values(
         [*_WHOSE, "sure", "cells", "clonotype"], ascending=[True, True, False, False, True]
     )
-    first = ranked.groupby(_WHOSE).head(shown)[whose].assign(shown=True)
-    changed = tables.clone_changes[tables.clone_changes["change"] != "unchanged"]
-    changed = changed.sort_values([*_WHOSE, "q", "p", "clonotype"])[whose].assign(shown=False)
-    both = pd.concat([first, changed]).drop_duplicates(whose)
-    both = both.sort_values(_WHOSE, kind="stable").groupby(_WHOSE).head(max(MOST_CLONES, shown))
-    return both.reset_index(drop=True).assign(n=range(len(both)))
+    return ranked.groupby(_WHOSE).head(shown)[whose]
 
 
 def _described(named: pd.DataFrame, clones: pd.DataFrame) -> pd.DataFrame:
@@ -254,7 +276,7 @@ def _described(named: pd.DataFrame, clones: pd.DataFrame) -> pd.DataFrame:
 
 def _of_named(frame: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of named clones, with their numbers."""
-    found = frame.merge(named.drop(columns="shown"), on=[*_WHOSE, "clonotype"], how="inner")
+    found = frame.merge(named.drop(columns=["shown", "traced"]), on=[*_WHOSE, "clonotype"], how="inner")
     return found.sort_values("n", kind="stable", ignore_index=True)
 
 
@@ -308,27 +330,32 @@ _SITE_KEYS = ["subject_id", "cell_type", "site"]
 
 
 def _sites(sites: pd.DataFrame, shown: int) -> pd.DataFrame:
-    """Keep the largest sites of each cell type of a subject, and those near a gene of concern.
+    """Keep the largest sites of each subject and each of its cell types, and those near a gene of concern.
 
-    ``place`` counts the sites of one cell type of one subject from 0, the largest by the greatest lower limit of its share.
+    ``place`` counts the sites of one cell type of one subject from 0, the largest by the greatest lower limit of its
+    share first; ``overall`` those of all its cell types.
     """
-    ranked = sites.assign(near=sites["of_concern"].fillna(False).astype(bool)).groupby(
-        _SITE_KEYS, as_index=False
-    ).agg(sure=("lower", "max"), most=("percent", "max"), near=("near", "max"))  # fmt: skip
-    ranked = ranked.fillna({"sure": -1.0, "most": -1.0}).sort_values(
-        ["subject_id", "cell_type", "sure", "most", "site"], ascending=[True, True, False, False, True]
+    near = sites.assign(near=sites["of_concern"].fillna(False).astype(bool))
+    ranked = _placed(near, _SITE_KEYS).rename(columns={"rank": "place"})
+    overall = _placed(near, ["subject_id", "site"]).rename(columns={"rank": "overall"})
+    ranked = ranked.merge(overall[["subject_id", "site", "overall"]], on=["subject_id", "site"])
+    first = ranked[(ranked["place"] < shown) | (ranked["overall"] < shown)]
+    listed = ranked[ranked["near"]].groupby(["subject_id", "cell_type"]).head(MOST_SITES)
+    kept = pd.concat([first, listed]).drop_duplicates(_SITE_KEYS)
+    found = sites.merge(kept[[*_SITE_KEYS, "place", "overall"]], on=_SITE_KEYS, how="inner")
+    found = found.sort_values(["subject_id", "cell_type", "place"], kind="stable", ignore_index=True)
+    return found.drop(columns=["chromosome", "position", "strand"])
+
+
+def _placed(sites: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Rank the sites, of which the last of ``keys`` is the name, within the other keys."""
+    ranked = sites.groupby(keys, as_index=False).agg(
+        sure=("lower", "max"), most=("percent", "max"), near=("near", "max")
     )
-    ranked = ranked.assign(place=ranked.groupby(["subject_id", "cell_type"]).cumcount())
-    wanted = ranked.sort_values(
-        ["subject_id", "cell_type", "near", "place"], ascending=[True, True, False, True]
-    )
-    first = ranked[ranked["place"] < shown]
-    kept = pd.concat([first, wanted[wanted["near"]]]).drop_duplicates(_SITE_KEYS)
-    kept = kept.groupby(["subject_id", "cell_type"]).head(max(MOST_SITES, shown))
-    found = sites.merge(kept[[*_SITE_KEYS, "place"]], on=_SITE_KEYS, how="inner")
-    return found.sort_values(
-        ["subject_id", "cell_type", "place"], kind="stable", ignore_index=True
-    ).drop(columns=["chromosome", "position", "strand"])  # fmt: skip
+    ranked = ranked.fillna({"sure": -1.0, "most": -1.0})
+    ranked = ranked.sort_values(["sure", "most", "site"], ascending=[False, False, True])
+    ranked = ranked.sort_values(keys[:-1], kind="stable", ignore_index=True)
+    return ranked.assign(rank=ranked.groupby(keys[:-1]).cumcount())
 
 
 def _site_totals(sites: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,13 @@ PAIRING: dict[str, str] = dict.fromkeys(PAIRINGS, "") | {
 }
 """Chains of a barcode (scirpy's chain pairing)."""
 
+CAPTION = {
+    "hill_0": "How many clones there are; rare ones count fully.",
+    "hill_1": "How many common clones there are.",
+    "hill_2": "How many large clones there are; rare ones hardly count.",
+}
+"""Index that has a figure -> what a reader sees in it; definitions stand in cartrace.repertoire.diversity."""
+
 MEASURE: dict[str, str] = dict.fromkeys(B_MEASURES, "") | {
     "naive": "Naive: IgM or IgD, unmutated",
     "mutated": "Mutated",

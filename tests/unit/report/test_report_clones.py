@@ -83,8 +83,10 @@ def test_the_clones_that_are_named_are_the_surest_large_ones(packed: dict[str, A
     named = packed["named"]
     mine = [r for r, (s, p) in enumerate(zip(named["s"], named["pop"], strict=True)) if (s, p) == (1, 0)]
     assert [words(packed, "named", "clonotype")[r] for r in mine[:3]] == ["T-001", "T-002", "T-003"]
-    assert len(mine) == 12
-    assert all(named["shown"][r] for r in mine)
+    assert [named["shown"][r] for r in mine] == [1] * 12 + [0] * 4
+    # T-003 is not of the product; the four after the twelve are, and were found later.
+    assert [named["traced"][r] for r in mine[:3]] == [1, 1, 0]
+    assert all(named["traced"][r] for r in mine[12:])
 
 
 def test_one_cell_of_a_small_sample_makes_no_large_clone() -> None:
@@ -106,6 +108,7 @@ def test_a_clone_that_changed_is_named_though_it_is_small() -> None:
     t_cells = [k for k, (s, p) in enumerate(zip(made["named"]["s"], made["named"]["pop"], strict=True)) if (s, p) == (1, 0)]  # fmt: skip
     assert [texts.listed[made["named"]["clonotype"][k]] for k in t_cells] == ["T-001", "T-002", "T-003"]
     assert [made["named"]["shown"][k] for k in t_cells] == [1, 0, 0]
+    assert [made["named"]["traced"][k] for k in t_cells] == [1, 0, 0]
 
 
 def test_numbers_of_the_page_are_those_of_the_tables(packed: dict[str, Any]) -> None:
@@ -127,13 +130,14 @@ def test_numbers_of_the_page_are_those_of_the_tables(packed: dict[str, Any]) -> 
 
 
 def test_tests_are_counted_over_all_clones_and_listed_of_the_named(packed: dict[str, Any]) -> None:
-    pairs, tests = packed["pairs"], packed["changes"]
+    pairs = packed["pairs"]
     told = {
         (a, b): (t, e, c)
         for a, b, t, e, c in zip(sample_names(packed, pairs["a"]), sample_names(packed, pairs["b"]), pairs["tested"], pairs["expanded"], pairs["contracted"], strict=True)
     }  # fmt: skip
     assert told == {("S1", "S2"): (2, 1, 0), ("S1", "S5"): (3, 2, 1), ("S5", "S6"): (1, 0, 1)}
-    # T-004 is none of the twelve largest and did not change.
+    # T-004 is not the largest of all or of the product, and did not change.
+    tests = made_of(clone_tables(), repertoire={"tracking": {"shown_clones": 1}})["changes"]
     assert sorted(tests["q"]) == [1e-70, 1e-12, 1e-8, 1e-6, 2e-3]
     assert tests["odds_ratio"].count(None) == 1
     assert [x / 10 for x in tests["q"]] == pytest.approx(tests["p"])
@@ -167,7 +171,7 @@ def test_sites_are_the_largest_and_those_near_a_gene_of_concern() -> None:
     made = made_of(dataclasses.replace(base, site_samples=tables.rows([*rows, small], SITE_SAMPLES)), texts)
     found = {texts.listed[k] for k in made["sites"]["site"]}
     assert {"chr11+33880000", "chr1-1099346", "chr9+9"} <= found
-    # The twelve largest, and the one of concern.
+    # The twelve largest, which those of CD14+ are among, and the one of concern.
     assert len(found) == 13
     totals = dict(zip(zip(made["site_totals"]["k"], made["site_totals"]["cell_type"], strict=True), made["site_totals"]["sites"], strict=True))  # fmt: skip
     # S1 has all 28 sites of CD3+ and the small one, S2 all but one, S6 two; CD14+ one.

@@ -25,10 +25,11 @@
     for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
     box.replaceChildren();
   }
-  const columnsBelow = (ks, more = {}) => axis("", { tickmode: "array", tickvals: ks.map((_, j) => j), ticktext: ks.map(sampleTick), range: [-0.55, ks.length - 0.45], showgrid: false, ticks: "", tickangle: narrow() && ks.length > 4 ? -60 : 0, ...more });
+  const columnsBelow = (ticks, plot) => axis("", { tickmode: "array", tickvals: ticks.map((_, j) => j), ticktext: ticks, range: [-0.55, ticks.length - 0.45], showgrid: false, ticks: "", tickangle: crowded(ticks, plot) ? -60 : 0 });
+  const crowded = (ticks, plot) => (plot.clientWidth || 900) / ticks.length < 92;
 
   /** Shares of named clones, or sites, by sample: bars, joined where neighbours both have one; a sample without shares stays empty.
-   * lanes: {k, why}; series: {name, colour, share[], text[]}; rest: {name, share[], text[]} */
+   * lanes: {tick, why}; series: {name, colour, share[], text[]}; rest: {name, share[], text[]} */
   function streams(into, title, note, lanes, series, rest, unit) {
     const sums = lanes.map((_, j) => series.reduce((a, x) => a + (x.share[j] || 0), 0));
     const most = Math.max(...sums, 0), close = most > 0 && most < 60;
@@ -56,7 +57,7 @@
     const traces = [...series.map((x) => bar(x, { marker: { color: x.colour, line: edge } })), bar(rest, { marker: { color: REST, line: edge } })].filter((t) => t.x.length);
     const ends = close ? most * 1.15 : 100.5;
     const empty = lanes.map((lane, j) => (lane.why ? { x: j, y: 0, yanchor: "bottom", yshift: 6, showarrow: false, textangle: -90, text: "no shares", font: { size: 11, color: SOFT } } : null)).filter(Boolean);
-    draw(plot, traces, { barmode: "stack", height: size, shapes, annotations: empty, bargap: 0, xaxis: columnsBelow(lanes.map((lane) => lane.k)), yaxis: axis(unit, { range: [0, ends] }) });
+    draw(plot, traces, { barmode: "stack", height: size, shapes, annotations: empty, bargap: 0, xaxis: columnsBelow(lanes.map((lane) => lane.tick), plot), yaxis: axis(unit, { range: [0, ends] }) });
     if (close) controls.append(segments("Height of the figure", [["near", "The named ones"], ["all", "All, to 100 %"]], "near", (v) => Plotly.relayout(plot, { "yaxis.range": [0, v === "near" ? ends : 100.5] })));
     else controls.remove();
     return plot;
@@ -66,7 +67,8 @@
     const plot = figure(`${title}, by sample`, size);
     into.append(h("figure", {}, h("figcaption", {}, h("b", {}, title), note ? ` ${note}` : ""), plot));
     const empty = why.map((text, j) => (text ? { x: j, y: 0, yref: "paper", yanchor: "bottom", yshift: 6, showarrow: false, textangle: -90, text, font: { size: 10.5, color: SOFT } } : null)).filter(Boolean);
-    draw(plot, traces.filter((t) => t.x.length), { height: size, annotations: empty, xaxis: columnsBelow(ks), yaxis: axis(yTitle, { rangemode: "tozero" }) });
+    const ticks = ks.map(sampleTick);
+    draw(plot, traces.filter((t) => t.x.length), { height: size + (crowded(ticks, plot) ? 50 : 0), annotations: empty, xaxis: columnsBelow(ticks, plot), yaxis: axis(yTitle, { rangemode: "tozero" }) });
   }
   const withLimits = (t, rows, value = "value") => ({ type: "data", symmetric: false, array: rows.map((r) => (t.upper[r] === null ? 0 : t.upper[r] - t[value][r])), arrayminus: rows.map((r) => (t.lower[r] === null ? 0 : t[value][r] - t.lower[r])), thickness: 1.6, width: 4 });
 
@@ -89,30 +91,38 @@
   }
   function population_(box, s, p) {
     const U = CLONES.totals, N = CLONES.named, V = CLONES.seen;
-    const lanes = ofSubject(U, s, (r) => U.pop[r] === p).sort((a, b) => U.k[a] - U.k[b]).map((r) => ({ r, k: U.k[r], why: T(U.verdict[r]) === "rejected" ? T(U.reason[r]) || "no reason given" : "" }));
+    const lanes = ofSubject(U, s, (r) => U.pop[r] === p).sort((a, b) => U.k[a] - U.k[b]).map((r) => ({ r, k: U.k[r], tick: sampleTick(U.k[r]), why: T(U.verdict[r]) === "rejected" ? T(U.reason[r]) || "no reason given" : "" }));
     const place = new Map(lanes.map((lane, j) => [lane.k, j]));
     const clones = ofSubject(N, s, (n) => N.pop[n] === p);
     const rowsOfClone = new Map(clones.map((n) => [n, []]));
     ofSubject(V, s, (r) => rowsOfClone.has(V.n[r])).sort((a, b) => V.k[a] - V.k[b]).forEach((r) => rowsOfClone.get(V.n[r]).push(r));
     const whose = CLONES.populations[p];
     const total = (k) => (place.has(k) ? U.cells[lanes[place.get(k)].r] : null);
-    const tracked = clones.filter((n) => N.shown[n]);
-    const colourOf = new Map(tracked.map((n, j) => [n, cloneColour(j)]));
-    const series = tracked.map((n) => {
-      const x = { name: `${T(N.clonotype[n])}${cdr3Of(n) ? ` ${cdr3Of(n)}` : ""}`, colour: colourOf.get(n), share: lanes.map(() => null), text: lanes.map(() => "") };
-      for (const r of rowsOfClone.get(n)) {
-        const j = place.get(V.k[r]);
-        if (j === undefined || V.percent[r] === null || lanes[j].why) continue;
-        x.share[j] = V.percent[r];
-        x.text[j] = [plain(T(N.clonotype[n])), plain(cdr3Of(n)), plain(sampleAt(V.k[r])), `${num(V.percent[r])} %${limits(V, r)}, ${cellsIn(V.cells[r], total(V.k[r]))}`, plain(statesOf(T(V.states[r])))].filter(Boolean).join("<br>");
-      }
-      return x;
-    });
-    const rest = { name: "All other clones", share: lanes.map((lane, j) => (lane.why ? null : Math.max(0, 100 - series.reduce((a, x) => a + (x.share[j] || 0), 0)))), text: [] };
-    rest.text = lanes.map((lane, j) => (lane.why ? "" : `All other clones<br>${plain(sampleAt(lane.k))}<br>${num(rest.share[j])} % of ${num(U.cells[lane.r], 9)} cells, ${plural(U.clones[lane.r], "clone")} in all`));
-    if (lanes.some((lane) => !lane.why)) streams(box, `The largest clones of ${whose}`, `The ${plural(tracked.length, "clone")} with the surest large share in any sample. A clone's band joins two samples where both have it.`, lanes, series, rest, `% of ${whose} with a clone`);
-    lanes.filter((lane) => lane.why).forEach((lane) => box.append(h("p", { class: "say" }, `${sampleAt(lane.k)}: no shares, ${lane.why}.`)));
-    namedTable(box, s, p, clones, rowsOfClone, lanes, place, colourOf);
+    const track = h("div", {});
+    const fill = (way) => {
+      renew(track);
+      const tracked = clones.filter((n) => N[way][n]);
+      const colourOf = new Map(tracked.map((n, j) => [n, cloneColour(j)]));
+      const series = tracked.map((n) => {
+        const x = { name: `${T(N.clonotype[n])}${cdr3Of(n) ? ` ${cdr3Of(n)}` : ""}`, colour: colourOf.get(n), share: lanes.map(() => null), text: lanes.map(() => "") };
+        for (const r of rowsOfClone.get(n)) {
+          const j = place.get(V.k[r]);
+          if (j === undefined || V.percent[r] === null || lanes[j].why) continue;
+          x.share[j] = V.percent[r];
+          x.text[j] = [plain(T(N.clonotype[n])), plain(cdr3Of(n)), plain(sampleAt(V.k[r])), `${num(V.percent[r])} %${limits(V, r)}, ${cellsIn(V.cells[r], total(V.k[r]))}`, plain(statesOf(T(V.states[r])))].filter(Boolean).join("<br>");
+        }
+        return x;
+      });
+      const rest = { name: "All other clones", share: lanes.map((lane, j) => (lane.why ? null : Math.max(0, 100 - series.reduce((a, x) => a + (x.share[j] || 0), 0)))), text: [] };
+      rest.text = lanes.map((lane, j) => (lane.why ? "" : `All other clones<br>${plain(sampleAt(lane.k))}<br>${num(rest.share[j])} % of ${num(U.cells[lane.r], 9)} cells, ${plural(U.clones[lane.r], "clone")} in all`));
+      const note = way === "shown" ? `The ${plural(tracked.length, "clone")} with the surest large share in any sample.` : `The ${plural(tracked.length, "clone")} of the product with the surest large share in a later sample.`;
+      if (lanes.some((lane) => !lane.why)) streams(track, way === "shown" ? `The largest clones of ${whose}` : `Clones of the product in ${whose}`, `${note} A band joins two samples where both have the clone.`, lanes, series, rest, `% of ${whose} with a clone`);
+      lanes.filter((lane) => lane.why).forEach((lane) => track.append(h("p", { class: "say" }, `${sampleAt(lane.k)}: no shares, ${lane.why}.`)));
+      namedTable(track, s, p, [...tracked, ...clones.filter((n) => !N[way][n])], rowsOfClone, lanes, colourOf);
+    };
+    if (clones.some((n) => N.traced[n])) box.append(h("div", { class: "controls" }, segments("Which clones", [["shown", "The largest in any sample"], ["traced", "Of the product, found later"]], "shown", fill)));
+    box.append(track);
+    fill("shown");
     testsOf(box, s, p, clones);
     sizesOf(box, lanes, whose);
     persistenceOf(box, s, p);
@@ -139,7 +149,7 @@
     if (r !== undefined) return explain(h("span", {}, `${num(V.percent[r])}${limits(V, r)}`), cellsIn(V.cells[r], U.cells[lane.r]));
     return explain(h("span", { class: "bound" }, U.lod[lane.r] === null ? "not seen" : `< ${num(U.lod[lane.r], 2)}`), `Not seen in ${num(U.cells[lane.r], 9)} cells${U.lod[lane.r] === null ? "" : "; such a share would be seen with 95 % probability"}`);
   }
-  function namedTable(box, s, p, clones, rowsOfClone, lanes, place, colourOf) {
+  function namedTable(box, s, p, clones, rowsOfClone, lanes, colourOf) {
     const N = CLONES.named, V = CLONES.seen, X = CLONES.changes;
     const products = lanes.filter((lane) => isProduct(lane.k));
     const largest = (n) => rowsOfClone.get(n).filter((r) => V.percent[r] !== null).reduce((a, r) => (a === undefined || V.percent[r] > V.percent[a] ? r : a), undefined);
@@ -220,7 +230,7 @@
       const tip = (r) => `${plain(sampleAt(Y.k[r]))}<br>${num(Y.found[r], 9)} of ${plural(Y.product_clones[r], "clone")} found${Y.expected_if_unchanged[r] === null ? "" : `<br>${num(Y.expected_if_unchanged[r])} expected, had nothing changed`}`;
       const known = rows.filter((r) => Y.expected_if_unchanged[r] !== null), told = rows.filter((r) => Y.percent[r] !== null);
       pointsBySample(grid, "Clones found again", "", ks, [
-        { type: "bar", name: "Found", x: at(rows), y: rows.map((r) => Y.found[r]), width: 0.5, marker: { color: FAMILY.repertoire }, hoverinfo: "text", textposition: "none", hovertext: rows.map(tip) },
+        { type: "bar", name: "Found", x: at(rows), y: rows.map((r) => Y.found[r]), width: 0.5, marker: { color: FAMILY.repertoire }, hoverinfo: "text", text: rows.map((r) => num(Y.found[r], 9)), textposition: "outside", textfont: { size: 11 }, cliponaxis: false, hovertext: rows.map(tip) },
         { type: "scatter", mode: "markers", name: "Expected, had nothing changed", x: at(known), y: known.map((r) => Y.expected_if_unchanged[r]), marker: { symbol: "diamond-open", size: 10, color: INK, line: { width: 1.6, color: INK } }, hoverinfo: "text", text: known.map(tip) },
       ], "Clones");
       pointsBySample(grid, "Cells in clones of the product", `With ${levelWords()} intervals.`, ks, [
@@ -237,7 +247,7 @@
     }
   }
 
-  const HILL = ["hill_0", "hill_1", "hill_2"], OF_SITES = ["shannon", "gini", "uc50"];
+  const HILL = ["hill_0", "hill_1", "hill_2"];
   /** Hill numbers at equal depth as small figures; every index in a table. */
   function diversityOf(box, s, unit, population, ks) {
     const I = CLONES.diversity, told = CLONES.indices[unit];
@@ -247,21 +257,15 @@
     const shown = hill.filter((r) => I.value[r] !== null), depth = shown.length ? unique(shown.map((r) => I.depth[r])) : [];
     box.append(h("h3", {}, "Diversity"));
     box.append(h("p", { class: "say" }, !hill.length ? "No index at equal depth was computed: of unequal depth indices do not compare." : shown.length ? `At equal depth: ${depth.map((d) => num(d, 9)).join(" or ")} cells of each sample; bars are ${levelWords()} bootstrap intervals. Samples of fewer than ${CLONES.min_cells} cells are left out.` : capital(`${T(I.reason[hill[0]]) || "no index at equal depth can be told"}.`)));
-    const small = (names, from) => {
+    if (shown.length) {
       const grid = h("div", { class: "three" });
       box.append(grid);
-      for (const name of names) {
-        const j = CLONES.index_names.indexOf(name), all = from.filter((r) => I.index[r] === j), mine = all.filter((r) => I.value[r] !== null);
+      for (const name of HILL) {
+        const j = CLONES.index_names.indexOf(name), all = hill.filter((r) => I.index[r] === j), mine = all.filter((r) => I.value[r] !== null);
         if (!mine.length) continue;
         const lost = ks.map((k) => (all.some((r) => I.k[r] === k && I.value[r] === null) ? "no value" : ""));
-        pointsBySample(grid, told[j][0], told[j][2], ks, [{ type: "scatter", mode: "markers", name: "", showlegend: false, x: mine.map((r) => ks.indexOf(I.k[r])), y: mine.map((r) => I.value[r]), error_y: { ...withLimits(I, mine), color: FAMILY.repertoire }, marker: { symbol: "circle", size: 9, color: FAMILY.repertoire }, hoverinfo: "text", text: mine.map((r) => `${plain(sampleAt(I.k[r]))}<br>${num(I.value[r])}${limits(I, r)} ${told[j][1]}<br>at ${num(I.depth[r], 9)} cells`) }], capital(told[j][1]), 220, lost);
+        pointsBySample(grid, told[j][0], CLONES.captions[unit][name], ks, [{ type: "scatter", mode: "markers", name: "", showlegend: false, x: mine.map((r) => ks.indexOf(I.k[r])), y: mine.map((r) => I.value[r]), error_y: { ...withLimits(I, mine), color: FAMILY.repertoire }, marker: { symbol: "circle", size: 9, color: FAMILY.repertoire }, hoverinfo: "text", text: mine.map((r) => `${plain(sampleAt(I.k[r]))}<br>${num(I.value[r])}${limits(I, r)} ${told[j][1]}<br>at ${num(I.depth[r], 9)} cells`) }], capital(told[j][1]), 220, lost);
       }
-    };
-    if (shown.length) small(HILL, hill);
-    const whole = unit === "site" ? rows.filter((r) => !I.rarefied[r] && OF_SITES.includes(CLONES.index_names[I.index[r]])) : [];
-    if (whole.some((r) => I.value[r] !== null)) {
-      box.append(h("p", { class: "say" }, "Of all cells of each sample, as integration sites are usually reported; unequal depth moves them."));
-      small(OF_SITES, whole);
     }
     box.append(h("details", {}, h("summary", {}, "All indices in numbers ", h("small", {}, plural(rows.length, "value"))), table([
       { label: "Sample", cls: "text name", cell: (r) => sampleAt(I.k[r]), sort: (r) => I.k[r] },

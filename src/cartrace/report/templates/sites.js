@@ -25,55 +25,66 @@
     const types = unique(totals.map((r) => T(W.cell_type[r]))).sort((a, b) => cells(b) - cells(a));
     if (!types.length) return;
     const box = h("div", {});
-    if (types.length > 1) view.append(h("div", { class: "controls" }, segments("Cells", types.map((t) => [t, t]), types[0], (t) => { renew(box); cellType(box, s, t); })));
+    const shown = types.length > 1 ? ["", ...types] : types;
+    if (types.length > 1) view.append(h("div", { class: "controls" }, segments("Cells", shown.map((t) => [t, t || "All samples"]), "", (t) => { renew(box); cellType(box, s, t); })));
     view.append(box);
-    cellType(box, s, types[0]);
+    cellType(box, s, shown[0]);
   }
+  /** Sites of one cell type; of all of them, sample beside sample, where none is named. */
   function cellType(box, s, type) {
     const W = CLONES.site_totals, Z = CLONES.sites;
-    const lanes = ofSubject(W, s, (r) => T(W.cell_type[r]) === type).sort((a, b) => W.k[a] - W.k[b]).map((r) => ({ r, k: W.k[r], why: "" }));
-    const place = new Map(lanes.map((lane, j) => [lane.k, j])), ks = lanes.map((lane) => lane.k);
-    const rows = ofSubject(Z, s, (r) => T(Z.cell_type[r]) === type);
+    const mine = (t, r) => !type || T(t.cell_type[r]) === type;
+    const at = (t, r) => `${t.k[r]}|${t.cell_type[r]}`;
+    const label = (t, r) => `${sampleAt(t.k[r])}${type ? "" : `, ${T(t.cell_type[r])}`}`;
+    const lanes = ofSubject(W, s, (r) => mine(W, r)).sort((a, b) => W.k[a] - W.k[b] || W.total[b] - W.total[a]).map((r) => ({ r, k: W.k[r], tick: sampleTick(W.k[r]) + (type ? "" : `<br>${plain(shorten(T(W.cell_type[r]), 14))}`), why: "" }));
+    const place = new Map(lanes.map((lane, j) => [at(W, lane.r), j]));
+    const order = type ? Z.place : Z.overall;
+    const rows = ofSubject(Z, s, (r) => mine(Z, r)).sort((a, b) => order[a] - order[b] || place.get(at(Z, a)) - place.get(at(Z, b)));
     const listed = unique(rows.map((r) => T(Z.site[r])));
-    const rowsOfSite = new Map(listed.map((site) => [site, rows.filter((r) => T(Z.site[r]) === site).sort((a, b) => Z.k[a] - Z.k[b])]));
-    const tracked = listed.filter((site) => Z.place[rowsOfSite.get(site)[0]] < CLONES.shown);
+    const rowsOfSite = new Map(listed.map((site) => [site, []]));
+    rows.forEach((r) => rowsOfSite.get(T(Z.site[r])).push(r));
+    const first = (site) => rowsOfSite.get(site)[0], last = (site) => rowsOfSite.get(site).at(-1);
+    const tracked = listed.filter((site) => order[first(site)] < CLONES.shown);
     const colourOf = new Map(tracked.map((site, j) => [site, cloneColour(j)]));
-    const first = (site) => rowsOfSite.get(site)[0];
+    const known = lanes.map((_, j) => rows.every((r) => place.get(at(Z, r)) !== j || Z.percent[r] !== null));
+    lanes.forEach((lane, j) => { if (!known[j]) lane.why = "no shares"; });
     const series = tracked.map((site) => {
       const gene = T(Z.gene[first(site)]);
       const x = { name: gene ? `${site} ${gene}` : site, colour: colourOf.get(site), share: lanes.map(() => null), text: lanes.map(() => "") };
       for (const r of rowsOfSite.get(site)) {
-        const j = place.get(Z.k[r]);
+        const j = place.get(at(Z, r));
         if (Z.percent[r] === null) continue;
         x.share[j] = Z.percent[r];
-        x.text[j] = [plain(site), plain(geneOf(gene, Z.gene_distance[r])), plain(sampleAt(Z.k[r])), `${num(Z.percent[r])} %${limits(Z, r)}, ${cellsIn(Z.abundance[r], Z.total[r])}`].join("<br>");
+        x.text[j] = [plain(site), plain(geneOf(gene, Z.gene_distance[r])), plain(label(Z, r)), `${num(Z.percent[r])} %${limits(Z, r)}, ${cellsIn(Z.abundance[r], Z.total[r])}`].join("<br>");
       }
       return x;
     });
-    const known = lanes.map((_, j) => series.some((x) => x.share[j] !== null) || rows.every((r) => place.get(Z.k[r]) !== j || Z.percent[r] !== null));
     const rest = { name: "All other sites", share: lanes.map((_, j) => (known[j] ? Math.max(0, 100 - series.reduce((a, x) => a + (x.share[j] || 0), 0)) : null)), text: [] };
-    rest.text = lanes.map((lane, j) => `All other sites<br>${plain(sampleAt(lane.k))}<br>${num(rest.share[j])} % of ${num(W.total[lane.r], 9)} cells, ${plural(W.sites[lane.r], "site")} in all`);
-    lanes.forEach((lane, j) => { if (!known[j]) lane.why = "no shares"; });
-    streams(box, `The largest integration sites in ${type}`, "A site's band joins two samples where both have it.", lanes, series, rest, "% of the cells");
+    rest.text = lanes.map((lane, j) => `All other sites<br>${plain(label(W, lane.r))}<br>${num(rest.share[j])} % of ${num(W.total[lane.r], 9)} cells, ${plural(W.sites[lane.r], "site")} in all`);
+    streams(box, type ? `The largest integration sites in ${type}` : "The largest integration sites", "A band joins two samples where both have the site.", lanes, series, rest, "% of the cells");
     const largest = (site) => rowsOfSite.get(site).filter((r) => Z.percent[r] !== null).reduce((a, r) => (a === undefined || Z.percent[r] > Z.percent[a] ? r : a), undefined);
-    const last = (site) => rowsOfSite.get(site).at(-1);
-    const now = lanes.at(-1);
-    const atEnd = (site) => rowsOfSite.get(site).find((r) => Z.k[r] === now.k);
-    const shareNow = (site) => { const r = atEnd(site); return r === undefined ? h("span", { class: "nothing" }, "not seen") : Z.percent[r] === null ? "–" : explain(h("span", {}, `${num(Z.percent[r])}${limits(Z, r)}`), cellsIn(Z.abundance[r], Z.total[r])); };
     const concern = (site) => (rowsOfSite.get(site).some((r) => Z.of_concern[r]) ? h("span", { class: "verdict warn" }, "of concern") : null);
+    const shareOfSite = (r) => (r === undefined || Z.percent[r] === null ? "–" : [explain(h("span", {}, `${num(Z.percent[r])}${limits(Z, r)}`), cellsIn(Z.abundance[r], Z.total[r])), h("div", { class: "say" }, label(Z, r))]);
     box.append(table([
       { label: "Site", cls: "text", cell: (site) => h("span", { class: "line" }, colourOf.has(site) ? patch(colourOf.get(site)) : null, site), sort: (site) => site },
       { label: "Gene", cls: "text", cell: (site) => [geneOf(T(Z.gene[first(site)]), Z.gene_distance[first(site)]), concern(site) ? h("div", {}, concern(site)) : null].filter(Boolean), sort: (site) => T(Z.gene[first(site)]) },
-      { label: "Largest share", unit: "%", n: true, cell: (site) => { const r = largest(site); return r === undefined ? "–" : [`${num(Z.percent[r])}${limits(Z, r)}`, h("div", { class: "say" }, sampleAt(Z.k[r]))]; }, sort: (site) => { const r = largest(site); return r === undefined ? null : Z.percent[r]; } },
-      { label: "Last share", unit: "%", n: true, tip: sampleAt(now.k), cell: shareNow, sort: (site) => { const r = atEnd(site); return r === undefined ? 0 : Z.percent[r]; } },
-      { label: "Last seen", cls: "text", cell: (site) => sampleAt(Z.k[last(site)]), sort: (site) => Z.k[last(site)] },
+      { label: "Largest share", unit: "%", n: true, cell: (site) => shareOfSite(largest(site)), sort: (site) => { const r = largest(site); return r === undefined ? null : Z.percent[r]; } },
+      { label: "Last seen", unit: "%", n: true, cell: (site) => shareOfSite(last(site)), sort: (site) => Z.percent[last(site)] },
       { label: "Seen in", cls: "text", tip: "Cell types of a day in which the site was seen", cell: (site) => unique(rowsOfSite.get(site).flatMap((r) => T(Z.cell_types[r]).split(";"))).filter(Boolean).join(", "), sort: (site) => T(Z.cell_types[last(site)]) },
     ], listed, { tight: true, label: "Integration sites", limit: CLONES.shown }));
-    box.append(h("details", {}, h("summary", {}, "How much was seen ", h("small", {}, plural(lanes.length, "sample"))), table([
-      { label: "Sample", cls: "text name", cell: (lane) => sampleAt(lane.k) },
-      { label: "Sites", n: true, cell: (lane) => num(W.sites[lane.r], 9) },
-      { label: "Cells", n: true, tip: "By sonic lengths or UMIs; fragments of a BAM", cell: (lane) => num(W.total[lane.r], 9) },
-    ], lanes, { plain: true, tight: true, label: "Samples with integration sites" })));
+    const I = CLONES.diversity, value = new Map(ofSubject(I, s, (r) => T(I.unit[r]) === "site" && !I.rarefied[r]).map((r) => [`${I.k[r]}|${T(I.population[r])}|${CLONES.index_names[I.index[r]]}`, r]));
+    const indexOf = (name) => {
+      const found = (lane) => value.get(`${lane.k}|${T(W.cell_type[lane.r])}|${name}`), [text, unit_, note] = CLONES.indices.site[CLONES.index_names.indexOf(name)];
+      return { label: text, unit: unit_ && unit_ !== "sites" ? unit_ : null, n: true, tip: note, cell: (lane) => { const r = found(lane); return r === undefined ? "–" : I.value[r] === null ? untold(T(I.reason[r])) : `${num(I.value[r])}${limits(I, r)}`; }, sort: (lane) => { const r = found(lane); return r === undefined ? null : I.value[r]; } };
+    };
+    box.append(h("h3", {}, "Clonality of each sample"), h("p", { class: "say" }, `Of all its cells, with ${levelWords()} bootstrap intervals: unequal depth moves most of these.`), table([
+      { label: "Sample", cls: "text name", cell: (lane) => label(W, lane.r), sort: (lane) => lane.k },
+      { label: "Sites", n: true, cell: (lane) => num(W.sites[lane.r], 9), sort: (lane) => W.sites[lane.r] },
+      { label: "Cells", n: true, tip: "By sonic lengths or UMIs; fragments of a BAM", cell: (lane) => num(W.total[lane.r], 9), sort: (lane) => W.total[lane.r] },
+      ...["shannon", "gini", "uc50", "chao1", "largest"].map(indexOf),
+    ], lanes, { plain: true, tight: true, label: "Clonality of integration sites" }));
+    if (!type) return;
+    const ks = lanes.map((lane) => lane.k);
     diversityOf(box, s, "site", type, ks);
     overlapOf(box, s, "site", type, ks);
   }
