@@ -132,7 +132,7 @@ def test_few_cells_from_before_are_told():
 
 
 def test_a_fact_that_no_file_tells_is_no_zero():
-    unaligned = conform(LATE.assign(mutation_frequency=pd.NA), CLONE_CELLS)
+    unaligned = conform(LATE.drop(columns="mutation_frequency"), CLONE_CELLS)
     found = told(EARLY, unaligned)
     for measure, fact in (
         ("naive", "constant gene and mutation frequency"),
