@@ -185,7 +185,7 @@ def test_a_subject_without_anything_has_no_rows():
     assert b_return("P1", empty(CLONE_CELLS), (), SETTINGS, 0.95).equals(empty(B_RETURN))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.permutations(range(11)), st.integers(0, 6))
 def test_neither_the_order_of_cells_nor_a_split_library_changes_anything(order, cut):
     split = LATE.assign(library=["L1"] * cut + ["L2"] * (6 - cut))
