@@ -380,3 +380,25 @@ SITE_ALARM = Table(
     ),
     key=("subject_id", "cell_type", "sample_id", "site", "alarm"),
 )
+
+TABLES: dict[str, Table] = {
+    t.name: t
+    for t in (
+        CHAINS,
+        CELL_RECEPTORS,
+        CLONE_CELLS,
+        CLONES,
+        CLONE_SAMPLES,
+        CLONE_TOTALS,
+        CLONE_CHANGES,
+        CLONE_PERSISTENCE,
+        DIVERSITY,
+        OVERLAP,
+        SHARED,
+        B_RETURN,
+        SITES,
+        SITE_SAMPLES,
+        SITE_ALARM,
+    )
+}
+"""Every table of the repertoire stage by name."""
