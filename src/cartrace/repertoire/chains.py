@@ -26,8 +26,6 @@ _CARRIED = ("d_gene", "c_gene", "mutation_frequency")
 _SAME = ("locus", "v_gene", "j_gene", "cdr3_nt", "cdr3_aa")
 _TWO = 2
 """Chains of one kind that one cell can have."""
-_NO_C_GENE, _MULTICHAIN, _AMBIGUOUS = 0.1, 0.1, 0.05
-"""Shares above which the constant gene was not reached, or cells not told apart. House values."""
 
 
 def counted(table: ContigTable, receptor: str, settings: Contigs) -> Bools:
@@ -164,21 +162,21 @@ def findings_of(
     for receptor, table in sorted(tables.items(), reverse=True):
         own = receptors[receptors["receptor"].isin([receptor, "both"])]
         _tell_file(table, receptor, settings, len(own), add)
-    _tell_cells(receptors, add)
+    _tell_cells(receptors, settings, add)
     for receptor, locus in (("T", "TRB"), ("B", "IGH")):
         heavy = chains[chains["locus"] == locus]
         if not len(heavy) or (receptor in tables and "c_gene" not in tables[receptor].has):
             continue
         share = float(heavy["c_gene"].isna().mean())
-        if share > _NO_C_GENE:
+        if 100 * share > settings.no_c_gene_percent:
             add(
                 "constant_genes",
                 "warn" if receptor == "B" else "note",
                 f"{_percent(share)} of the {locus} chains have no constant gene"
                 + ("; their isotype is not known" if receptor == "B" else ""),
                 value=_percent(share),
-                limit=f"at most {_percent(_NO_C_GENE)}",
-                limit_source="House value",
+                limit=f"at most {settings.no_c_gene_percent:g} %",
+                limit_source="repertoire.contigs.no_c_gene_percent",
             )
     return found
 
@@ -282,24 +280,28 @@ def _tell_file(
         add("constant_genes", "warn", "the file tells no constant genes: isotypes are not known")
 
 
-def _tell_cells(receptors: pd.DataFrame, add: Callable[..., None]) -> None:
+def _tell_cells(receptors: pd.DataFrame, settings: Contigs, add: Callable[..., None]) -> None:
     if receptors.empty:
         return
     pairing = receptors["pairing"]
     for word, limit, why in (
-        ("multichain", _MULTICHAIN, "more than two chains of a kind: two cells in one drop"),
-        ("ambiguous", _AMBIGUOUS, "chains of T and B cells, or of both kinds of T cells, in one barcode"),
+        ("multichain", settings.multichain_percent, "more than two chains of a kind: two cells in one drop"),
+        (
+            "ambiguous",
+            settings.ambiguous_percent,
+            "chains of T and B cells, or of both kinds of T cells, in one barcode",
+        ),
     ):
         n = int((pairing == word).sum())
         share = n / len(receptors)
         if n:
             add(
                 f"{word}_cells",
-                "warn" if share > limit else "note",
+                "warn" if 100 * share > limit else "note",
                 f"{n} of {len(receptors)} barcodes ({_percent(share)}) are {word} ({why}); they are of no clone",
                 value=_percent(share),
-                limit=f"at most {_percent(limit)}",
-                limit_source="House value",
+                limit=f"at most {limit:g} %",
+                limit_source=f"repertoire.contigs.{word}_percent",
             )
     orphans = pairing.isin(["orphan_vj", "orphan_vdj"])
     if orphans.any():

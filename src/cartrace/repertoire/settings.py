@@ -19,6 +19,24 @@ class Contigs(Section):
     full_length: bool = Field(
         False, description="Count only chains that the assembler calls full length, where the file says it?"
     )
+    multichain_percent: float = Field(
+        10.0,
+        ge=0,
+        le=100,
+        description="Share of barcodes with more chains than one cell has, above which a library warns. House value.",
+    )
+    ambiguous_percent: float = Field(
+        5.0,
+        ge=0,
+        le=100,
+        description="Share of barcodes with chains of two kinds of cells above which a library warns. House value.",
+    )
+    no_c_gene_percent: float = Field(
+        10.0,
+        ge=0,
+        le=100,
+        description="Share of TRB or IGH chains without a constant gene above which it is told. House value.",
+    )
 
 
 class Clonotypes(Section):
