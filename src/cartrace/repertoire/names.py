@@ -63,7 +63,7 @@ def receptors(chains: pd.DataFrame, sequence: Literal["nt", "aa"]) -> Receptors:
     columns: list[tuple[NDArray[np.int64], NDArray[Any]]] = []
     for name in ("locus", "v_gene", "j_gene", f"cdr3_{sequence}"):
         code, values = pd.factorize(chains[name])
-        words = np.array([str(value) for value in values], dtype=object)
+        words = np.array([str(value) for value in np.asarray(values, dtype=object)], dtype=object)
         if name.endswith("_gene"):
             bare = np.array([word.partition("*")[0] for word in words], dtype=object)
             place, genes = pd.factorize(bare)
