@@ -69,7 +69,8 @@ def b_clonotypes(chains: pd.DataFrame, order: Mapping[str, float], settings: Clo
     chains = chains[(chains["locus"] == "IGH") & (chains["rank"] == 1)]
     rank, kinds = sample_ranks(chains, order), receptors(chains, settings.b_sequence)
     (rows,) = np.nonzero(kinds.code >= 0)
-    block, _ = pd.factorize(pd.MultiIndex.from_arrays([kinds.v_gene, kinds.j_gene]))
+    # pandas 2 can't factorise an index of no pairs.
+    block = pd.DataFrame({"v": kinds.v_gene, "j": kinds.j_gene}).groupby(["v", "j"], sort=False).ngroup()
     member = alike(kinds.cdr3, np.asarray(block, np.int64), settings.b_identity)
     code = kinds.code[rows]
     # Numbered anew by what was seen: all receptors are, so the clones are 0 to n - 1.
