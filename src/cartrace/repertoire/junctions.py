@@ -7,6 +7,7 @@ support the sites that split reads found. docs/integration_sites.md has the geom
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ _QUERY, _REFERENCE = "MI=X", "MDN=X"
 _OPERATIONS = "MIDNSHP=X"
 _WINDOW = 1000
 """Bases between two wanted mates that are fetched together."""
-MOST_TEMPLATES = 3_000_000
+MOST_TEMPLATES = 2_000_000
 """Pairs on host and vector that are held in memory, about 1 kB each."""
 _OVERRUN = 20
 """Bases by which an alignment in an LTR may run over its inner end, where they happen to fit."""
@@ -111,7 +112,13 @@ Fragment = tuple[End, ...]
 class Template:
     """The alignments of one fragment of DNA, by read number (0 or 1)."""
 
-    parts: tuple[set[Part], set[Part]] = field(default_factory=lambda: (set(), set()))
+    parts: tuple[tuple[Part, ...], tuple[Part, ...]] = ((), ())
+
+    def add(self, number: int, parts: Iterable[Part]) -> None:
+        """Add alignments of a read; each is met several times, since others name it in ``SA``."""
+        both = list(self.parts)
+        both[number] = tuple(dict.fromkeys((*both[number], *parts)))
+        self.parts = both[0], both[1]
 
 
 @dataclass(slots=True)
@@ -217,13 +224,13 @@ def read_templates(
             raise InputError(
                 [Problem(file, "more pairs on host and vector than fit into memory", f"{MOST_TEMPLATES}")]
             )
-        templates.setdefault(name, Template()).parts[number].update(parts)
+        templates.setdefault(name, Template()).add(number, parts)
         if paired:
             wanted[name, 1 - number] = (names[read.next_reference_id], read.next_reference_start)
     for read in _at(bam, wanted):
         key = read.query_name or "", int(bool(read.flag & _SECOND))
         if wanted.get(key) == (read.reference_name, read.reference_start):
-            templates[key[0]].parts[key[1]].update(_parts(read, file))
+            templates[key[0]].add(key[1], _parts(read, file))
     return templates
 
 
@@ -484,7 +491,7 @@ def _part(contig: str, start: int, turned: bool, cigar: str, quality: int) -> Pa
     length = before + aligned + after
     end = start + sum(n for n, op in steps if op in _REFERENCE)
     first = after if turned else before
-    return Part(contig, start, end, turned, first, first + aligned, length, quality)
+    return Part(sys.intern(contig), start, end, turned, first, first + aligned, length, quality)
 
 
 def _clip(steps: Sequence[tuple[int, str]]) -> int:

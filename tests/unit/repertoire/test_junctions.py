@@ -131,7 +131,7 @@ def test_a_pair_tells_side_and_orientation(host_first: bool, strand: str) -> Non
     left = host_first == (strand == "+")
     host = part("chr1", 800, 100, 0, turned=not host_first)
     vector = part("VEC", 50 if left else 2850, 100, 0, turned=host_first == (strand == "+"))
-    pair = pair_of(Template(({host}, {vector})), VECTORS, SETTINGS)
+    pair = pair_of(Template(((host,), (vector,))), VECTORS, SETTINGS)
     assert pair is not None
     assert (pair.strand, pair.side, pair.host_first) == (strand, "left" if left else "right", host_first)
     assert (pair.outer, pair.inner, pair.vector_length) == (
@@ -141,9 +141,9 @@ def test_a_pair_tells_side_and_orientation(host_first: bool, strand: str) -> Non
 
 def test_pairs_far_inside_the_vector_or_on_unsure_host_tell_nothing() -> None:
     host, inside = part("chr1", 800, 100, 0), part("VEC", 1500, 100, 0, turned=True)
-    assert pair_of(Template(({host}, {inside})), VECTORS, SETTINGS) is None
+    assert pair_of(Template(((host,), (inside,))), VECTORS, SETTINGS) is None
     end = part("VEC", 50, 100, 0, turned=True)
-    assert pair_of(Template(({host._replace(quality=3)}, {end})), VECTORS, SETTINGS) is None
+    assert pair_of(Template(((host._replace(quality=3),), (end,))), VECTORS, SETTINGS) is None
 
 
 def test_copies_of_a_fragment_have_its_ends_whatever_was_clipped() -> None:
@@ -151,10 +151,10 @@ def test_copies_of_a_fragment_have_its_ends_whatever_was_clipped() -> None:
     host, vector = part("chr1", 800, 100, 0), part("VEC", 40, 100, 0, turned=True)
     clipped = host._replace(start=803, first=3)
     other_ltr = vector._replace(start=2840, end=2940)
-    first = fragment_of(Template(({host}, {vector})), ends)
-    assert first == fragment_of(Template(({clipped}, {other_ltr})), ends)
-    assert first == fragment_of(Template(({vector}, {host})), ends)
-    assert first != fragment_of(Template(({host._replace(start=801)}, {vector})), ends)
+    first = fragment_of(Template(((host,), (vector,))), ends)
+    assert first == fragment_of(Template(((clipped,), (other_ltr,))), ends)
+    assert first == fragment_of(Template(((vector,), (host,))), ends)
+    assert first != fragment_of(Template(((host._replace(start=801),), (vector,))), ends)
 
 
 def analyse(
