@@ -218,7 +218,7 @@ def test_no_cells_give_no_clones() -> None:
     assert not found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 9), min_size=1),
     st.randoms(use_true_random=False),
