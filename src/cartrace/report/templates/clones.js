@@ -230,8 +230,8 @@
       const tip = (r) => `${plain(sampleAt(Y.k[r]))}<br>${num(Y.found[r], 9)} of ${plural(Y.product_clones[r], "clone")} found${Y.expected_if_unchanged[r] === null ? "" : `<br>${num(Y.expected_if_unchanged[r])} expected, had nothing changed`}`;
       const known = rows.filter((r) => Y.expected_if_unchanged[r] !== null), told = rows.filter((r) => Y.percent[r] !== null);
       pointsBySample(grid, "Clones found again", "", ks, [
-        { type: "bar", name: "Found", x: at(rows), y: rows.map((r) => Y.found[r]), width: 0.5, marker: { color: FAMILY.repertoire }, hoverinfo: "text", text: rows.map((r) => num(Y.found[r], 9)), textposition: "outside", textfont: { size: 11 }, cliponaxis: false, hovertext: rows.map(tip) },
-        { type: "scatter", mode: "markers", name: "Expected, had nothing changed", x: at(known), y: known.map((r) => Y.expected_if_unchanged[r]), marker: { symbol: "diamond-open", size: 10, color: INK, line: { width: 1.6, color: INK } }, hoverinfo: "text", text: known.map(tip) },
+        { type: "bar", name: "Found", x: at(rows).map((x) => x - 0.14), y: rows.map((r) => Y.found[r]), width: 0.36, marker: { color: FAMILY.repertoire }, hoverinfo: "text", text: rows.map((r) => num(Y.found[r], 9)), textposition: "outside", textfont: { size: 11 }, cliponaxis: false, hovertext: rows.map(tip) },
+        { type: "scatter", mode: "markers", name: "Expected, had nothing changed", x: at(known).map((x) => x + 0.22), y: known.map((r) => Y.expected_if_unchanged[r]), marker: { symbol: "diamond-open", size: 10, color: INK, line: { width: 1.6, color: INK } }, hoverinfo: "text", text: known.map(tip) },
       ], "Clones");
       pointsBySample(grid, "Cells in clones of the product", `With ${levelWords()} intervals.`, ks, [
         { type: "scatter", mode: "markers", name: "Share of the cells", x: at(told), y: told.map((r) => Y.percent[r]), error_y: { ...withLimits(Y, told, "percent"), color: FAMILY.repertoire }, marker: { symbol: "circle", size: 9, color: FAMILY.repertoire }, hoverinfo: "text", text: told.map((r) => `${plain(sampleAt(Y.k[r]))}<br>${num(Y.percent[r])} %${limits(Y, r)}<br>${cellsIn(Y.cells[r], Y.total[r])}`) },

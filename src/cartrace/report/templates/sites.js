@@ -98,7 +98,7 @@
     view.append(h("h1", { tabindex: "-1" }, "Clones"),
       h("p", { class: "lead" }, "Which clones of the product are still there, whether the B cells that return are new, and whether one integration site takes over. A patient's page shows the courses."),
       h("ul", { class: "numbers" }, [
-        [unique(CLONES.totals.s).length, "with clones"], ...(CLONES.b_return.s.length ? [[unique(CLONES.b_return.s).length, "with B-cell receptors"]] : []), ...(whoSites.length ? [[whoSites.length, "with integration sites"]] : []),
+        ...(CLONES.totals.s.length ? [[unique(CLONES.totals.s).length, "with clones"]] : []), ...(CLONES.b_return.s.length ? [[unique(CLONES.b_return.s).length, "with B-cell receptors"]] : []), ...(whoSites.length ? [[whoSites.length, "with integration sites"]] : []),
         ...(whoSites.length ? [[alarmed, alarmed === 1 ? "alarm" : "alarms"]] : []), ...(CLONES.compared ? [[found.length, found.length === 1 ? "pair of libraries shares too much" : "pairs of libraries share too much"]] : []),
       ].map(([n, text]) => h("li", {}, h("b", {}, n.toLocaleString("en-US")), h("span", {}, text)))));
     const pops = range(0, 2).filter((p) => CLONES.totals.pop.includes(p));
