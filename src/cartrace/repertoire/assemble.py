@@ -155,7 +155,9 @@ def doubted_libraries(sharing: pd.DataFrame, shared: Iterable[Row]) -> dict[str,
     for finding in shared:
         if finding["check"] == "sample_swap":
             doubted[str(finding["source_file"])].add("sample_swap")
-    for row in records(sharing[sharing["taken_for"] == "index_hopping"]):
+    # Without a barcode in common a library only shares the clones with one into which they hopped.
+    hopped = sharing[(sharing["taken_for"] == "index_hopping") & (sharing["shared_barcodes"] > 0)]
+    for row in records(hopped):
         for library in (row["library_a"], row["library_b"]):
             doubted[library].add("index_hopping")
     return dict(doubted)
