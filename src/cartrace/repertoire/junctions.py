@@ -139,16 +139,21 @@ class Tally:
 class _Site:
     """What was seen of one site while it is put together."""
 
-    positions: dict[Side, dict[int, set[Fragment]]] = field(default_factory=dict)
+    positions: dict[Side, dict[int, set[tuple[bool, Fragment]]]] = field(default_factory=dict)
+    """Side -> base -> fragments that tell it, and whether by a read without a base that fits neither part."""
     reads: set[tuple[Fragment, End]] = field(default_factory=set)
     fragments: set[Fragment] = field(default_factory=set)
     split: set[Fragment] = field(default_factory=set)
     sides: set[Side] = field(default_factory=set)
 
     def position(self) -> int:
-        """Return the base beside the right end where that was seen, else beside the left; that of most fragments."""
+        """Return the base beside the right end where that was seen, else beside the left.
+
+        Of several it is that of most fragments with a clean seam: a sequencing error beside the seam leaves bases that
+        fit neither part, and moves the host's end.
+        """
         at = self.positions.get("right") or self.positions["left"]
-        return min(at, key=lambda p: (-len(at[p]), p))
+        return min(at, key=lambda p: (-sum(clean for clean, _ in at[p]), -len(at[p]), p))
 
     def reach(self) -> tuple[int, int]:
         """Return the lowest and the highest base."""
@@ -559,7 +564,9 @@ def _joined(
             sites.setdefault(place, []).append(_Site())
         last = (place, seam.position)
         site = sites[place][-1]
-        site.positions.setdefault(seam.side, {}).setdefault(seam.position, set()).add(fragment)
+        site.positions.setdefault(seam.side, {}).setdefault(seam.position, set()).add(
+            (not seam.unaligned, fragment)
+        )
         site.sides.add(seam.side)
         site.reads.add((fragment, read))
         site.split.add(fragment)

@@ -353,3 +353,17 @@ def test_row_order_changes_nothing(tmp_path: Path) -> None:
             file.write(read)
     again, _ = analyse((tmp_path / "turned.bam").read_bytes(), tmp_path)
     assert sites_frame("s", again).equals(sites_frame("s", found))
+
+
+def test_reads_with_a_clean_seam_tell_the_base(tmp_path: Path) -> None:
+    # In the reads of two fragments a wrong base beside the seam costs the host its last two bases.
+    reads = [
+        segment("a", 0, (0, 4940), "60M40S", "VEC,1,+,60S40M,60,0;"),
+        segment("a", 0x800, (1, 0), "60H40M", "chr2,4941,+,60M40S,60,0;"),
+        *(
+            segment(name, 0, (1, 0), f"{n + 2}S{98 - n}M", f"chr2,{4998 - n + 1},+,{n}M{100 - n}S,60,0;")
+            for name, n in (("b", 40), ("c", 41))
+        ),
+    ]
+    found, _ = analyse(bam_of(reads, tmp_path), tmp_path)
+    assert counted(found) == {"chr2+5000": 3}
