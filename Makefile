@@ -60,7 +60,7 @@ fix: setup  ## write generated files anew, format everything
 	ruff format --quiet $(CODE)
 	snakefmt Snakefile workflow
 
-bench: setup  ## speed beside what a user would run instead: kinetics, intake, PCR plates, gating, calibration, cells, CAR reads
+bench: setup  ## speed beside what a user would run instead: kinetics, intake, PCR plates, gating, calibration, cells, CAR reads, clones
 	python benchmarks/nca.py
 	python benchmarks/intake.py
 	python benchmarks/pcr.py
@@ -68,6 +68,7 @@ bench: setup  ## speed beside what a user would run instead: kinetics, intake, P
 	python benchmarks/immunoassay.py
 	python benchmarks/cells.py
 	python benchmarks/car_reads.py
+	python benchmarks/clonotypes.py
 
 lock: setup  ## resolve requirements.lock anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

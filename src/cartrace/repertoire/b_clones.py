@@ -1,6 +1,6 @@
 """Clones of B cells: heavy chains of one V gene, J gene and CDR3 length whose CDR3 are alike.
 
-Single linkage by Hamming distance (Gupta 2017, J Immunol 198:2489, with a fixed limit): two chains are of one
+Single linkage by Hamming distance (Gupta 2017, J Immunol 198:2489 [recalled], with a fixed limit): two chains are of one
 clone when a row of chains leads from one to the other, each step within the limit. Light chains are not used to
 split: they are missed in some cells, and a clone that a light chain would split stays one.
 

@@ -103,6 +103,7 @@ def write_h5mu(path: Path, h5ad: Path, receptors: anndata.AnnData) -> tuple[int,
 def _names(frame: Any) -> pd.Index[Any]:
     """Return the index of a table in an h5ad."""
     import pandas as pd
+    from anndata.io import read_elem
 
-    names: pd.Index[Any] = pd.Index(frame[frame.attrs["_index"]].asstr()[:], dtype=object)
-    return names
+    values: Any = read_elem(frame[frame.attrs["_index"]])
+    return pd.Index(values, dtype=object)
