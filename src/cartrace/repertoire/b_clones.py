@@ -7,7 +7,8 @@ split: they are missed in some cells, and a clone that a light chain would split
 Not all pairs are compared. Equal chains are one from the start. Where many chains have one V gene, J gene and
 length, their CDR3 is cut into one piece more than mismatches are allowed: two chains within the limit are equal
 in at least one piece, so only chains that share a piece are compared. And a chain that has joined a clone is
-not looked for again. Each step leaves the result that comparing all pairs gives.
+not looked for again. Each step leaves the result that comparing all pairs gives. Where the pieces tell nothing apart
+all pairs of that one V gene, J gene and length are compared, on bits: 5 s for 50,000 chains.
 """
 
 from __future__ import annotations

@@ -106,4 +106,5 @@ def _names(frame: Any) -> pd.Index[Any]:
     from anndata.io import read_elem
 
     values: Any = read_elem(frame[frame.attrs["_index"]])
-    return pd.Index(values, dtype=object)
+    names: pd.Index[Any] = pd.Index(values, dtype=object)
+    return names
