@@ -40,7 +40,8 @@ MOST_SITES = 20
 """Integration sites near a gene of concern, of one cell type of one subject, that the page names beside the largest."""
 MOST_PAIRS = 300
 """Pairs of libraries with clones in common that the page lists."""
-_DIGITS = 6
+_DIGITS = 5
+"""Significant digits; the page shows three."""
 _WHOSE = ["subject_id", "population"]
 _SAMPLE = ["sample_id", "subject_id", "infusion", "day", "study_day", "matrix"]
 
@@ -185,18 +186,19 @@ class _Pack:
                 "product": ("product_sample", at),
             }
             dropped += ["infusion", "day", "study_day", "matrix"]
+        if "unit" in frame.columns:
+            # A cell type of sites is no population of clones: its name stays.
+            del places["pop"]
         for short, (column, index) in places.items():
             if column in frame.columns:
                 out[short] = [index.get(str(name), -1) for name in frame[column]]
-                # A cell type of sites is no population of clones: its name stays.
-                if column != "population":
-                    dropped.append(column)
+                dropped.append(column)
         for short, column in (("a", "sample_a"), ("b", "sample_b")):
             if column in frame.columns:
                 out[short] = [at.get(str(name), -1) for name in frame[column]]
                 dropped.append(column)
         if "clonotype" in frame.columns and "n" in frame.columns:
-            dropped += ["clonotype", "population"]
+            dropped.append("clonotype")
         present = [name for name in dropped if name in frame.columns]
         return {**out, **columns(frame, self.texts, present, digits=_DIGITS)}
 
@@ -268,10 +270,10 @@ def _described(named: pd.DataFrame, clones: pd.DataFrame) -> pd.DataFrame:
     """Add what is known of each named clone."""
     keyed = named.assign(receptor=named["population"].map({"b_cells": "B"}).fillna("T"))
     keys = ["subject_id", "receptor", "clonotype"]
-    known = clones.drop(columns=["cdr3_nt", "first_study_day", "last_study_day"])
+    told = ["v_gene", "j_gene", "cdr3_aa", "alpha_cdr3_aa", "car_positive", "car_negative"]
+    both = keyed.merge(clones[[*keys, *told]], on=keys, how="left").sort_values("n", ignore_index=True)
     # The name stays a column: nothing else here tells it.
-    both = keyed.merge(known, on=keys, how="left").sort_values("n", ignore_index=True)
-    return both.drop(columns="n").rename(columns={"cells": "all_cells", "samples": "all_samples"})
+    return both.drop(columns=["n", "receptor"])
 
 
 def _of_named(frame: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def test_numbers_of_the_page_are_those_of_the_tables(packed: dict[str, Any]) -> 
         for limit in ("percent", "lower", "upper"):
             told = seen[limit][r]
             assert (told is None) == bool(pd.isna(row[limit]))
-            assert told is None or told == pytest.approx(row[limit], rel=1e-5)
+            assert told is None or told == pytest.approx(row[limit], rel=1e-4)
     # Each row of a named clone is there: T-001 was seen in five samples of P02 and one of P03.
     first = [n for n, name in enumerate(names) if name == "T-001" and packed["named"]["pop"][n] == 0]
     assert sum(n in first for n in seen["n"]) == len(COUNTS["T-001"]) + 1
@@ -160,7 +160,7 @@ def test_the_overview_takes_the_last_sample_that_counts_blood_before_marrow(pack
     assert (first["found"]["found"], first["found"]["product_clones"]) == ([5], [130])
     assert (first["old"]["cells"], first["old"]["total"], at["old"]) == ([1], [100], ["S6"])
     assert at["site"] == ["S5"]
-    assert first["site"]["percent"] == [pytest.approx(100 * 60 / sum(s.get("S5", 0) for s in SITES.values()), rel=1e-5)]  # fmt: skip
+    assert first["site"]["percent"] == [pytest.approx(100 * 60 / sum(s.get("S5", 0) for s in SITES.values()), rel=1e-4)]  # fmt: skip
 
 
 def test_sites_are_the_largest_and_those_near_a_gene_of_concern() -> None:

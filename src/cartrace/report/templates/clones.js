@@ -126,8 +126,8 @@
     testsOf(box, s, p, clones);
     sizesOf(box, lanes, whose);
     persistenceOf(box, s, p);
-    diversityOf(box, s, "clonotype", T(U.population[lanes[0].r]), lanes.map((lane) => lane.k));
-    overlapOf(box, s, "clonotype", T(U.population[lanes[0].r]), lanes.map((lane) => lane.k));
+    diversityOf(box, s, "clonotype", CLONES.population_names[p], lanes.map((lane) => lane.k));
+    overlapOf(box, s, "clonotype", CLONES.population_names[p], lanes.map((lane) => lane.k));
     const judgedLane = (r) => [judged(T(U.verdict[r])), T(U.reason[r]) ? h("div", { class: "say" }, capital(T(U.reason[r]))) : null].filter(Boolean);
     box.append(h("details", {}, h("summary", {}, "How much was seen ", h("small", {}, plural(lanes.length, "sample"))), table([
       { label: "Sample", cls: "text name", cell: (lane) => sampleAt(lane.k) },
