@@ -11,7 +11,8 @@
   const ofSubject = (columns, s, more = () => true) => (columns[Object.keys(columns)[0]] || []).map((_, r) => r).filter((r) => columns.s[r] === s && more(r));
   const levelWords = () => `${num(100 * CLONES.confidence)} %`;
   const isProduct = (k) => Boolean(AT.product[k]);
-  const sampleAt = (k) => (k < 0 ? "a sample without a place in time" : capital(when(T(AT.matrix[k]), AT.day[k], AT.infusion[k], "")));
+  const sampleOf = (k) => (k < 0 ? "a sample without a place in time" : when(T(AT.matrix[k]), AT.day[k], AT.infusion[k], ""));
+  const sampleAt = (k) => started(sampleOf(k));
   /** A sample below an axis: two short lines. */
   const sampleTick = (k) => plain(isProduct(k) ? `product${AT.infusion[k] > 1 ? ` ${AT.infusion[k]}` : ""}` : `day ${days(AT.day[k])}${AT.infusion[k] > 1 ? ` (${AT.infusion[k]})` : ""}`) + (isProduct(k) || T(AT.matrix[k]) === "blood" ? "" : `<br>${plain(T(AT.matrix[k]))}`);
   const limits = (t, r) => (t.lower[r] === null ? "" : ` (${num(t.lower[r], 2)} to ${num(t.upper[r], 2)})`);
@@ -161,18 +162,18 @@
     const change = (n) => {
       const r = surest(n);
       if (r === undefined) return h("span", { class: "nothing" }, "none proven");
-      return explain(h("span", { class: `change ${T(X.change[r])}` }, `${CLONES.change_words[T(X.change[r])]}, q ${num(X.q[r], 2)}`), `${sampleAt(X.a[r])}: ${cellsIn(X.from_cells[r], X.from_total[r])}. ${sampleAt(X.b[r])}: ${cellsIn(X.to_cells[r], X.to_total[r])}.${X.odds_ratio[r] === null ? "" : ` Odds ratio ${num(X.odds_ratio[r])}.`}`);
+      return explain(h("span", { class: `change ${T(X.change[r])}` }, CLONES.change_words[T(X.change[r])]), `${sampleAt(X.a[r])}: ${cellsIn(X.from_cells[r], X.from_total[r])}. ${sampleAt(X.b[r])}: ${cellsIn(X.to_cells[r], X.to_total[r])}.${X.odds_ratio[r] === null ? "" : ` Odds ratio ${num(X.odds_ratio[r])}.`}`);
     };
-    const pair = (r) => h("div", { class: "say" }, `${sampleAt(X.a[r])} to ${sampleAt(X.b[r]).replace(/^./, (c) => c.toLowerCase())}`);
+    const pair = (r) => [h("div", { class: "say line" }, `q ${num(X.q[r], 2)}`), h("div", { class: "say" }, `${sampleOf(X.a[r])} to ${sampleOf(X.b[r])}`)];
     box.append(table([
-      { label: "Clone", cls: "text", cell: (n) => h("span", { class: "line" }, colourOf.has(n) ? patch(colourOf.get(n)) : null, T(N.clonotype[n])), sort: (n) => T(N.clonotype[n]) },
+      { label: "Clone", cls: "text", cell: (n) => h("span", { class: "whole" }, colourOf.has(n) ? patch(colourOf.get(n)) : null, T(N.clonotype[n])), sort: (n) => T(N.clonotype[n]) },
       { label: "Genes", cls: "text", cell: (n) => { const genes = [T(N.v_gene[n]), T(N.j_gene[n])].filter(Boolean); return genes.length ? genes.map((g) => h("div", { class: "whole" }, g)) : "–"; }, sort: (n) => T(N.v_gene[n]) },
-      { label: "CDR3", unit: CLONES.population_names[p] === "b_cells" ? "heavy; light" : "beta; alpha", cls: "text", cell: (n) => [h("code", {}, shorten(cdr3Of(n) || "–", 40)), T(N.alpha_cdr3_aa[n]) ? h("div", { class: "say" }, h("code", {}, shorten(T(N.alpha_cdr3_aa[n]), 40))) : null].filter(Boolean), sort: cdr3Of },
+      { label: "CDR3", unit: CLONES.population_names[p] === "b_cells" ? "heavy; light" : "beta; alpha", cls: "text", cell: (n) => [h("code", { class: "whole" }, shorten(cdr3Of(n) || "–", 32)), T(N.alpha_cdr3_aa[n]) ? h("div", { class: "say" }, h("code", { class: "whole" }, shorten(T(N.alpha_cdr3_aa[n]), 32))) : null].filter(Boolean), sort: cdr3Of },
       ...(products.length ? [{ label: "In the product", unit: "%", n: true, tip: `With its ${levelWords()} interval; a bound where it was not seen`, cell: (n) => products.flatMap((lane, j) => [j ? h("br", {}) : null, cloneShare(rowsOfClone.get(n), lane)]), sort: (n) => { const r = inProduct(n); return r === undefined ? 0 : V.percent[r]; } }] : []),
       { label: "Largest share", unit: "%", n: true, cell: (n) => { const r = largest(n); return r === undefined ? "–" : [`${num(V.percent[r])}${limits(V, r)}`, h("div", { class: "say" }, sampleAt(V.k[r]))]; }, sort: (n) => { const r = largest(n); return r === undefined ? null : V.percent[r]; } },
-      { label: "Last seen", cls: "text", cell: (n) => (last(n) === undefined ? "–" : sampleAt(V.k[last(n)])), sort: (n) => (last(n) === undefined ? null : V.k[last(n)]) },
+      { label: "Last seen", cls: "text panel", cell: (n) => (last(n) === undefined ? "–" : sampleAt(V.k[last(n)])), sort: (n) => (last(n) === undefined ? null : V.k[last(n)]) },
       ...(clones.some((n) => N.car_positive[n] !== null) ? [{ label: "CAR+", n: true, tip: "Cells of the clone called CAR+, of those called CAR+ or CAR-, in all samples", cell: (n) => (N.car_positive[n] === null ? explain(h("span", { class: "ne" }, "not known"), "None of its cells has a CAR call") : `${num(N.car_positive[n], 9)} of ${num(N.car_positive[n] + (N.car_negative[n] || 0), 9)}`), sort: (n) => N.car_positive[n] }] : []),
-      { label: "Change", cls: "text", tip: `The surest of its changes between two samples: Fisher's exact test, q by Benjamini and Hochberg below ${num(CLONES.fdr)}`, cell: (n) => (surest(n) === undefined ? change(n) : [change(n), pair(surest(n))]), sort: (n) => (surest(n) === undefined ? null : X.q[surest(n)]) },
+      { label: "Change", cls: "text name", tip: `The surest of its changes between two samples: Fisher's exact test, q by Benjamini and Hochberg below ${num(CLONES.fdr)}`, cell: (n) => (surest(n) === undefined ? change(n) : [change(n), ...pair(surest(n))]), sort: (n) => (surest(n) === undefined ? null : X.q[surest(n)]) },
     ], clones, { tight: true, label: "Named clones", limit: CLONES.shown }));
   }
   /** How many clones each pair of samples tells of, and the tests of the named ones. */
@@ -180,7 +181,7 @@
     const W = CLONES.pairs, X = CLONES.changes, N = CLONES.named;
     const pairs = ofSubject(W, s, (r) => W.pop[r] === p);
     if (!pairs.length) return;
-    const two = (t, r) => [h("span", {}, sampleAt(t.a[r])), h("div", { class: "say" }, `to ${sampleAt(t.b[r])}`)];
+    const two = (t, r) => [h("span", {}, sampleAt(t.a[r])), h("div", { class: "say" }, `to ${sampleOf(t.b[r])}`)];
     const chosen = new Set(clones), tests = ofSubject(X, s, (r) => chosen.has(X.n[r])).sort((a, b) => X.q[a] - X.q[b]);
     box.append(h("details", {}, h("summary", {}, "Clones that grew or shrank ", h("small", {}, plural(pairs.length, "pair of samples", "pairs of samples"))),
       table([

@@ -66,7 +66,7 @@
     const concern = (site) => (rowsOfSite.get(site).some((r) => Z.of_concern[r]) ? h("span", { class: "verdict warn" }, "of concern") : null);
     const shareOfSite = (r) => (r === undefined || Z.percent[r] === null ? "–" : [explain(h("span", {}, `${num(Z.percent[r])}${limits(Z, r)}`), cellsIn(Z.abundance[r], Z.total[r])), h("div", { class: "say" }, label(Z, r))]);
     box.append(table([
-      { label: "Site", cls: "text", cell: (site) => h("span", { class: "line" }, colourOf.has(site) ? patch(colourOf.get(site)) : null, site), sort: (site) => site },
+      { label: "Site", cls: "text", cell: (site) => h("span", { class: "whole" }, colourOf.has(site) ? patch(colourOf.get(site)) : null, site), sort: (site) => site },
       { label: "Gene", cls: "text", cell: (site) => [geneOf(T(Z.gene[first(site)]), Z.gene_distance[first(site)]), concern(site) ? h("div", {}, concern(site)) : null].filter(Boolean), sort: (site) => T(Z.gene[first(site)]) },
       { label: "Largest share", unit: "%", n: true, cell: (site) => shareOfSite(largest(site)), sort: (site) => { const r = largest(site); return r === undefined ? null : Z.percent[r]; } },
       { label: "Last seen", unit: "%", n: true, cell: (site) => shareOfSite(last(site)), sort: (site) => Z.percent[last(site)] },
