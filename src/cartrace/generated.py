@@ -150,7 +150,15 @@ def tables_page() -> str:
         "Parquet, checked on writing and on reading (`cartrace.tables`). A text column is never a number,"
         " and an empty cell is never 0.\n",
     ]
-    stages = (tables, pcr_tables, flow_tables, immunoassay_tables, cells_tables, repertoire_tables, safety_tables)
+    stages = (
+        tables,
+        pcr_tables,
+        flow_tables,
+        immunoassay_tables,
+        cells_tables,
+        repertoire_tables,
+        safety_tables,
+    )
     for table in (table for stage in stages for table in stage.TABLES.values()):
         lines += [f"## {table.name}\n", table.description + "\n"]
         if table.key:
