@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -23,7 +24,8 @@ SCIRPY = real_data() / "vdj" / "scirpy"
 T_FILE = SCIRPY / "vdj_nextgem_hs_pbmc3_t_filtered_contig_annotations.csv.gz"
 B_FILE = SCIRPY / "sc5p_v2_hs_melanoma_10k_b_filtered_contig_annotations.csv.gz"
 TIMES = ["M0", "M01", "M02", "M05", "M15", "M21"]
-NAMED = "TGCGCATCTTCTGTTGGAGGACTGAACCAACCACAACACTTC"
+NAMED = "9b97a8d97e61ba9f"
+"""Digest of the CDR3 that the reference names."""
 
 pytestmark = pytest.mark.real
 
@@ -70,7 +72,8 @@ def test_ten_beta_clones_of_p02_stand_from_the_product_to_month_21_and_six_in_ce
     alpha = contigs.loc[contigs["locus"] == "TRA", ["library", "cell"]].drop_duplicates()
     six = standing("beta_clonotype", cells.merge(alpha))
     assert len(six) == 6
-    assert NAMED in set(cells.loc[cells["beta_clonotype"].isin(six), "cdr3_nt"])
+    named = cells.loc[cells["beta_clonotype"].isin(six), "cdr3_nt"]
+    assert NAMED in {hashlib.sha256(cdr3.encode()).hexdigest()[:16] for cdr3 in named}
     # Each sequence has one V gene and one J gene: the genes in the key change nothing here.
     of_ten = cells[cells["beta_clonotype"].isin(standing("beta_clonotype", cells))]
     assert set(of_ten["cdr3_nt"]) == standing("cdr3_nt", cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -153,7 +154,8 @@ def test_six_beta_chains_of_p02_stand_at_six_visits() -> None:
     visits = ("M0", "M01", "M02", "M05", "M15", "M21")
     six = set.intersection(*(paired[v] for v in visits))
     assert len(six) == 6
-    assert "TGCGCATCTTCTGTTGGAGGACTGAACCAACCACAACACTTC" in six
+    # The CDR3 that the reference names, by its digest.
+    assert "9b97a8d97e61ba9f" in {hashlib.sha256(cdr3.encode()).hexdigest()[:16] for cdr3 in six}
     # With the beta chains of cells that lack an alpha chain or have a second one, ten.
     ten = set.intersection(*(seen[v] for v in visits))
     assert len(ten) == 10

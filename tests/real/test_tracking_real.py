@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ MONTH = 30.4
 TIMES = ("M0", "M01", "M02", "M05", "M15", "M21")
 MATRIX = {"PROD": "infusion_product", "PB": "blood", "BM": "marrow"}
 SORT = {"NoSo": "none", "CD3+CAT+": "car_positive"}
-PERSISTENT = "TGCGCATCTTCTGTTGGAGGACTGAACCAACCACAACACTTC"
+PERSISTENT = "9b97a8d97e61ba9f"
+"""Digest of the CDR3 that the reference names."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def test_the_six_persistent_clones_come_out(p02: Followed) -> None:
     # The six of the reference are those of cells with both chains; a beta chain alone finds four more.
     six = everywhere({name: file[file["paired"]] for name, file in p02.files.items()})
     assert len(six) == 6
-    assert PERSISTENT in six
+    assert PERSISTENT in {hashlib.sha256(cdr3.encode()).hexdigest()[:16] for cdr3 in six}
     assert six < plain
     assert len(plain) == 10
 
