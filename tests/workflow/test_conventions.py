@@ -44,6 +44,12 @@ def test_a_rule_is_one_quoted_command_whose_output_goes_to_the_log(stage: str, n
         assert banned not in body
 
 
+def test_a_specimen_that_may_be_empty_is_joined_to_its_option() -> None:
+    # Snakemake quotes an empty text as nothing, and a specimen may begin with a dash.
+    text = (REPOSITORY / "workflow/rules/repertoire.smk").read_text()
+    assert "--specimen={params.specimen:q} " in text
+
+
 @pytest.mark.parametrize(("stage", "name", "body"), RULES)
 def test_the_name_of_a_rule_travels_to_its_script_and_its_tests(stage: str, name: str, body: str) -> None:
     assert f'script=script("{stage}/{name}.py")' in body

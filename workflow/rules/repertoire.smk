@@ -178,7 +178,7 @@ rule read_sites:
         python {input.script:q} \
             --site-set {wildcards.table_set:q} \
             --path {input.raw:q} \
-            --specimen {params.specimen:q} \
+            --specimen={params.specimen:q} \
             --settings {params.settings:q} \
             --sites {output.sites:q} \
             --qc {output.qc:q}
