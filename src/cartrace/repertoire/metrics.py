@@ -39,7 +39,8 @@ for _metric in (
         label="Product clones found at {landmark}",
         unit="none",
         definition="Clones of the product that were seen in the sample that answers for the landmark. A clone that was not "
-        "seen may be there: the remark says how many that depth would show, had every clone kept its share.",
+        "seen may be there: the remark says how many that depth would show, had every clone kept its share. Among all T cells "
+        "fewer are found than that, also without any loss: blood holds T cells that were never infused.",
         source="House definition; clones of the product followed at 1 month and later: Qin 2024 (Science Immunology).",
         group="clones",
     ),
@@ -57,23 +58,25 @@ for _metric in (
         label="Last day with a clone of the product",
         unit="day",
         definition="Between the last sample in which any clone of the product was seen and the next one, in which none was; "
-        "right-censored when the last sample has one. Samples with too few cells do not enter.",
+        "right-censored when the last sample has one. Samples with too few cells do not enter. Among all T cells the clone "
+        "may live on in cells that were never infused; among CAR+ T cells it may not.",
         source="House definition: the sampling days make it an interval.",
         group="clones",
         event=True,
     ),
     Metric(
         name="expanded_clones",
-        label="Clones that expanded after infusion",
+        label="Clones larger after infusion than in the product",
         unit="none",
         definition="Clones whose share is larger in any sample after the infusion than in the product: Fisher's exact test, "
-        "two-sided, false-discovery rate of Benjamini and Hochberg within the pair of samples.",
+        "two-sided, false-discovery rate of Benjamini and Hochberg within the pair of samples. Among all T cells blood differs "
+        "from the product by T cells that were never infused: the remark says how many of the clones were in the blood before.",
         source="House definition; the tests: Fisher 1935, Benjamini and Hochberg 1995 (J R Stat Soc B 57:289).",
         group="clones",
     ),
     Metric(
         name="contracted_clones",
-        label="Clones that contracted after infusion",
+        label="Clones smaller after infusion than in the product",
         unit="none",
         definition="The same for a smaller share. A clone can expand to one sample and contract to another.",
         source="House definition; tests as for expanded_clones.",
@@ -84,7 +87,8 @@ for _metric in (
         label="Largest clone, peak",
         unit="%",
         definition="Largest share of one clone in any sample after the infusion, with the exact interval of that share. "
-        "Being the largest of many it lies too high where samples are small.",
+        "Being the largest of many it lies too high where samples are small. The remark names the clone, and its share in the "
+        "blood before the infusion where it was seen there.",
         source=_HOUSE,
         group="clones",
     ),
@@ -276,8 +280,10 @@ def _t_cell_metrics(tables: Tables, settings: Repertoire, landmarks: Sequence[La
     keys = ("subject_id", "population")
     totals = tables.totals[tables.totals["population"].isin(list(T_ASSAYS))]
     persistence = _grouped(tables.persistence, *keys, "product_sample")
-    changes = _grouped(_called(tables.changes), *keys, "from_sample")
+    called = _called(tables.changes)
+    changes = _grouped(called, *keys, "from_sample")
     peaks = largest(tables.samples, (*keys, "sample_id"), "cells", "clonotype")
+    early = _early(tables, {*called["clonotype"], *(r["clonotype"] for r in peaks.values())})
     with_t = set(totals.loc[totals["population"] == "t_cells", "subject_id"])
     for (subject, population), own in _grouped(totals, *keys).items():
         # Unsorted libraries hold CAR+ T cells only where these were called; sorted for them, none is an answer.
@@ -299,9 +305,35 @@ def _t_cell_metrics(tables: Tables, settings: Repertoire, landmarks: Sequence[La
             usable = [r for r in after if r["verdict"] != "rejected"]
             why = _why_none(after)
             tested = [r for r in changes.get(key, []) if r["to_sample"] in {u["sample_id"] for u in usable}]
-            yield from _changed(course, tested, usable, refused or why, settings)
+            before = early.get((subject, population))
+            yield from _changed(course, tested, usable, refused or why, settings, before=before)
             tops = [peaks[subject, population, r["sample_id"]] for r in usable]
-            yield _peak(course, "largest_clone_peak", tops, why, "clonotype")
+            yield _with_before(_peak(course, "largest_clone_peak", tops, why, "clonotype"), before or {})
+
+
+def _early(tables: Tables, clones: Iterable[str]) -> dict[tuple[str, str], dict[str, float]]:
+    """Return by subject and population those of ``clones`` that its blood had before the first infusion: largest share, %.
+
+    A subject without such a sample that tells shares is left out.
+    """
+    # On the day of the infusion the persistence of its clones tells which samples came after it.
+    totals = tables.totals[tables.totals["matrix"].isin(BLOOD) & (tables.totals["study_day"] <= 0)]
+    totals = totals[~totals["sample_id"].isin(tables.persistence["sample_id"])]
+    told = records(totals[totals["verdict"] != "rejected"])
+    found: dict[tuple[str, str], dict[str, float]] = {(r["subject_id"], r["population"]): {} for r in told}
+    samples = tables.samples[tables.samples["sample_id"].isin([r["sample_id"] for r in told])]
+    samples = samples[samples["clonotype"].isin(list(clones)) & samples["percent"].notna()]
+    for row in records(samples.sort_values("percent")):
+        found[row["subject_id"], row["population"]][row["clonotype"]] = row["percent"]
+    return found
+
+
+def _with_before(peak: Row, before: Mapping[str, float]) -> Row:
+    """Add to a largest clone its share before the infusion: one that was as large did not grow."""
+    if peak["value"] is None or peak["reason"] not in before:
+        return peak
+    share = before[peak["reason"]]
+    return {**peak, "reason": f"{peak['reason']}, {share:.3g} % in the blood before the infusion"}
 
 
 def _called(changes: pd.DataFrame) -> pd.DataFrame:
@@ -376,7 +408,13 @@ def _last_day(course: Row, kept: Sequence[Row], refused: str) -> Row:
 
 
 def _changed(
-    course: Row, tested: Sequence[Row], usable: Sequence[Row], refused: str, settings: Repertoire
+    course: Row,
+    tested: Sequence[Row],
+    usable: Sequence[Row],
+    refused: str,
+    settings: Repertoire,
+    *,
+    before: Mapping[str, float] | None,
 ) -> Iterator[Row]:
     rules = settings.tracking
     reason = refused
@@ -385,11 +423,19 @@ def _changed(
     for name, change in (("expanded_clones", "expanded"), ("contracted_clones", "contracted")):
         clones = {r["clonotype"] for r in tested if r["change"] == change}
         method = f"Fisher's exact test, q < {rules.fdr:g}, clones of {rules.min_cells} cells or more"
+        remark = ""
+        if course["assay"] == T_ASSAY and clones and change == "expanded":
+            old = len(clones & set(before or ()))
+            remark = (
+                "T cells of the blood before the infusion are not known"
+                if before is None
+                else f"{old} of {len(clones)} were in the blood before the infusion"
+            )
         yield _row(
             course,
             name,
             None if reason else len(clones),
-            reason=reason or None,
+            reason=reason or remark or None,
             method=method,
             **_window(*usable),
         )

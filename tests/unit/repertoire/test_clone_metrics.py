@@ -122,6 +122,22 @@ def test_clones_that_changed_from_the_product_are_counted_once():
     assert found["contracted_clones"]["value"] == 1
 
 
+def test_clones_that_were_in_the_blood_before_the_infusion_are_told():
+    before = {"pre": {"x": 16, "z": 4}} | COUNTS
+    found = told(tables(**(USUAL | {"samples": clone_samples(before), "totals": clone_totals(before)})))
+    # a and x are larger than in the product; x filled four fifths of the blood before.
+    assert found["expanded_clones"]["reason"] == "1 of 2 were in the blood before the infusion"
+    assert found["largest_clone_peak"]["reason"] == "a"
+    few = clone_totals(before, rejected=["d28"])
+    late = told(tables(**(USUAL | {"samples": clone_samples(before), "totals": few})))
+    assert late["largest_clone_peak"]["reason"] == "x, 80 % in the blood before the infusion"
+    unknown = "T cells of the blood before the infusion are not known"
+    assert told(tables(**USUAL))["expanded_clones"]["reason"] == unknown
+    shallow = clone_totals(before, rejected=["pre"])
+    row = told(tables(**(USUAL | {"samples": clone_samples(before), "totals": shallow})))["expanded_clones"]
+    assert (row["value"], row["reason"]) == (2, unknown)
+
+
 def test_no_change_is_told_where_no_clone_could_be_tested():
     untested = changes([("y", "d28", "d90", "expanded")])
     row = told(tables(**(USUAL | {"changes": untested})))["expanded_clones"]
