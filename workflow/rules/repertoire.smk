@@ -44,8 +44,9 @@ SITE_TABLES = {
 
 wildcard_constraints:
     subject="|".join(map(re.escape, REPERTOIRE.subjects)) or "none",
-    table_set="|".join(map(re.escape, TABLE_SETS)) or "none",
-    bam_set="|".join(map(re.escape, BAM_SETS)) or "none",
+    # (?!) fits nothing: a set can be called "none", and must not fit both rules.
+    table_set="|".join(map(re.escape, TABLE_SETS)) or "(?!)",
+    bam_set="|".join(map(re.escape, BAM_SETS)) or "(?!)",
 
 
 rule read_contigs:

@@ -224,7 +224,8 @@ def subject_keys(subjects: Iterable[str]) -> dict[str, str]:
     return {
         subject: subject
         if _SAFE.fullmatch(subject)
-        else f"{re.sub(r'[^A-Za-z0-9]+', '-', subject)[:40]}-{digest([subject])[:8]}"
+        # A name that began with a dash would be an option of a command.
+        else f"{re.sub(r'[^A-Za-z0-9]+', '-', subject)[:40]}-{digest([subject])[:8]}".lstrip("-")
         for subject in subjects
     }
 

@@ -160,8 +160,9 @@ def test_a_path_that_leaves_the_data_folder_and_a_bam_without_a_vector_are_refus
 
 
 def test_keys_of_subjects_name_files_and_never_depend_on_other_subjects() -> None:
-    keys = subject_keys(["CT-003", "p02", "A/1", "A:1"])
+    keys = subject_keys(["CT-003", "p02", "A/1", "A:1", "É1", "李"])
     assert (keys["CT-003"], keys["p02"]) == ("CT-003", "p02")
-    assert len({key.casefold() for key in keys.values()}) == 4
+    assert len({key.casefold() for key in keys.values()}) == 6
+    assert not any(key.startswith("-") for key in keys.values())
     assert all(key.replace("-", "").isalnum() for key in keys.values())
     assert subject_keys(["A/1"])["A/1"] == keys["A/1"]
