@@ -42,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FILES = 20
 """Files of a matrix folder; a larger one is no matrix folder."""
 _EMPTY_CONTIGS = 1000
-"""Bytes below which a file of contigs can be a header alone."""
+"""Bytes below which a file of contigs, or of sites, can be a header alone."""
 
 
 @dataclass(frozen=True, slots=True)

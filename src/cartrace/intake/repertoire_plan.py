@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartrace.intake.library_plan import LibraryPlan, bam_index, own_file, place
+from cartrace.intake.library_plan import _EMPTY_CONTIGS, LibraryPlan, bam_index, own_file, place
 from cartrace.intake.paths import Hashes, digest, path_in, teller, undated
+from cartrace.intake.sheets import quote
 from cartrace.intake.tube_controls import before_infusion
 
 if TYPE_CHECKING:
@@ -178,9 +179,13 @@ def plan_repertoire(
         for item in with_contigs
     }
     sites = {}
+    contents: dict[tuple[str | None, str], str] = {}
     for sites_row in site_sets:
-        tell = teller(problems, str(config.sheets.integration_sites), "path", sites_row.row)
+        file = str(config.sheets.integration_sites)
+        tell = teller(problems, file, "path", sites_row.row)
         undated(sites_row.path, config, tell)
+        # It stands in the command, so in Snakemake's log.
+        undated(sites_row.specimen, config, teller(problems, file, "specimen", sites_row.row), "specimen")
         if not sites_row.path or not path_in(
             folder / config.data_dir, sites_row.path, "the data folder", tell
         ):
@@ -191,6 +196,11 @@ def plan_repertoire(
                 "repertoire.sites.junctions.vector in the configuration: the vector's sequences in it",
             )
         path = place(config, sites_row.path)
+        if (folder / path).stat().st_size >= _EMPTY_CONTIGS:
+            content = (hashes.sha256(path, tell), sites_row.specimen)
+            other = contents.setdefault(content, sites_row.site_set_id)
+            if other != sites_row.site_set_id:
+                tell(f"the same content as {quote(other)}", "each content once, or cells count twice")
         index = bam_index(folder, path) if sites_row.is_bam else ""
         sites[sites_row.site_set_id] = SitePlan(
             sites_row.site_set_id,

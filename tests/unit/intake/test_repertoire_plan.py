@@ -151,6 +151,19 @@ def test_every_fault_of_the_site_sheet_is_told_at_once(folder: Path) -> None:
     ]
 
 
+def test_sites_of_one_content_count_once_and_no_specimen_tells_a_date(folder: Path) -> None:
+    text = (
+        "site_set_id\tsample_id\tpath\tspecimen\ns1\tIP\tsites.csv\tX1\ns2\tA14\tcopy.csv\tX1\n"
+        "s3\tA14\tsites.csv\tX2\ns4\tA14\tsites.csv\tX 2024-01-05\n"
+    )
+    for name in ("sites.csv", "copy.csv"):
+        (folder / "data" / name).write_text("chrom,start\n" + "chr1,5\n" * 200)
+    assert problems_of(folder, "integration_sites", text) == [
+        (3, "path", "the same content as 's1'"),
+        (5, "specimen", "a calendar date in the specimen's name"),
+    ]
+
+
 def test_a_path_that_leaves_the_data_folder_and_a_bam_without_a_vector_are_refused(folder: Path) -> None:
     text = "site_set_id\tsample_id\tpath\ns1\tIP\t../genes.txt\ns2\tB14\treads.bam\n"
     assert problems_of(folder, "integration_sites", text, junctions={"vector": []}) == [
