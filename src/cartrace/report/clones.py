@@ -401,7 +401,17 @@ def _overview(tables: CloneTables, pack: _Pack) -> dict[str, Columns]:
     return {
         "products": pack(products[[*_WHOSE, "sample_id", "clones", "cells"]]),
         "found": pack(
-            found[[*_WHOSE, "sample_id", "landmark", "product_clones", "found", "expected_if_unchanged"]]
+            found[
+                [
+                    *_WHOSE,
+                    "sample_id",
+                    "landmark",
+                    "product_clones",
+                    "found",
+                    "expected_if_unchanged",
+                    "reason",
+                ]
+            ]
         ),
         "last": pack(last[[*_WHOSE, "sample_id", "expanded", "cells", "clones"]]),
         "largest": pack(largest[[*_WHOSE, "sample_id", "clonotype", "cells", "total", *_SHARE]]),

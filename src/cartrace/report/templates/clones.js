@@ -165,6 +165,9 @@
       return explain(h("span", { class: `change ${T(X.change[r])}` }, CLONES.change_words[T(X.change[r])]), `${sampleAt(X.a[r])}: ${cellsIn(X.from_cells[r], X.from_total[r])}. ${sampleAt(X.b[r])}: ${cellsIn(X.to_cells[r], X.to_total[r])}.${X.odds_ratio[r] === null ? "" : ` Odds ratio ${num(X.odds_ratio[r])}.`}`);
     };
     const pair = (r) => [h("div", { class: "say line" }, `q ${num(X.q[r], 2)}`), h("div", { class: "say" }, `${sampleOf(X.a[r])} to ${sampleOf(X.b[r])}`)];
+    // A clone of old memory cells is no offspring of the product, however it stands beside it.
+    const before = (n) => rowsOfClone.get(n).filter((r) => AT.day[V.k[r]] < 0 && V.percent[r] !== null).reduce((a, r) => (a === undefined || V.percent[r] > V.percent[a] ? r : a), undefined);
+    const known = (n) => (before(n) === undefined || !isProduct(X.a[surest(n)]) ? null : h("div", { class: "say" }, `${num(V.percent[before(n)], 2)} % before the infusion`));
     box.append(table([
       { label: "Clone", cls: "text", cell: (n) => h("span", { class: "whole" }, colourOf.has(n) ? patch(colourOf.get(n)) : null, T(N.clonotype[n])), sort: (n) => T(N.clonotype[n]) },
       { label: "Genes", cls: "text", cell: (n) => { const genes = [T(N.v_gene[n]), T(N.j_gene[n])].filter(Boolean); return genes.length ? genes.map((g) => h("div", { class: "whole" }, g)) : "–"; }, sort: (n) => T(N.v_gene[n]) },
@@ -173,7 +176,7 @@
       { label: "Largest share", unit: "%", n: true, cell: (n) => { const r = largest(n); return r === undefined ? "–" : [`${num(V.percent[r])}${limits(V, r)}`, h("div", { class: "say" }, sampleAt(V.k[r]))]; }, sort: (n) => { const r = largest(n); return r === undefined ? null : V.percent[r]; } },
       { label: "Last seen", cls: "text panel", cell: (n) => (last(n) === undefined ? "–" : sampleAt(V.k[last(n)])), sort: (n) => (last(n) === undefined ? null : V.k[last(n)]) },
       ...(clones.some((n) => N.car_positive[n] !== null) ? [{ label: "CAR+", n: true, tip: "Cells of the clone called CAR+, of those called CAR+ or CAR-, in all samples", cell: (n) => (N.car_positive[n] === null ? explain(h("span", { class: "ne" }, "not known"), "None of its cells has a CAR call") : `${num(N.car_positive[n], 9)} of ${num(N.car_positive[n] + (N.car_negative[n] || 0), 9)}`), sort: (n) => N.car_positive[n] }] : []),
-      { label: "Change", cls: "text name", tip: `The surest of its changes between two samples: Fisher's exact test, q by Benjamini and Hochberg below ${num(CLONES.fdr)}`, cell: (n) => (surest(n) === undefined ? change(n) : [change(n), ...pair(surest(n))]), sort: (n) => (surest(n) === undefined ? null : X.q[surest(n)]) },
+      { label: "Change", cls: "text name", tip: `The surest of its changes between two samples: Fisher's exact test, q by Benjamini and Hochberg below ${num(CLONES.fdr)}`, cell: (n) => (surest(n) === undefined ? change(n) : [change(n), ...pair(surest(n)), known(n)].filter(Boolean)), sort: (n) => (surest(n) === undefined ? null : X.q[surest(n)]) },
     ], clones, { tight: true, label: "Named clones", limit: CLONES.shown }));
   }
   /** How many clones each pair of samples tells of, and the tests of the named ones. */
@@ -229,11 +232,11 @@
       const grid = h("div", { class: "two" }), ks = rows.map((r) => Y.k[r]), at = (list) => list.map((r) => ks.indexOf(Y.k[r]));
       box.append(grid);
       const tip = (r) => `${plain(sampleAt(Y.k[r]))}<br>${num(Y.found[r], 9)} of ${plural(Y.product_clones[r], "clone")} found${Y.expected_if_unchanged[r] === null ? "" : `<br>${num(Y.expected_if_unchanged[r])} expected, had nothing changed`}`;
-      const known = rows.filter((r) => Y.expected_if_unchanged[r] !== null), told = rows.filter((r) => Y.percent[r] !== null);
+      const told = rows.filter((r) => Y.percent[r] !== null), known = told.filter((r) => Y.expected_if_unchanged[r] !== null);
       pointsBySample(grid, "Clones found again", "", ks, [
-        { type: "bar", name: "Found", x: at(rows).map((x) => x - 0.14), y: rows.map((r) => Y.found[r]), width: 0.36, marker: { color: FAMILY.repertoire }, hoverinfo: "text", text: rows.map((r) => num(Y.found[r], 9)), textposition: "outside", textfont: { size: 11 }, cliponaxis: false, hovertext: rows.map(tip) },
+        { type: "bar", name: "Found", x: at(told).map((x) => x - 0.14), y: told.map((r) => Y.found[r]), width: 0.36, marker: { color: FAMILY.repertoire }, hoverinfo: "text", text: told.map((r) => num(Y.found[r], 9)), textposition: "outside", textfont: { size: 11 }, cliponaxis: false, hovertext: told.map(tip) },
         { type: "scatter", mode: "markers", name: "Expected, had nothing changed", x: at(known).map((x) => x + 0.22), y: known.map((r) => Y.expected_if_unchanged[r]), marker: { symbol: "diamond-open", size: 10, color: INK, line: { width: 1.6, color: INK } }, hoverinfo: "text", text: known.map(tip) },
-      ], "Clones");
+      ], "Clones", 250, rows.map((r) => (Y.percent[r] === null ? "not told" : "")));
       pointsBySample(grid, "Cells in clones of the product", `With ${levelWords()} intervals.`, ks, [
         { type: "scatter", mode: "markers", name: "Share of the cells", x: at(told), y: told.map((r) => Y.percent[r]), error_y: { ...withLimits(Y, told, "percent"), color: FAMILY.repertoire }, marker: { symbol: "circle", size: 9, color: FAMILY.repertoire }, hoverinfo: "text", text: told.map((r) => `${plain(sampleAt(Y.k[r]))}<br>${num(Y.percent[r])} %${limits(Y, r)}<br>${cellsIn(Y.cells[r], Y.total[r])}`) },
       ], "%", 250, rows.map((r) => (Y.percent[r] === null ? "no share" : "")));

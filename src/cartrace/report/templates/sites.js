@@ -25,8 +25,8 @@
     const types = unique(totals.map((r) => T(W.cell_type[r]))).sort((a, b) => cells(b) - cells(a));
     if (!types.length) return;
     const box = h("div", {});
-    const shown = types.length > 1 ? ["", ...types] : types;
-    if (types.length > 1) view.append(h("div", { class: "controls" }, segments("Cells", shown.map((t) => [t, t || "All samples"]), "", (t) => { renew(box); cellType(box, s, t); })));
+    const shown = types.length > 1 ? [...types, ""] : types;
+    if (types.length > 1) view.append(h("div", { class: "controls" }, segments("Cells", shown.map((t) => [t, t || "All cells"]), shown[0], (t) => { renew(box); cellType(box, s, t); })));
     view.append(box);
     cellType(box, s, shown[0]);
   }
@@ -93,7 +93,7 @@
 
   function clonesPage() {
     const W = CLONES.sharing;
-    const found = range(0, W.shared.length).filter((r) => TAKEN_CLASS[T(W.taken_for[r])] === "fail" || T(W.taken_for[r]) === "public");
+    const found = range(0, W.shared.length).filter((r) => takenClass(r) === "fail" || T(W.taken_for[r]) === "public");
     const whoSites = unique(CLONES.site_totals.s), alarmed = unique(CLONES.alarms.s).reduce((n, s) => n + alarmsOf(s).length, 0);
     view.append(h("h1", { tabindex: "-1" }, "Clones"),
       h("p", { class: "lead" }, "Which clones of the product are still there, whether the B cells that return are new, and whether one integration site takes over. A patient's page shows the courses."),
@@ -124,9 +124,9 @@
     box.replaceChildren(table([
       { label: "Patient", cell: (s) => subjectLink(s), sort: (s) => D.subjects[s].id },
       { label: "Product clones", n: true, tip: "Clones seen in the last product, and its cells with a clone", cell: cell(O.products, true, (r) => [num(O.products.clones[r], 9), below(`of ${num(O.products.cells[r], 9)} cells`)]), sort: value(O.products, true, "clones") },
-      { label: "Found again", n: true, tip: "Clones of the product seen at the last landmark; below, how many would be seen, had every clone kept its share", cell: cell(O.found, true, (r) => [`${num(O.found.found[r], 9)} of ${num(O.found.product_clones[r], 9)}`, below(`${T(O.found.landmark[r]) || sampleAt(O.found.k[r])}${O.found.expected_if_unchanged[r] === null ? "" : `, ${num(O.found.expected_if_unchanged[r])} expected`}`)]), sort: value(O.found, true, "found") },
+      { label: "Found again", n: true, tip: "Clones of the product seen at the last landmark; below, how many would be seen, had every clone kept its share", cell: cell(O.found, true, (r) => T(O.found.reason[r]) ? [untold(T(O.found.reason[r])), below(T(O.found.landmark[r]) || sampleAt(O.found.k[r]))] : [`${num(O.found.found[r], 9)} of ${num(O.found.product_clones[r], 9)}`, below(`${T(O.found.landmark[r]) || sampleAt(O.found.k[r])}${O.found.expected_if_unchanged[r] === null ? "" : `, ${num(O.found.expected_if_unchanged[r])} expected`}`)]), sort: (s) => { const r = row(O.found, s, true); return r === undefined || T(O.found.reason[r]) ? null : O.found.found[r]; } },
       { label: "Largest clone", unit: "%", n: true, tip: `Share in the last sample with enough cells, with its ${levelWords()} interval`, cell: cell(O.largest, true, (r) => share(O.largest, r)), sort: value(O.largest, true, "percent") },
-      { label: "Expanded", n: true, tip: `Clones of ${CLONES.expanded_cells} cells or more in that sample`, cell: cell(O.last, true, (r) => [num(O.last.expanded[r], 9), below(`of ${num(O.last.clones[r], 9)}`)]), sort: value(O.last, true, "expanded") },
+      { label: "Large clones", n: true, tip: `Clones of ${CLONES.expanded_cells} cells or more in that sample`, cell: cell(O.last, true, (r) => [num(O.last.expanded[r], 9), below(`of ${num(O.last.clones[r], 9)}`)]), sort: value(O.last, true, "expanded") },
       ...(CLONES.b_return.s.length ? [{ label: "Old B clones", n: true, tip: "B cells of the last sample in clones from before the infusion", cell: cell(O.old, false, (r) => [`${num(O.old.cells[r], 9)} of ${num(O.old.total[r], 9)}`, below(`${num(O.old.percent[r])} %${limits(O.old, r)}`), on(O.old, r)]), sort: value(O.old, false, "percent") }] : []),
       ...(CLONES.site_totals.s.length ? [
         { label: "Largest site", unit: "%", n: true, tip: "Share of the largest integration site on the last day", cell: cell(O.site, false, (r) => [`${num(O.site.percent[r])}${limits(O.site, r)}`, below([T(O.site.gene[r]), T(O.site.cell_type[r])].filter(Boolean).join(", ")), on(O.site, r)]), sort: value(O.site, false, "percent") },
@@ -135,6 +135,9 @@
     ], people, { label: "Clones of each patient", sticky: true, limit: 100 }));
   }
   const TAKEN_CLASS = { swap: "fail", index_hopping: "fail", public: "note", unknown: "note", as_expected: "pass" };
+  /** Clones that hopped into one library are shared with the other libraries of their owner as well. */
+  const byWay = (r) => T(CLONES.sharing.taken_for[r]) === "index_hopping" && !CLONES.sharing.shared_barcodes[r];
+  const takenClass = (r) => (byWay(r) ? "note" : TAKEN_CLASS[T(CLONES.sharing.taken_for[r])]);
   function sharedTable(found) {
     const W = CLONES.sharing;
     if (!CLONES.compared) return;
@@ -142,15 +145,14 @@
     if (!found.length) view.append(h("p", { class: "notice" }, W.shared.length ? "No two patients are known to share more clones than expected." : "No two patients have a clone in common."));
     if (!W.shared.length) return;
     view.append(h("p", { class: "say" }, "Pairs of libraries of two patients with a clone in common. The same clone with the same barcode in both is the mark of index hopping; a large overlap by cells, more than with the patient's own samples, that of exchanged samples. What is expected, the other pairs of patients tell."), table([
-      { label: "Taken for", cls: "line", cell: (r) => h("span", { class: `verdict ${TAKEN_CLASS[T(W.taken_for[r])]}` }, CLONES.taken_for[T(W.taken_for[r])]), sort: (r) => Object.keys(TAKEN_CLASS).indexOf(T(W.taken_for[r])) },
-      { label: "Libraries", cls: "text", cell: (r) => [h("div", {}, libraryLink(T(W.library_a[r])), " (", subjectLink(W.s_a[r]), ")"), h("div", {}, libraryLink(T(W.library_b[r])), " (", subjectLink(W.s_b[r]), ")")], sort: (r) => T(W.library_a[r]) },
-      { label: "Receptor", cell: (r) => `${T(W.receptor[r])} cells`, sort: (r) => T(W.receptor[r]) },
-      { label: "In both", n: true, cell: (r) => [num(W.shared[r], 9), h("div", { class: "say" }, `of ${num(W.clones_a[r], 9)} and ${num(W.clones_b[r], 9)}`)], sort: (r) => W.shared[r] },
+      { label: "Taken for", cls: "line", cell: (r) => { const how = h("span", { class: `verdict ${takenClass(r)}` }, CLONES.taken_for[T(W.taken_for[r])]); return byWay(r) ? [how, h("div", { class: "say" }, "by way of another library")] : how; }, sort: (r) => Object.keys(TAKEN_CLASS).indexOf(T(W.taken_for[r])) },
+      { label: "Libraries", cls: "text line", cell: (r) => [h("div", {}, libraryLink(T(W.library_a[r])), " (", subjectLink(W.s_a[r]), ")"), h("div", {}, libraryLink(T(W.library_b[r])), " (", subjectLink(W.s_b[r]), ")")], sort: (r) => T(W.library_a[r]) },
+      { label: "In both", n: true, cell: (r) => [num(W.shared[r], 9), h("div", { class: "say" }, `of ${num(W.clones_a[r], 9)} and ${num(W.clones_b[r], 9)} of ${T(W.receptor[r])} cells`)], sort: (r) => W.shared[r] },
       { label: "Expected", n: true, cell: (r) => num(W.expected[r], 2), sort: (r) => W.expected[r] },
       { label: "p", n: true, cell: (r) => num(W.p[r], 2), sort: (r) => W.p[r] },
       { label: "Same barcode", n: true, cell: (r) => num(W.shared_barcodes[r], 9), sort: (r) => W.shared_barcodes[r] },
       { label: "Morisita-Horn", n: true, cell: (r) => num(W.morisita_horn[r], 2), sort: (r) => W.morisita_horn[r] },
-      { label: "Clones", cls: "wide text", cell: (r) => { const list = T(W.clones[r]).split(";").filter(Boolean); return list.slice(0, 4).join(", ") + (list.length > 4 ? `, ${list.length - 4} more` : ""); } },
+      { label: "Largest", cls: "text line", cell: (r) => { const list = T(W.clones[r]).split(";").filter(Boolean); return list.length > 1 ? explain(h("span", {}, `${list[0]}, ...`), list.join("\n")) : list[0] || "–"; } },
     ], range(0, W.shared.length), { plain: true, label: "Clones that patients share", limit: 30 }));
   }
 
