@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the h5mu; exit status 2 when no subject has a chain."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--h5ad", type=Path, required=True, help="all cells (assemble_cells)")
-    parser.add_argument("--airr", type=Path, nargs="+", required=True, help="AIRR tables of the subjects")
+    parser.add_argument("--airr", type=Path, nargs="*", default=[], help="AIRR tables of the subjects")
     parser.add_argument("--output", type=Path, required=True, help="h5mu to write")
     args = parser.parse_args(argv)
 

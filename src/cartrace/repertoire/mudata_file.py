@@ -23,7 +23,7 @@ def read_chains(paths: Iterable[Path]) -> pd.DataFrame:
     import pandas as pd
 
     parts = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def airr_of(chains: pd.DataFrame) -> anndata.AnnData:

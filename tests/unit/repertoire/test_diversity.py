@@ -112,7 +112,7 @@ def test_each_index_is_explained_here_and_in_the_docs() -> None:
 
 
 @given(COUNTS, st.randoms(use_true_random=False), st.integers(0, 5))
-@trials(max_examples=50)
+@trials(max_examples=50, deadline=None)
 def test_neither_order_nor_unseen_clones_matter(counts: list[int], order: Any, zeros: int) -> None:
     shuffled = [*counts, *[0] * zeros]
     order.shuffle(shuffled)
@@ -120,7 +120,7 @@ def test_neither_order_nor_unseen_clones_matter(counts: list[int], order: Any, z
 
 
 @given(COUNTS, st.sampled_from([2, 7, 0.5]))
-@trials(max_examples=50)
+@trials(max_examples=50, deadline=None)
 def test_all_but_chao1_rest_on_shares_alone(counts: list[int], times: float) -> None:
     scaled = indices_of([c * times for c in counts])
     here = indices_of(counts)
@@ -156,7 +156,7 @@ def test_indices_are_those_of_their_definitions(counts: list[int]) -> None:
 
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=20), st.integers(0, 19))
-@trials(max_examples=50)
+@trials(max_examples=50, deadline=None)
 def test_splitting_a_clone_makes_the_sample_more_diverse(counts: list[int], which: int) -> None:
     at = which % len(counts)
     part = counts[at] // 2
@@ -193,7 +193,7 @@ def test_rarefaction_of_the_spiders_of_chao_2014() -> None:
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.data())
-@trials(max_examples=50)
+@trials(max_examples=50, deadline=None)
 def test_rarefaction_is_the_mean_of_all_subsamples(counts: list[int], data: st.DataObject) -> None:
     from itertools import combinations
 
@@ -206,7 +206,7 @@ def test_rarefaction_is_the_mean_of_all_subsamples(counts: list[int], data: st.D
 
 
 @given(COUNTS, st.data())
-@trials(max_examples=50)
+@trials(max_examples=50, deadline=None)
 def test_rarefied_indices_rise_with_depth_to_those_of_the_sample(
     counts: list[int], data: st.DataObject
 ) -> None:
@@ -249,7 +249,7 @@ def test_unseen_clones_are_those_that_chao1_expects() -> None:
 
 
 @given(COUNTS, st.integers(1, 200))
-@trials(max_examples=50)
+@trials(max_examples=50, deadline=None)
 def test_a_draw_has_the_cells_that_were_asked_for(counts: list[int], cells: int) -> None:
     found = assemblage_of(counts)
     sizes, clones = draw(found, cells, np.random.default_rng(1))
@@ -267,7 +267,7 @@ def test_draws_find_nearly_as_many_clones_as_the_sample_had() -> None:
 
 
 @given(COUNTS.filter(lambda c: sum(c) >= 12), st.randoms(use_true_random=False))
-@trials(max_examples=8)
+@trials(max_examples=8, deadline=None)
 def test_order_changes_no_digit_of_an_interval(counts: list[int], order: Any) -> None:
     shuffled = counts.copy()
     order.shuffle(shuffled)
