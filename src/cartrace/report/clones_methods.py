@@ -69,7 +69,8 @@ def _tracking(settings: Repertoire, tables: CloneTables) -> str:
         text += (
             f"Clones of {t.min_cells} cells or more in two samples together were compared by Fisher's exact test, the product with each later "
             f"sample and each sample with the next; they expanded or contracted where q (Benjamini and Hochberg 1995, within the pair) is below "
-            f"{t.fdr:g}. The test knows the chance of drawing cells, not differences of handling between libraries. "
+            f"{t.fdr:g}. The test knows the chance of drawing cells, not differences of handling between libraries. Among all T cells, blood "
+            "also differs from the product by T cells that were never infused: a clone that is larger than in the product may have been so before. "
         )
     if len(tables.clone_persistence):
         text += (
