@@ -417,6 +417,9 @@ def _gene(text: str) -> str | None:
         gene = gene.split()[-1]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9/()._-]{0,39}", gene):
         raise _FaultError("the name of a gene")
+    # IGHV3-30-22 is a gene, although it reads as a date.
+    if holds_date(gene) and not re.fullmatch(r"(?:IG|TR)[A-Z]+\d{0,3}[A-Z]?(?:-\d{1,3}[A-Z]?){0,3}", gene):
+        raise _FaultError("the name of a gene without a date")
     # Cell Ranger 2 and 3 wrote TRAV14DV4 for what IMGT and later versions call TRAV14/DV4.
     return re.sub(r"^(TRAV[0-9-]+)DV", r"\1/DV", gene)
 

@@ -193,6 +193,7 @@ def test_an_empty_file_has_no_contigs_and_no_fault(content: str) -> None:
         ("cdr3_nt", "A" * 1000, "nucleotides"),
         ("cdr3", "C4SS", "amino acids"),
         ("v_gene", "=1+1", "name of a gene"),
+        ("j_gene", "TRBJ1-1_2024-03-01", "name of a gene without a date"),
         ("barcode", "", "a barcode"),
         ("barcode", "Müller", "a barcode"),
         ("barcode", "2024-03-01_AAACCTGAGAAACCAT", "without a date"),
@@ -283,6 +284,7 @@ def test_genes_of_two_loci_are_of_none() -> None:
     ("call", "gene"),
     [
         ("IGHV3-23*01,IGHV3-23D*01", "IGHV3-23"),
+        ("IGHV3-30-22*01", "IGHV3-30-22"),
         ("Homsap IGHV3-23*01 F, or Homsap IGHV3-23D*01 F", "IGHV3-23"),
         ("TRAV14DV4", "TRAV14/DV4"),
         ("TRAV38-2DV8*01", "TRAV38-2/DV8"),
