@@ -127,7 +127,9 @@ def open_bam(path: Path, name: str, index: Path | None = None) -> Iterator[pysam
             bam = pysam.AlignmentFile(
                 str(path), "rb", index_filename=str(index) if index else None, duplicate_filehandle=False
             )
-        except (OSError, ValueError) as error:
+            # Opening leaves the text of the header as it is; this takes it apart.
+            bam.get_tid("")
+        except (OSError, ValueError, NotImplementedError) as error:
             raise InputError([_broken(name, error)]) from None
         try:
             if bam.format != "BAM":
@@ -360,6 +362,8 @@ def _broken(name: str, error: Exception) -> Problem:
         )
     if "index" in text:
         return Problem(name, "an index that can't be read", "an index made with 'samtools index'")
+    if "seek not implemented" in text:
+        return Problem(name, "a BAM file packed by gzip", "one that samtools wrote (BGZF)")
     if "invalid contig" in text:
         return Problem(name, "an index of another file", "its own index; make it with 'samtools index'")
     return Problem(name, "no readable BAM file", "a BAM file with its header")

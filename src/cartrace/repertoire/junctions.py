@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from cartrace.problems import InputError, Problem, did_you_mean, plain, raise_if_any
+from cartrace.problems import InputError, Problem, did_you_mean, holds_date, plain, raise_if_any
 from cartrace.repertoire.sites import assembly_of, chromosome_name, site_name
 
 if TYPE_CHECKING:
@@ -167,8 +167,8 @@ def vectors_of(contigs: Mapping[str, int], settings: Junctions, file: str, genom
     Raises
     ------
     InputError
-        When none is configured, one is not in the file, its ends lie outside it, or the host is absent or of another
-        assembly.
+        When none is configured, one is not in the file, its ends lie outside it, the host is absent or of another
+        assembly, or a sequence is named with a date.
     """
     problems = []
     if not settings.vector:
@@ -191,6 +191,8 @@ def vectors_of(contigs: Mapping[str, int], settings: Junctions, file: str, genom
     problems += [Problem("repertoire.sites.junctions.ends", f"'{n}'", "a name of 'vector'") for n in unknown]
     if not set(contigs) - set(settings.vector):
         problems.append(Problem(file, "no chromosome", "reads aligned to the host and the vector together"))
+    if any(map(holds_date, contigs)):
+        problems.append(Problem(file, "a sequence named with a calendar date", "names without dates"))
     told = CHR1.get(contigs.get("chr1", contigs.get("1", 0)))
     if told and assembly_of(genome) in CHR1.values() and told != assembly_of(genome):
         problems.append(Problem(file, f"chromosomes of {told}", f"{genome} (repertoire.sites.genome)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -318,6 +319,16 @@ def test_reads_that_contradict_each_other_are_left_out(tmp_path: Path) -> None:
     assert tally.contradictory == 1
 
 
+def test_a_bam_packed_by_gzip_or_with_a_damaged_header_is_refused(tmp_path: Path) -> None:
+    content = gzip.decompress(bam_of([segment("r", 0, (1, 0), "100M")], tmp_path))
+    with pytest.raises(InputError, match="packed by gzip"):
+        analyse(gzip.compress(content), tmp_path)
+    with pysam.BGZFile(str(tmp_path / "damaged.bam"), "wb") as file:
+        file.write(content.replace(b"@SQ\tSN:chr2", b"@SQ\tXN:chr2"))
+    with pytest.raises(InputError, match="no readable BAM file"):
+        analyse((tmp_path / "damaged.bam").read_bytes(), tmp_path)
+
+
 def test_an_unreadable_tag_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tag SA"):
         analyse(bam_of([segment("r", 0, (1, 0), "40M60S", "chr2;oops")], tmp_path), tmp_path)
@@ -333,6 +344,7 @@ def test_an_unreadable_tag_is_refused(tmp_path: Path) -> None:
         ({"chr1": 9, "VEC": 9}, {"vector": ("VEC",), "ends": {"V": (1, 9)}}, "'V'"),
         ({"chr1": 9, "VEC": 9}, {"vector": ("VEC",), "ltr": 5}, "LTR of 5"),
         ({"chr1": 249250621, "VEC": 9}, {"vector": ("VEC",)}, "chromosomes of GRCh37"),
+        ({"run_2024-03-01": 9, "VEC": 9}, {"vector": ("VEC",)}, "named with a calendar date"),
     ],
 )
 def test_a_bam_that_does_not_fit_the_settings_is_refused(
