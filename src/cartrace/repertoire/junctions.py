@@ -216,11 +216,12 @@ def read_templates(
     templates: dict[str, Template] = {}
     wanted: dict[tuple[str, int], tuple[str, int]] = {}
     names = bam.references
+    lengths = dict(zip(names, bam.lengths, strict=True))
     for read in _on_vector(bam, vectors):
         flag = read.flag
         paired = bool(flag & _PAIRED) and not flag & _MATE_UNMAPPED and read.next_reference_id >= 0
         mate_on_host = paired and names[read.next_reference_id] not in vectors
-        parts = _parts(read, file)
+        parts = _parts(read, lengths, file)
         if not (mate_on_host or any(p.contig not in vectors for p in parts)):
             continue
         if flag & _DUPLICATE:
@@ -237,7 +238,7 @@ def read_templates(
     for read in _at(bam, wanted):
         key = read.query_name or "", int(bool(read.flag & _SECOND))
         if wanted.get(key) == (read.reference_name, read.reference_start):
-            templates[key[0]].add(key[1], _parts(read, file))
+            templates[key[0]].add(key[1], _parts(read, lengths, file))
     return templates
 
 
@@ -465,7 +466,7 @@ def _windows(starts: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield first, last
 
 
-def _parts(read: pysam.AlignedSegment, file: str) -> list[Part]:
+def _parts(read: pysam.AlignedSegment, lengths: Mapping[str, int], file: str) -> list[Part]:
     """Return a read's alignment and those that its tag SA names."""
     cigar = "".join(f"{n}{_OPERATIONS[op]}" for op, n in read.cigartuples or () if op < len(_OPERATIONS))
     parts = [
@@ -487,6 +488,9 @@ def _parts(read: pysam.AlignedSegment, file: str) -> list[Part]:
         raise InputError(
             [Problem(file, "a read with an unreadable tag SA", "SA as the SAM format has it")]
         ) from None
+    # A tag is text: any place can stand there.
+    if any(not 0 <= p.start <= p.end <= lengths.get(p.contig, 0) for p in parts[1:]):
+        raise InputError([Problem(file, "a tag SA that leads out of the header's sequences", "their bases")])
     return parts
 
 

@@ -329,9 +329,12 @@ def test_a_bam_packed_by_gzip_or_with_a_damaged_header_is_refused(tmp_path: Path
         analyse((tmp_path / "damaged.bam").read_bytes(), tmp_path)
 
 
-def test_an_unreadable_tag_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "tag", ["chr2;oops", "chr3,9,+,40S60M,60,0;", "chr2,0,+,40S60M,60,0;", "chr2,99999,+,40S60M,60,0;"]
+)
+def test_an_unreadable_tag_or_one_without_a_place_is_refused(tmp_path: Path, tag: str) -> None:
     with pytest.raises(InputError, match="tag SA"):
-        analyse(bam_of([segment("r", 0, (1, 0), "40M60S", "chr2;oops")], tmp_path), tmp_path)
+        analyse(bam_of([segment("r", 0, (1, 0), "40M60S", tag)], tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(
