@@ -125,7 +125,7 @@ def test_the_quadrature_gives_the_exact_likelihood_of_the_normal_model() -> None
 
 
 def test_a_known_decay_is_recovered_with_censored_results_and_missed_without_their_censoring() -> None:
-    series, y = _simulated(150, censor=60.0)
+    series, y = _simulated(80, censor=60.0)
     assert 0.2 < (~series.exact).mean() < 0.5
     decay = fit(series, Model("normal"))
     assert decay.problem == ""
@@ -143,7 +143,7 @@ def test_a_known_decay_is_recovered_with_censored_results_and_missed_without_the
 
 
 def test_a_decay_with_log_normal_rates_is_recovered() -> None:
-    series, _ = _simulated(150, censor=40.0, seed=4, log_normal=True)
+    series, _ = _simulated(80, censor=40.0, seed=4, log_normal=True)
     decay = fit(series, Model("log_normal"))
     assert decay.problem == ""
     se = np.sqrt(np.diag(decay.covariance))

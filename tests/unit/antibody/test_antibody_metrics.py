@@ -387,7 +387,7 @@ def test_the_sentence_for_the_report_names_its_source() -> None:
 _CELLS = st.lists(
     st.sampled_from(["<10", 10, 20, 40, 80, 160, 320, 640, 1280, 2560, ">2560"]), min_size=2, max_size=8
 )
-_TRIALS = st.lists(_CELLS, min_size=1, max_size=40)
+_TRIALS = st.lists(_CELLS, min_size=1, max_size=12)
 _FEW = hypothesis_settings(deadline=None, max_examples=15)
 
 

@@ -131,18 +131,23 @@ def test_the_mean_moves_with_shift_and_scale_and_forgets_the_order(
 
 
 def study(n: int, mean: float, sd: float, runs: int, seed: int) -> tuple[float, float, float]:
-    """Return bias of the mean, bias of the usual mean of last positive dilutions, and coverage."""
+    """Return bias of the mean, bias of the usual mean of last positive dilutions, and coverage.
+
+    Both are compared with the mean of the drawn numbers, which is unbiased: their noise, which is that
+    of the drawing, cancels, and fewer runs tell as much.
+    """
     rng = np.random.default_rng(seed)
     found, usual, held = [], [], []
     for _ in range(runs):
-        low, high = cells(rng.normal(mean, sd, n))
+        drawn = rng.normal(mean, sd, n)
+        low, high = cells(drawn)
         one = normal_mean(low, high, 0.5)
         if one.problem:
             continue
-        found.append(one.value)
+        found.append(one.value - drawn.mean())
         held.append(one.lower <= mean <= one.upper)
-        usual.append(np.where(np.isfinite(low), low, -1.0).mean())
-    return float(np.mean(found)) - mean, float(np.mean(usual)) - mean, float(np.mean(held))
+        usual.append(np.where(np.isfinite(low), low, -1.0).mean() - drawn.mean())
+    return float(np.mean(found)), float(np.mean(usual)), float(np.mean(held))
 
 
 def test_twelve_sera_come_back_without_the_half_step_of_the_usual_mean() -> None:
@@ -153,19 +158,19 @@ def test_twelve_sera_come_back_without_the_half_step_of_the_usual_mean() -> None
 
 
 @pytest.mark.slow
-def test_the_study_of_twelve_sera_in_300_simulations() -> None:
+def test_the_study_of_twelve_sera_in_150_simulations() -> None:
     # assays.md C.2: bias -0.03 against -0.50 log2.
-    bias, usual, held = study(12, 3.3, 1.5, 300, seed=2)
+    bias, usual, held = study(12, 3.3, 1.5, 150, seed=2)
     assert abs(bias) < 0.08
     assert usual == pytest.approx(-0.5, abs=0.08)
     assert 0.92 <= held <= 0.985
     # A third below the starting dilution.
-    bias, usual, held = study(12, 0.65, 1.5, 150, seed=3)
+    bias, usual, held = study(12, 0.65, 1.5, 80, seed=3)
     assert abs(bias) < 0.15
     assert usual < -0.15
     assert held >= 0.92
     # Five sera.
-    assert study(5, 3.3, 1.5, 150, seed=4)[2] >= 0.92
+    assert study(5, 3.3, 1.5, 80, seed=4)[2] >= 0.92
 
 
 @pytest.mark.slow

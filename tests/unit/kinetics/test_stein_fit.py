@@ -91,7 +91,7 @@ def test_as_many_parameters_as_results_leave_every_limit_open():
 def test_limits_hold_the_truth_of_95_in_100_simulated_courses():
     truth = simulate_trial(
         2024,
-        120,
+        75,
         plant_errors=False,
         plates=False,
         tubes=False,
@@ -113,7 +113,7 @@ def test_limits_hold_the_truth_of_95_in_100_simulated_courses():
         rows = samples[course["subject_id"]]
         day, level = (rows[name].to_numpy(dtype=float) for name in ("day", "measured_value"))
         known = level >= PCR_LLOQ
-        if known.sum() < 5 or fitted == 100:
+        if known.sum() < 5 or fitted == 60:
             continue
         fitted += 1
         upper = np.where(known, level, np.where(level >= PCR_LOD, PCR_LLOQ, PCR_LOD))
@@ -127,12 +127,12 @@ def test_limits_hold_the_truth_of_95_in_100_simulated_courses():
         for name, low, high, se in zip(NAMES, fit.lower, fit.upper, fit.se, strict=True):
             if np.isfinite(se):
                 held[name].append(low < true[name] < high)
-    assert fitted == 100
+    assert fitted == 60
     for name in ("rho", "tmax", "cmax", "alpha"):
-        assert len(held[name]) >= 85, name
+        assert len(held[name]) >= 51, name
         assert np.mean(held[name]) >= 0.88, name
     # Limits that are too wide are wrong as well. All four together: one of them alone holds the
-    # truth in all of 100 courses now and then, also when its limits are those of 97 %.
+    # truth in all of 60 courses now and then, also when its limits are those of 97 %.
     assert np.mean([x for name in ("rho", "tmax", "cmax", "alpha") for x in held[name]]) <= 0.99
     # docs/numerics.md says why these three are looser.
     for name, least in (("beta", 0.75), ("fb", 0.85), ("sigma", 0.88)):
