@@ -323,7 +323,7 @@ def test_a_bam_packed_by_gzip_or_with_a_damaged_header_is_refused(tmp_path: Path
     content = gzip.decompress(bam_of([segment("r", 0, (1, 0), "100M")], tmp_path))
     with pytest.raises(InputError, match="packed by gzip"):
         analyse(gzip.compress(content), tmp_path)
-    with pysam.BGZFile(str(tmp_path / "damaged.bam"), "wb") as file:
+    with pysam.BGZFile(str(tmp_path / "damaged.bam"), "wb", None) as file:
         file.write(content.replace(b"@SQ\tSN:chr2", b"@SQ\tXN:chr2"))
     with pytest.raises(InputError, match="no readable BAM file"):
         analyse((tmp_path / "damaged.bam").read_bytes(), tmp_path)
