@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# Other processes may hold the cores: how long an example takes proves nothing.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Before NumPy is imported, here and in the processes that tests start. Each test process fills
 # a core; more threads for matrices of seven rows only wait for each other (docs/numerics.md).

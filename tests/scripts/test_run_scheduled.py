@@ -179,7 +179,7 @@ def test_a_second_run_is_skipped_with_status_75_and_names_the_holder(trial):
         assert not (trial / "logs" / "runs" / "2.log").exists()
     finally:
         first.send_signal(signal.SIGTERM)
-        first.communicate(timeout=60)
+        first.communicate(timeout=120)
     assert first.returncode == 128 + signal.SIGTERM
     assert record(trial, 1)["ended"] == f"stopped by signal {int(signal.SIGTERM)}"
     wait_for(lambda: not alive(int((trial / "job.pid").read_text())))
@@ -202,7 +202,7 @@ def test_the_lock_holds_while_snakemake_lives_although_its_starter_was_killed(tr
     configure(trial, seconds=60)
     process = start(trial)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     snakemake = int((trial / ".cartrace.lock").read_text())
     assert alive(snakemake)
     try:
@@ -220,7 +220,7 @@ def test_after_a_kill_the_orphans_are_ended_the_lock_removed_and_the_work_done(t
     snakemake = int((trial / ".cartrace.lock").read_text())
     for victim in (process.pid, snakemake):
         os.kill(victim, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert alive(job), "the job must have outlived its run for this test to mean anything"
     assert list((trial / ".snakemake" / "locks").iterdir())
     configure(trial, seconds=0)
