@@ -1,11 +1,9 @@
 import json
-import multiprocessing
 import os
 import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -149,23 +147,19 @@ def test_outputs_that_changed_are_told_apart_from_new_and_removed_ones():
     }
 
 
-def _hold_for_ever(trial, ready):
-    with schedule.hold(trial) as lock:
-        schedule._note(lock, os.getpid())
-        ready.set()
-        time.sleep(60)
-
-
 def test_a_second_holder_is_told_who_has_the_folder_and_a_killed_holder_frees_it(trial):
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    other = context.Process(target=_hold_for_ever, args=(trial, ready))
-    other.start()
-    assert ready.wait(30)
-    with pytest.raises(schedule.Busy, match=f"process {other.pid} is running"), schedule.hold(trial):
-        pytest.fail("two runs hold one trial folder")
-    os.kill(other.pid, signal.SIGKILL)
-    other.join()
+    code = (
+        "import os, pathlib, sys, time; from cartrace import schedule\n"
+        "with schedule.hold(pathlib.Path(sys.argv[1])) as lock:\n"
+        "    schedule._note(lock, os.getpid()); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(trial)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(schedule.Busy, match=f"process {other.pid} is running"), schedule.hold(trial):
+            pytest.fail("two runs hold one trial folder")
+        other.kill()
     with schedule.hold(trial) as lock:
         assert schedule._session(lock) == other.pid
 
