@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         b_return=of_subjects("b_return", contracts.B_RETURN),
         sites=of_sites("site_samples", contracts.SITE_SAMPLES),
         alarms=of_sites("site_alarms", contracts.SITE_ALARM),
+        diversity=of_sites("site_diversity", contracts.DIVERSITY),
     )
     findings = [
         of_subjects("clones_qc", QC),

@@ -179,6 +179,8 @@ class Tables:
     """SITE_SAMPLES."""
     alarms: pd.DataFrame
     """SITE_ALARM."""
+    diversity: pd.DataFrame
+    """DIVERSITY: it alone has the samples in which no site was found."""
 
 
 def site_assay(cell_type: str) -> str:
@@ -495,6 +497,15 @@ def _last(course: Row, name: str, after: Sequence[Row]) -> Row:
 # --- integration sites ---------------------------------------------------------------------------------------
 
 
+def _without_sites(diversity: pd.DataFrame) -> dict[tuple[str, str, str], Row]:
+    """Return samples in which no site was found, by subject, cell type and sample."""
+    none = diversity[(diversity["unit"] == "site") & (diversity["depth"] == 0)]
+    return {
+        (row["subject_id"], row["population"], row["sample_id"]): {**row, "total": 0}
+        for row in records(none.drop_duplicates(["subject_id", "population", "sample_id"]))
+    }
+
+
 def _site_metrics(tables: Tables, settings: Repertoire) -> Iterator[Row]:
     keys = ("subject_id", "cell_type")
     rules = settings.sites
@@ -506,8 +517,8 @@ def _site_metrics(tables: Tables, settings: Repertoire) -> Iterator[Row]:
         if r["alarm"] == "dominant"
     }
     of_samples: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for (subject, cell_type, _), top in sorted(tops.items()):
-        of_samples[subject, cell_type].append(top)
+    for key, sample in sorted({**_without_sites(tables.diversity), **tops}.items()):
+        of_samples[key[:2]].append(sample)
     for (subject, cell_type), own in of_samples.items():
         for infusion, matrix, after in _by_course(own):
             course = _course(subject, infusion, matrix, "largest_site_fraction", site_assay(cell_type))

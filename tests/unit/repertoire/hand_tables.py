@@ -15,6 +15,7 @@ from cartrace.repertoire.tables import (
     CLONE_PERSISTENCE,
     CLONE_SAMPLES,
     CLONE_TOTALS,
+    DIVERSITY,
     SITE_ALARM,
     SITE_SAMPLES,
 )
@@ -206,5 +207,6 @@ def tables(**some: pd.DataFrame) -> Tables:
         "b_return": B_RETURN,
         "sites": SITE_SAMPLES,
         "alarms": SITE_ALARM,
+        "diversity": DIVERSITY,
     }
     return Tables(**{name: some.get(name, empty(table)) for name, table in none.items()})

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.unit.repertoire.hand_tables import (
+    SAMPLES,
     alarms,
     b_return_rows,
     changes,
@@ -21,8 +22,9 @@ from cartrace.cohort.summary import summarise
 from cartrace.config import Config
 from cartrace.metrics import find
 from cartrace.registry import load_all
+from cartrace.repertoire.diversity import diversity_table
 from cartrace.repertoire.metrics import NO_PRODUCT, NO_SAMPLE, Tables, compute_metrics
-from cartrace.repertoire.settings import Repertoire
+from cartrace.repertoire.settings import Diversity, Repertoire
 from cartrace.tables import METRICS, SUBJECTS, empty, records, rows
 
 LANDMARKS = Config().kinetics.persistence.landmarks
@@ -248,11 +250,32 @@ def test_sites_peak_and_alarm():
     raised = Tables(
         **{
             name: getattr(made, name)
-            for name in ("samples", "totals", "changes", "persistence", "b_return", "sites")
+            for name in ("samples", "totals", "changes", "persistence", "b_return", "sites", "diversity")
         },
         alarms=alarms([("d28", "s1", "dominant")]),
     )
     assert told(raised)["dominant_site"]["value"] == 1
+
+
+def test_a_sample_without_any_site_has_reasons():
+    none = diversity_table(
+        {"d28": []},
+        SAMPLES,
+        subject_id="P1",
+        unit="site",
+        population="NK cells",
+        settings=Diversity(),
+        seed=1,
+        confidence=0.95,
+    )
+    frame = compute_metrics(tables(diversity=none), Repertoire(), LANDMARKS)
+    assert set(frame["metric"]) == {"largest_site_peak", "dominant_site", "sites_last"}
+    assert set(frame["assay"]) == {"integration sites (NK cells)"}
+    assert set(frame["reason"]) == {"0 cells by their sites, fewer than 10"}
+    assert set(frame["status"]) == {"not_estimable"}
+    # Where another sample has sites, the empty one is the last and tells nothing.
+    both = told(tables(diversity=none, sites=sites({"d90": {"s1": 20.0}}, "NK cells")))
+    assert both["sites_last"]["window_end"] == 90
 
 
 def test_few_sites_have_reasons():
