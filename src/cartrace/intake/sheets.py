@@ -15,9 +15,10 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -365,6 +366,7 @@ _FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
+@lru_cache(maxsize=100_000)
 def id_fault(value: str) -> str:
     """Say what an id must be when ``value`` can't be one; an empty string when it can."""
     if holds_date(value):
@@ -376,6 +378,7 @@ def id_fault(value: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=100_000)
 def to_number(text: str) -> float | None:
     """Read a plain finite number, or return None."""
     if not (text.isascii() and _NUMBER.fullmatch(text)):
@@ -483,17 +486,18 @@ def _read_rows(folder: Path, file: str, kind: str, problems: list[Problem]) -> l
     )
     rows: list[_Row] = []
     missing_required = any(name not in header for name in spec.required)
-    for number, cells in lines[1:]:
-        if not any(c.strip() for c in cells):
+    named_columns = [(n, name) for n, name in enumerate(header) if name in spec.columns]
+    for number, padded in lines[1:]:
+        # A big cohort has a million of these cells, and every dry-run reads them.
+        cells = list(map(str.strip, padded))
+        if not any(cells):
             continue
-        if len(cells) > len(header) and any(c.strip() for c in cells[len(header) :]):
+        if len(cells) > len(header) and any(cells[len(header) :]):
             problems.append(Problem(file, f"{len(cells)} cells", f"{len(header)} cells", number))
-        named = {
-            name: cell.strip() for name, cell in zip(header, cells, strict=False) if name in spec.columns
-        }
+        named = {name: cells[n] for n, name in named_columns if n < len(cells)}
         row = _Row(file, number, named, problems)
         for name, cell in named.items():
-            if any(not c.isprintable() for c in cell):
+            if not cell.isprintable():
                 row.problem(name, "a control character", "printable text")
             elif len(cell) > 1000:
                 row.problem(name, f"{len(cell)} characters", "at most 1000")
@@ -522,11 +526,10 @@ def _no_duplicates(rows: Sequence[tuple[_Row, str]], column: str) -> None:
             seen[key] = (value, row.row)
 
 
-def _known(row: _Row, column: str, value: str, known: Iterable[str], where: str) -> bool:
-    names = list(known)
-    if not value or value in names:
+def _known(row: _Row, column: str, value: str, known: Collection[str], where: str) -> bool:
+    if not value or value in known:
         return bool(value)
-    row.problem(column, f"unknown {quote(value)}", f"one of {where}", nearest(value, names))
+    row.problem(column, f"unknown {quote(value)}", f"one of {where}", nearest(value, list(known)))
     return False
 
 
