@@ -15,7 +15,7 @@ CODE := src scripts tests benchmarks
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast check fix lock bench clean
+.PHONY: help setup demo run verify test test-fast check fix lock bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ demo: setup  ## simulate a trial, run the workflow on it, say where the report i
 run: setup  ## run a trial folder: make run CONFIG=trial/config.yaml
 	@test -n "$(CONFIG)" || { echo "which trial? make run CONFIG=trial/config.yaml" >&2; exit 2; }
 	@python scripts/run_scheduled.py --config $(CONFIG) --cores $(CORES) --profile $(PROFILE)
+
+verify: setup  ## are inputs and results as the last run recorded them? make verify CONFIG=trial/config.yaml
+	@test -n "$(CONFIG)" || { echo "which trial? make verify CONFIG=trial/config.yaml" >&2; exit 2; }
+	@python scripts/verify_results.py --config $(CONFIG)
 
 test: setup  ## the whole test suite
 	@pytest -n $(CORES) --dist worksteal

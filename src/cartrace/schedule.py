@@ -36,14 +36,13 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any
 
-from cartrace import provenance
+from cartrace import identity, provenance
 from cartrace.files import write_whole
+from cartrace.identity import LOGS, RECORDS
 from cartrace.problems import InputError, Problem, redact_dates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCK = ".cartrace.lock"
-LOGS = "logs/runs"
-RECORDS = "results/runs"
 
 
 class Exit(IntEnum):
@@ -138,6 +137,18 @@ class Transcript:
             }
             for rule, jobs in self.started_jobs.items()
         }
+
+
+def is_running(trial: Path) -> bool:
+    """Say whether a run holds the lock of a trial folder; leaves nothing behind."""
+    try:
+        with (trial / LOCK).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 @contextmanager
@@ -261,30 +272,45 @@ def executor_of(profile: Path | None) -> str:
     return str(settings.get("executor", "local"))
 
 
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read a configuration file as it stands, unchecked.
+
+    Raises
+    ------
+    InputError
+        When it is no mapping in YAML.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = " ".join(str(error).split())
+        raise InputError([Problem(path.name, f"no YAML: {found}", "YAML in UTF-8")]) from error
+    if not isinstance(raw, dict):
+        raise InputError(
+            [Problem(path.name, "no mapping of keys to values", "a configuration: docs/config.md")]
+        )
+    return raw
+
+
 def read_manifest(request: Request) -> list[dict[str, Any]]:
-    """Check the trial folder, write its manifest of laboratory files and return it.
+    """Check the trial folder, write its manifest of laboratory files, and return its inputs.
+
+    Those are the laboratory files and all else that can change a number, each with ``path`` and ``sha256``.
 
     Raises
     ------
     InputError
         With every problem of configuration, sheets, mappings and files.
     """
-    import yaml
+    from cartrace.intake.plan import load_plan, write_manifest
 
-    from cartrace.intake.plan import load_plan, manifest_of, write_manifest
-
-    name = request.config.name
-    try:
-        raw = yaml.safe_load(request.config.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        found = " ".join(str(error).split())
-        raise InputError([Problem(name, f"no YAML: {found}", "YAML in UTF-8")]) from error
-    if not isinstance(raw, dict):
-        raise InputError([Problem(name, "no mapping of keys to values", "a configuration: docs/config.md")])
-    plan = load_plan(raw, request.trial, name)
+    plan = load_plan(read_configuration(request.config), request.trial, request.config.name)
     if not request.dry_run:
         write_manifest(plan, request.trial)
-    return manifest_of(plan)
+    inputs = identity.input_hashes(plan, request.trial)
+    return [{"path": name, "sha256": sha256} for name, sha256 in inputs.items()]
 
 
 def run(
@@ -301,8 +327,8 @@ def run(
     say
         Takes each line for the terminal as it comes.
     check
-        Checks the trial folder before Snakemake starts and returns the manifest
-        of laboratory files; None leaves the check to the Snakefile.
+        Checks the trial folder before Snakemake starts and returns its inputs;
+        None leaves the check to the Snakefile, and the results are not identified.
     """
     if not request.config.is_file():
         say(f"cartrace: there is no configuration file {redact_dates(str(request.config))}")
@@ -344,7 +370,9 @@ def _locked_run(
     log_path.parent.mkdir(parents=True, exist_ok=True)
     transcript = Transcript()
     before = _snapshot(request.trial)
-    manifest: list[dict[str, Any]] = []
+    # Before the run: what is edited meanwhile is not what the results rest on.
+    config_sha256 = provenance.sha256_of(request.config)
+    inputs: list[dict[str, Any]] | None = None
     problems: list[str] = []
     with log_path.open("w", encoding="utf-8") as log:
 
@@ -357,7 +385,7 @@ def _locked_run(
         _clear_up(request, lock, tell)
         _note(lock, os.getpid())
         try:
-            manifest = check(request) if check else []
+            inputs = check(request) if check else None
             executor = executor_of(request.profile)
         except InputError as error:
             problems = [str(p) for p in error.problems]
@@ -371,19 +399,25 @@ def _locked_run(
             command = snakemake_command(request, executor=executor)
             status = _follow(command, request, transcript, tell, lock)
         tell(f"cartrace: run {number} {_ending(status)} after {transcript.elapsed():.1f} s")
-    record = {
+    changes = _changes(before, _snapshot(request.trial))
+    record: dict[str, Any] = {
         "run": number,
         "exit_status": int(status),
         "ended": _ending(status),
         "elapsed_seconds": round(transcript.elapsed(), 1),
         "problems": problems,
         "rules": transcript.rules(),
-        "outputs": _changes(before, _snapshot(request.trial)),
-        "config_sha256": provenance.sha256_of(request.config),
-        "inputs": {str(entry["path"]): entry["sha256"] for entry in manifest},
+        "outputs": changes,
+        "config_sha256": config_sha256,
+        "inputs": {str(entry["path"]): entry["sha256"] for entry in inputs or []},
         "code_version": provenance.code_version(),
+        "code_sha256": identity.code_sha256(REPOSITORY),
         "versions": provenance.versions(),
+        "whole": identity.is_whole(request.extra),
     }
+    if inputs is not None:
+        record |= identity.identify_results(request.trial, number, {*changes["new"], *changes["changed"]})
+    record["record_sha256"] = identity.seal(record)
     write_whole(request.trial / RECORDS / f"{number}.json", json.dumps(record, indent=1) + "\n")
     _prune(log_path.parent, request.keep)
     return status
