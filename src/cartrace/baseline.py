@@ -1,0 +1,128 @@
+"""The metrics of the last run that ended well, kept in the trial folder to compare with.
+
+Beside the record ``N.json`` of that run stand ``N.metrics.parquet`` and
+``N.measurements.parquet``. They are written before the record and count only once it stands
+and says that the run ended well, so a killed or failed run never replaces them.
+
+Light, because the schedule reads it at each start: pandas is loaded only when the metrics differ.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartrace.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = "results/cohort/metrics.parquet"
+MEASUREMENTS = "results/intake/measurements.parquet"
+_KEPT = {"measurements": MEASUREMENTS, "metrics": METRICS}
+
+
+def tell_changes(
+    trial: Path, records: Path, record: Mapping[str, Any], tell: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Write what changed since the last run that ended well, and keep the metrics of this one.
+
+    Parameters
+    ----------
+    trial, records
+        The trial folder and its folder of run records.
+    record
+        Record of the present run, which ended well; not written yet.
+    tell
+        Takes a line for the log.
+
+    Returns
+    -------
+    dict or None
+        For the record: ``since_run``, ``added``, ``changed``, ``removed`` and, where one was
+        written, ``table``; or ``not_compared`` with the reason. None without any metrics.
+    """
+    if not (trial / METRICS).is_file():
+        return None
+    told = _compare(trial, records, record, tell)
+    try:
+        for name, path in _KEPT.items():
+            if (trial / path).is_file():
+                with replacing(records / f"{record['run']}.{name}.parquet") as temporary:
+                    shutil.copyfile(trial / path, temporary)
+    except OSError as error:
+        tell(f"cartrace: the metrics could not be kept for the next run ({error.strerror})")
+    return told
+
+
+def _compare(
+    trial: Path, records: Path, record: Mapping[str, Any], tell: Callable[[str], None]
+) -> dict[str, Any]:
+    earlier = last_record(records)
+    if earlier is None:
+        reason = "no earlier run that ended well"
+        tell(f"cartrace: no table of changes: {reason}")
+        return {"not_compared": reason}
+    since = earlier["run"]
+    before = {name: records / f"{since}.{name}.parquet" for name in _KEPT}
+    told = {"since_run": since, "added": 0, "changed": 0, "removed": 0}
+    if filecmp.cmp(before["metrics"], trial / METRICS, shallow=False):
+        tell(f"cartrace: no metric changed since run {since}")
+        return told
+    from cartrace import tables
+    from cartrace.changes_between_runs import CHANGES, changes, run_causes, summary
+
+    def read(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        table = tables.TABLES[name]
+        paths = (before[name], trial / _KEPT[name])
+        first, second = (tables.read_table(p, table) if p.is_file() else tables.empty(table) for p in paths)
+        return first, second
+
+    stem = records / f"{record['run']}.changes"
+    try:
+        changed = changes(read("metrics"), read("measurements"), (earlier, record))
+        told |= {kind: int((changed["change"] == kind).sum()) for kind in ("added", "changed", "removed")}
+        if changed.empty:
+            tell(f"cartrace: no metric changed since run {since}")
+            return told
+        tables.write_table(changed, f"{stem}.parquet", CHANGES)
+        tables.write_tsv(changed, f"{stem}.tsv")
+    except (OSError, ValueError) as error:
+        # Tables of an older version may have other columns. The run itself went well.
+        for ending in ("parquet", "tsv"):
+            Path(f"{stem}.{ending}").unlink(missing_ok=True)
+        reason = f"the tables of run {since} and this one can't be compared ({type(error).__name__})"
+        tell(f"cartrace: no table of changes: {reason}")
+        return {"not_compared": reason}
+    name = f"{stem.relative_to(trial).as_posix()}.tsv"
+    tell(f"cartrace: {summary(changed)} since run {since}: {name}")
+    return told | {"table": name, "causes": run_causes(earlier, record)}
+
+
+def last_record(records: Path) -> dict[str, Any] | None:
+    """Return the record of the newest run that ended well and whose metrics were kept."""
+    kept = (path.name.split(".")[0] for path in records.glob("*.metrics.parquet"))
+    for number in sorted((int(name) for name in kept if name.isdecimal()), reverse=True):
+        try:
+            record = json.loads((records / f"{number}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict) and record.get("exit_status") == 0 and record.get("run") == number:
+            return record
+    return None
+
+
+def forget_older(records: Path) -> None:
+    """Remove the kept metrics of runs before the last one that ended well."""
+    newest = last_record(records)
+    if newest is None:
+        return
+    for name in _KEPT:
+        for path in records.glob(f"*.{name}.parquet"):
+            number = path.name.split(".")[0]
+            if number.isdecimal() and int(number) != newest["run"]:
+                path.unlink(missing_ok=True)
