@@ -54,7 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.BUSY
     present = {"version": provenance.code_version(), "sha256": identity.code_sha256(REPOSITORY)}
     told = told_as_json(verdict, present)
-    print(json.dumps(told, indent=1) if arguments.json else "\n".join(told_in_words(verdict, present)))
+    print(
+        json.dumps(told, indent=1)
+        if arguments.json
+        else "\n".join(told_in_words(verdict, present, config.name))
+    )
     return Exit.OK if verdict.matches else Exit.FAILED
 
 
@@ -81,14 +85,14 @@ def told_as_json(verdict: Verdict, present: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def told_in_words(verdict: Verdict, present: dict[str, str]) -> list[str]:
-    """Return the verdict as lines to read; ``present`` is version and sha256 of cartrace now."""
+def told_in_words(verdict: Verdict, present: dict[str, str], config: str) -> list[str]:
+    """Return the verdict as lines to read; ``config`` is the name of the configuration file."""
     lines = [
         f"cartrace: compared with run {verdict.run}: {verdict.recorded['inputs']} inputs, "
         f"{verdict.recorded['results']} results"
     ]
     if not verdict.config_same:
-        lines.append("configuration: changed")
+        lines.append(f"configuration changed: {plain(config)}")
     lines += _differences("input", verdict.inputs) + _differences("result", verdict.results)
     lines += [
         f"result changed outside of any run (delete it and run again): {name}"

@@ -10,7 +10,9 @@ What goes wrong at night and what is done about it:
 - A hanging run: SIGINT after a time limit, on which Snakemake stops its jobs;
   SIGTERM would wait for them. SIGKILL if that does not help.
 - Nobody was there: a log and a record of each run stand in the trial folder,
-  and the exit status says how it ended.
+  the exit status says how it ended, and a command of one's own can be told.
+- Numbers moved: a run that ended well tells which metrics changed since the
+  last such run, and what can have caused it (:mod:`cartrace.baseline`).
 
 Logs and records are numbered and hold elapsed seconds, never a calendar date.
 """
@@ -29,14 +31,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any
 
-from cartrace import identity, provenance
+from cartrace import baseline, identity, provenance
 from cartrace.files import write_whole
 from cartrace.identity import LOGS, RECORDS
 from cartrace.problems import InputError, Problem, redact_dates
@@ -65,6 +67,7 @@ class Request:
 
     ``profile`` is a folder with a Snakemake profile. ``extra`` goes to Snakemake
     as it stands. ``keep`` is the number of run logs that stay; 0 keeps all.
+    ``notify`` is a command that gets the record's path as its last argument.
     """
 
     config: Path
@@ -77,6 +80,8 @@ class Request:
     keep: int = 100
     snakefile: Path = REPOSITORY / "Snakefile"
     extra: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    notify_seconds: float = 60.0
 
     @property
     def trial(self) -> Path:
@@ -278,15 +283,11 @@ def read_configuration(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When it is no mapping in YAML.
+        When it is no mapping in YAML, or has a key twice, of which YAML would take the last.
     """
-    import yaml
+    from cartrace.intake.mapping import read_yaml
 
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        found = " ".join(str(error).split())
-        raise InputError([Problem(path.name, f"no YAML: {found}", "YAML in UTF-8")]) from error
+    raw = read_yaml(path, path.name, "configuration")
     if not isinstance(raw, dict):
         raise InputError(
             [Problem(path.name, "no mapping of keys to values", "a configuration: docs/config.md")]
@@ -399,28 +400,60 @@ def _locked_run(
             command = snakemake_command(request, executor=executor)
             status = _follow(command, request, transcript, tell, lock)
         tell(f"cartrace: run {number} {_ending(status)} after {transcript.elapsed():.1f} s")
-    changes = _changes(before, _snapshot(request.trial))
-    record: dict[str, Any] = {
-        "run": number,
-        "exit_status": int(status),
-        "ended": _ending(status),
-        "elapsed_seconds": round(transcript.elapsed(), 1),
-        "problems": problems,
-        "rules": transcript.rules(),
-        "outputs": changes,
-        "config_sha256": config_sha256,
-        "inputs": {str(entry["path"]): entry["sha256"] for entry in inputs or []},
-        "code_version": provenance.code_version(),
-        "code_sha256": identity.code_sha256(REPOSITORY),
-        "versions": provenance.versions(),
-        "whole": identity.is_whole(request.extra),
-    }
-    if inputs is not None:
-        record |= identity.identify_results(request.trial, number, {*changes["new"], *changes["changed"]})
-    record["record_sha256"] = identity.seal(record)
-    write_whole(request.trial / RECORDS / f"{number}.json", json.dumps(record, indent=1) + "\n")
+        changes = _changes(before, _snapshot(request.trial))
+        record: dict[str, Any] = {
+            "run": number,
+            "exit_status": int(status),
+            "ended": _ending(status),
+            "elapsed_seconds": round(transcript.elapsed(), 1),
+            "problems": problems,
+            "rules": transcript.rules(),
+            "outputs": changes,
+            "config_sha256": config_sha256,
+            "inputs": {str(entry["path"]): entry["sha256"] for entry in inputs or []},
+            "code_version": provenance.code_version(),
+            "code_sha256": identity.code_sha256(REPOSITORY),
+            "versions": provenance.versions(),
+            "whole": identity.is_whole(request.extra),
+        }
+        if inputs is not None:
+            record |= identity.identify_results(request.trial, number, {*changes["new"], *changes["changed"]})
+        if status == Exit.OK:
+            record["metrics"] = baseline.tell_changes(request.trial, request.trial / RECORDS, record, tell)
+        record["record_sha256"] = identity.seal(record)
+        record_path = request.trial / RECORDS / f"{number}.json"
+        write_whole(record_path, json.dumps(record, indent=1) + "\n")
+        baseline.forget_older(record_path.parent)
+        if request.notify:
+            notify(request.notify, record_path, request.notify_seconds, tell)
     _prune(log_path.parent, request.keep)
     return status
+
+
+def notify(command: Sequence[str], record: Path, seconds: float, tell: Callable[[str], None]) -> None:
+    """Run a command of the laboratory's own, without a shell, on the record of a run.
+
+    How it ends changes nothing but a line of the log: the run is over and recorded.
+    """
+    try:
+        # Its own session: with it end the programs that it started.
+        with subprocess.Popen(
+            [*command, str(record)], stdin=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                status = process.wait(timeout=seconds)
+            except BaseException as error:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                tell(f"cartrace: the notification took longer than {seconds:g} s and was ended")
+                return
+    except (OSError, ValueError) as error:
+        tell(f"cartrace: the notification could not start ({type(error).__name__})")
+        return
+    if status:
+        tell(f"cartrace: the notification ended with status {status}")
 
 
 def _ending(status: int) -> str:
@@ -488,6 +521,8 @@ def _follow(
     # A job that outlived Snakemake would hold the pipe open and write results.
     end_session(process.pid, request.trial)
     reader.join(timeout=30)
+    if not reader.is_alive():
+        stream.close()
     if timed_out:
         return Exit.TIMED_OUT
     if received:
