@@ -9,6 +9,7 @@ was skipped; 124 time was up; 128 + n stopped by signal n.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", "-n", action="store_true", help="show what would run; write nothing")
     parser.add_argument("--keep", type=int, default=100, help="run logs to keep, 0 for all (default: 100)")
     parser.add_argument(
+        "--notify",
+        metavar="COMMAND",
+        type=_words,
+        default=(),
+        help="run this after each run, without a shell, the path of the run's record added as last argument",
+    )
+    parser.add_argument(
         "--snakefile", type=Path, help="another Snakefile, which then checks the trial folder itself"
     )
     arguments, extra = parser.parse_known_args(argv)
@@ -51,12 +59,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep=arguments.keep,
         snakefile=arguments.snakefile or REPOSITORY / "Snakefile",
         extra=tuple(word for word in extra if word != "--"),
+        notify=arguments.notify,
     )
 
     def say(line: str) -> None:
         print(line, flush=True)
 
     return run(request, say, check=None if arguments.snakefile else read_manifest)
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """Split a command as a shell would, quotes understood, nothing expanded."""
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a quote is not closed in {command!r}") from error
+    if not words:
+        raise argparse.ArgumentTypeError("an empty command")
+    return words
 
 
 if __name__ == "__main__":

@@ -48,6 +48,11 @@ def tell_changes(
     """
     if not (trial / METRICS).is_file():
         return None
+    if not record.get("whole", True):
+        # Taken as the baseline, it would hide the changed inputs that it left alone.
+        reason = "this run was not of the whole workflow"
+        tell(f"cartrace: no table of changes: {reason}")
+        return {"not_compared": reason}
     told = _compare(trial, records, record, tell)
     try:
         for name, path in _KEPT.items():

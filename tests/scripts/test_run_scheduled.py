@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -142,14 +143,32 @@ def test_later_runs_say_why_they_ran_and_what_changed(trial):
     assert sorted(p.name for p in (trial / "logs" / "runs").iterdir()) == ["2.log", "3.log"]
 
 
+@pytest.mark.parametrize("words", ["'open", " "])
+def test_a_notification_that_is_no_command_is_refused_before_anything_runs(trial, words):
+    done = run(trial, "--notify", words)
+    assert done.returncode == 2
+    assert "--notify" in done.stderr
+    assert not (trial / "logs").exists()
+
+
 def test_a_failed_job_gives_status_1_and_is_counted(trial):
     configure(trial, seconds=0, status=3)
-    done = run(trial)
+    tell = trial / "tell.py"
+    tell.write_text(
+        "import json, pathlib, sys\n"
+        "pathlib.Path(sys.argv[1]).write_text(json.loads(pathlib.Path(sys.argv[2]).read_text())['ended'])\n"
+        "raise SystemExit(9)"
+    )
+    told_to = trial / "told.txt"
+    done = run(trial, "--notify", shlex.join([sys.executable, str(tell), str(told_to)]))
     assert done.returncode == 1
     told = record(trial, 1)
     assert (told["exit_status"], told["ended"]) == (1, "failed")
     assert told["rules"]["end"]["failed"] == 1
     assert told["rules"]["begin"]["failed"] == 0
+    # Nor does a notification that fails change the status.
+    assert told_to.read_text() == "failed"
+    assert "the notification ended with status 9" in (trial / "logs" / "runs" / "1.log").read_text()
 
 
 def test_a_dry_run_shows_the_jobs_and_leaves_nothing(trial):

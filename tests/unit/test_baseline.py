@@ -126,6 +126,13 @@ def test_tables_of_another_version_are_not_compared_and_the_run_goes_on(trial):
     assert trial.run(3)["since_run"] == 2
 
 
+def test_a_run_of_some_targets_is_not_compared_and_no_baseline(trial):
+    trial.run(1)
+    trial.metrics(cmax=1.0)
+    assert trial.run(2, whole=False) == {"not_compared": "this run was not of the whole workflow"}
+    assert trial.run(3)["since_run"] == 1
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"run": 9, "exit_status": 0}', '{"run": 1}'])
 def test_a_broken_record_is_no_baseline(trial, text):
     trial.run(1)

@@ -4,11 +4,12 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from cartrace import schedule
+from cartrace import baseline, schedule, tables
 from cartrace.problems import InputError, holds_date
 from cartrace.schedule import Exit, Request, Transcript
 
@@ -240,6 +241,87 @@ def test_a_dry_run_with_a_broken_configuration_writes_nothing(trial):
     (trial / "config.yaml").write_text("a: [1\n")
     assert schedule.run(Request(trial / "config.yaml", dry_run=True), lambda _: None) == Exit.BAD_INPUT
     assert [p.name for p in trial.iterdir()] == ["config.yaml"]
+
+
+def test_a_corrected_file_shows_in_what_changed_since_the_last_good_run(trial, monkeypatch):
+    course = {
+        "subject_id": "NMO-001",
+        "infusion": 1,
+        "matrix": "blood",
+        "analyte": "transgene",
+        "assay": "qpcr",
+        "course_unit": "copies/ug",
+        "metric": "cmax",
+        "status": "estimated",
+    }
+
+    def night(value, sha256, status=Exit.OK):
+        def follow(*_):
+            metrics = tables.rows([{**course, "value": value}], tables.METRICS)
+            tables.write_table(metrics, trial / baseline.METRICS, tables.METRICS)
+            return status
+
+        monkeypatch.setattr(schedule, "_follow", follow)
+        inputs = [{"path": "data/pcr.csv", "sha256": sha256}]
+        heard = []
+        assert schedule.run(Request(trial / "config.yaml"), heard.append, lambda _: inputs) == status
+        assert heard == (trial / schedule.LOGS / f"{night.number}.log").read_text().splitlines()
+        record = json.loads((trial / schedule.RECORDS / f"{night.number}.json").read_text())
+        night.number += 1
+        return heard[-1], record.get("metrics")
+
+    # Someone may be writing code while this runs.
+    monkeypatch.setattr(schedule.identity, "code_sha256", lambda _: "0" * 64)
+    monkeypatch.setattr(schedule.provenance, "code_version", lambda: "0.1.0")
+    night.number = 1
+    assert night(200.0, "1")[1] == {"not_compared": "no earlier run that ended well"}
+    assert night(999.0, "1", Exit.FAILED)[1] is None
+    line, told = night(250.0, "2")
+    assert line == "cartrace: 1 metric changed since run 1: results/runs/3.changes.tsv"
+    assert told["causes"] == ["1 input file changed under the old name: data/pcr.csv"]
+    header, row = (trial / told["table"]).read_text().splitlines()
+    cells = dict(zip(header.split("\t"), row.split("\t"), strict=True))
+    assert (cells["value_before"], cells["value_after"]) == ("200.0", "250.0")
+    assert cells["relative_difference"] == "0.25"
+    assert night(250.0, "2")[0] == "cartrace: no metric changed since run 3"
+
+
+def notified(tmp_path, code, *words, seconds=30.0):
+    heard = []
+    schedule.notify([sys.executable, "-c", code, *words], tmp_path / "7.json", seconds, heard.append)
+    return heard
+
+
+def test_the_notification_gets_its_own_words_and_the_record_and_no_shell(tmp_path):
+    code = "import sys, pathlib; pathlib.Path(sys.argv[-1]).write_text('|'.join(sys.argv[1:]))"
+    assert notified(tmp_path, code, "a b; $HOME *") == []
+    assert (tmp_path / "7.json").read_text() == f"a b; $HOME *|{tmp_path / '7.json'}"
+
+
+def test_a_notification_that_fails_or_is_not_there_is_a_line_of_the_log(tmp_path):
+    assert notified(tmp_path, "raise SystemExit(3)") == ["cartrace: the notification ended with status 3"]
+    heard = []
+    for command in (tmp_path / "none", tmp_path):
+        schedule.notify([str(command)], tmp_path / "7.json", 1.0, heard.append)
+    assert heard == [
+        "cartrace: the notification could not start (FileNotFoundError)",
+        "cartrace: the notification could not start (PermissionError)",
+    ]
+
+
+def test_a_notification_that_hangs_is_ended_with_what_it_started(tmp_path):
+    code = (
+        "import pathlib, subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "pathlib.Path(sys.argv[-1]).write_text(str(child.pid)); time.sleep(60)"
+    )
+    heard = notified(tmp_path, code, seconds=1.0)
+    assert heard == ["cartrace: the notification took longer than 1 s and was ended"]
+    child = Path(f"/proc/{(tmp_path / '7.json').read_text()}/stat")
+    deadline = time.monotonic() + 10
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_reading_the_schedule_loads_no_heavy_library():
