@@ -44,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--site-sets", nargs="*", default=[], help="site_set_ids")
     parser.add_argument("--sites-folder", type=Path, default=Path(), help="folder of their tables")
     parser.add_argument(
-        "--sources", required=True, help="hashes of libraries and site sets, as JSON (intake.repertoire_plan)"
+        "--sources",
+        nargs="*",
+        required=True,
+        help="hashes of libraries and site sets, as JSON objects (intake.repertoire_plan)",
     )
     parser.add_argument(
         "--settings",

@@ -94,17 +94,21 @@ class RepertoirePlan:
         return list(dict.fromkeys(item.subject for item in self.sites.values()))
 
     @property
-    def sources(self) -> str:
-        """Return what measurements say of their files, as JSON: the hash of each, and whose cells a site set is of."""
-        return json.dumps(
-            {
-                "libraries": {name: item.sha256 for name, item in self.contigs.items()},
-                "site_sets": {
-                    name: [item.facts["sample_id"], item.facts["cell_type"], item.sha256]
-                    for name, item in self.sites.items()
-                },
-            }
-        )
+    def sources(self) -> list[str]:
+        """Return what measurements say of their files: the hash of each, and whose cells a site set is of.
+
+        One JSON object for each library and site set, since Linux takes no single
+        argument above 128 kB: all in one would end at about 1,500 libraries.
+        """
+        return [
+            *(json.dumps({"libraries": {name: item.sha256}}) for name, item in self.contigs.items()),
+            *(
+                json.dumps(
+                    {"site_sets": {name: [item.facts["sample_id"], item.facts["cell_type"], item.sha256]}}
+                )
+                for name, item in self.sites.items()
+            ),
+        ]
 
     def contigs_of(self, subject: str) -> list[ContigPlan]:
         """Return the libraries of a subject."""

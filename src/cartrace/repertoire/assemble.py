@@ -50,18 +50,25 @@ class Sources:
     """site_set_id -> sample, cell type, SHA-256."""
 
     @classmethod
-    def of(cls, text: str) -> Sources:
-        """Read what the plan says, as JSON.
+    def of(cls, texts: Sequence[str]) -> Sources:
+        """Read what the plan says, as JSON objects that add up.
 
         Raises
         ------
         ValueError
             For a text that is not of the plan's form.
         """
+        libraries: dict[str, str] = {}
+        sets: dict[str, tuple[str, str, str]] = {}
         try:
-            told = json.loads(text)
-            sets = {str(k): (str(s), str(c), str(h)) for k, (s, c, h) in told["site_sets"].items()}
-            return cls({str(k): str(h) for k, h in told["libraries"].items()}, sets)
+            for told in map(json.loads, texts):
+                if not told or not told.keys() <= {"libraries", "site_sets"}:
+                    raise KeyError(*told)
+                libraries |= {str(k): str(h) for k, h in told.get("libraries", {}).items()}
+                sets |= {
+                    str(k): (str(s), str(c), str(h)) for k, (s, c, h) in told.get("site_sets", {}).items()
+                }
+            return cls(libraries, sets)
         except (AttributeError, KeyError, TypeError, ValueError):
             allowed = '{"libraries": {id: sha256}, "site_sets": {id: [sample, cell type, sha256]}}'
             raise ValueError(f"--sources: allowed is {allowed}") from None

@@ -213,7 +213,7 @@ def test_sources_say_what_they_lack():
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"libraries": [], "site_sets": {}}', '{"site_sets": 1}'])
 def test_sources_of_another_form_are_refused(text):
     with pytest.raises(ValueError, match="--sources: allowed is"):
-        Sources.of(text)
+        Sources.of([text])
 
 
 def test_the_plan_tells_the_sources():
@@ -228,8 +228,15 @@ def test_the_plan_tells_the_sources():
     assert Sources.of(plan.sources) == Sources({"L1": "sha-l"}, {"I1": ("d28", "NK cells", "sha-i")})
 
 
+def test_no_source_is_longer_than_one_argument_of_a_command_may_be():
+    contigs = {f"L{n}": ContigPlan(f"L{n}", "P1", "t.csv", "", f"{n:064x}", {}) for n in range(3000)}
+    sources = RepertoirePlan(contigs, {}, {"P1": "P1"}, "", "").sources
+    assert max(map(len, sources)) < 1000
+    assert Sources.of(sources).libraries == {name: item.sha256 for name, item in contigs.items()}
+
+
 def test_sources_of_pooled_libraries_have_a_digest_of_their_own():
-    sources = Sources.of(json.dumps({"libraries": {"A": "1", "B": "2"}, "site_sets": {}}))
+    sources = Sources.of([json.dumps({"libraries": {"A": "1"}}), json.dumps({"libraries": {"B": "2"}})])
     both = sources.of_libraries("A;B")
     assert (both["source_file"], both["n_replicates"]) == ("A;B", 2)
     assert both["source_sha256"] not in {"1", "2"}
