@@ -79,7 +79,7 @@ class Problem:
     suggestion: str = ""
 
     def __str__(self) -> str:
-        """Give the problem as one line, without calendar dates."""
+        """Give the problem as one printable line, without calendar dates."""
         place = self.file
         if self.row is not None:
             place += f", row {self.row}"
@@ -88,7 +88,9 @@ class Problem:
         line = f"{place}: found {self.found}; allowed: {self.allowed}"
         if self.suggestion:
             line += f" (did you mean '{self.suggestion}'?)"
-        return redact_dates(" ".join(line.split()))
+        # Whatever part of it came from a file: nothing there may steer the terminal.
+        line = "".join(c if c.isprintable() else "?" for c in " ".join(line.split()))
+        return redact_dates(line)
 
 
 class InputError(ValueError):

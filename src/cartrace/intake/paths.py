@@ -96,7 +96,7 @@ def path_in(root: Path, text: str, place: str, tell: Tell, kind: str = "file") -
         if not (path.is_file() if kind == "file" else path.is_dir()):
             tell(f"{quote(text)}, which is no {kind}", f"a {kind}")
             return None
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link in a circle, before Python 3.13
         tell(f"a path that can't be read ({type(error).__name__})", f"an existing {kind} in {place}")
         return None
     return path

@@ -44,6 +44,7 @@ READERS = {
 PLATE_COLUMNS = {"plate_map": ("pcr_plate", "immunoassay_plate"), "amplitudes": ("pcr_plate",)}
 """Columns of the files sheet that belong to some readers only."""
 MAX_SHEET_BYTES = 50_000_000
+MAX_SHEET_COLUMNS = 1000
 MAX_AGE = 120.0
 MAX_WEIGHT_KG = 400.0
 MAX_GRADE = 5.0
@@ -441,6 +442,10 @@ def _read_rows(folder: Path, file: str, kind: str, problems: list[Problem]) -> l
         problems.append(Problem(file, "an empty file", f"a header row: {', '.join(spec.columns)}"))
         return []
     header = [c.strip() for c in lines[0][1]]
+    if len(header) > MAX_SHEET_COLUMNS:
+        # Each unknown column costs a search for the nearest name: a million of them take minutes.
+        problems.append(Problem(file, f"{len(header)} columns", ", ".join(spec.columns), row=1))
+        return []
     if len(header) == 1 and len(spec.required) > 1:
         other = "\t" if delimiter == "," else ","
         if other in header[0] or ";" in header[0]:
