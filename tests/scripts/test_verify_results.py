@@ -129,7 +129,7 @@ def test_a_broken_configuration_is_told_with_what_still_matches(main, trial, cap
     status, out, err = verify(main, trial, capsys)
     assert (status, err) == (1, "")
     assert "configuration changed: config.yaml" in out
-    assert "the trial can't be planned now: config.yaml: found no YAML" in out
+    assert "the trial can't be planned now: config.yaml" in out
 
 
 def test_without_a_usable_record_the_status_is_2(main, trial, capsys, monkeypatch):

@@ -189,6 +189,11 @@ def test_an_edited_record_is_refused(trial, edit):
         verify(trial)
 
 
+def test_a_record_is_sealed_as_it_is_read_again(trial):
+    record(trial, 1, metrics={1: (0.1, float("inf")), 10: "x", 2: None})
+    assert verify(trial).matches
+
+
 def test_a_record_that_is_a_link_out_or_absurdly_large_is_refused(trial, monkeypatch):
     record(trial, 1)
     path = trial / identity.RECORDS / "1.json"
