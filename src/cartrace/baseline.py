@@ -12,14 +12,11 @@ from __future__ import annotations
 import filecmp
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cartrace.files import replacing
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 METRICS = "results/cohort/metrics.parquet"
 MEASUREMENTS = "results/intake/measurements.parquet"
@@ -78,25 +75,30 @@ def _compare(
     if filecmp.cmp(before["metrics"], trial / METRICS, shallow=False):
         tell(f"cartrace: no metric changed since run {since}")
         return told
-    from cartrace import tables
-    from cartrace.changes_between_runs import CHANGES, changes, run_causes, summary
+    import pandas as pd
 
-    def read(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        table = tables.TABLES[name]
-        paths = (before[name], trial / _KEPT[name])
-        first, second = (tables.read_table(p, table) if p.is_file() else tables.empty(table) for p in paths)
+    from cartrace import tables
+    from cartrace.changes_between_runs import CHANGES, COMPARED, TRACED, changes, run_causes, summary
+
+    def read(name: str, columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        # Only these columns: at a thousand patients the rest would be most of the memory.
+        first, second = (
+            pd.read_parquet(path, columns=list(columns)) if path.is_file() else pd.DataFrame(columns=columns)
+            for path in (before[name], trial / _KEPT[name])
+        )
         return first, second
 
     stem = records / f"{record['run']}.changes"
     try:
-        changed = changes(read("metrics"), read("measurements"), (earlier, record))
+        metrics = read("metrics", [*tables.METRICS.key, *COMPARED])
+        changed = changes(metrics, read("measurements", TRACED), (earlier, record))
         told |= {kind: int((changed["change"] == kind).sum()) for kind in ("added", "changed", "removed")}
         if changed.empty:
             tell(f"cartrace: no metric changed since run {since}")
             return told
         tables.write_table(changed, f"{stem}.parquet", CHANGES)
         tables.write_tsv(changed, f"{stem}.tsv")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         # Tables of an older version may have other columns. The run itself went well.
         for ending in ("parquet", "tsv"):
             Path(f"{stem}.{ending}").unlink(missing_ok=True)

@@ -22,6 +22,9 @@ import pandas as pd
 from cartrace.problems import redact_dates
 from cartrace.tables import METRICS, Column, Table, conform, empty
 
+TRACED = ("subject_id", "analyte", "source_file", "source_sha256")
+"""Columns of a measurement by which a metric is traced to files."""
+
 COMPARED = ("value", "lower", "upper", "unit", "status", "reason")
 """Columns of a metric in which a difference is a change."""
 
@@ -122,8 +125,13 @@ def changed_metrics(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """
     key = list(METRICS.key)
     columns = [*key, *COMPARED]
-    both = before[columns].merge(
-        after[columns], on=key, how="outer", suffixes=("_before", "_after"), indicator="change"
+    # Most rows are in both tables as they are; without them the merge needs little memory.
+    stacked = pd.concat([before[columns], after[columns]], ignore_index=True)
+    alone = ~stacked.duplicated(keep=False).to_numpy()
+    old, new = alone[: len(before)], alone[len(before) :]
+    del stacked
+    both = before.loc[old, columns].merge(
+        after.loc[new, columns], on=key, how="outer", suffixes=("_before", "_after"), indicator="change"
     )
     both["change"] = (
         both["change"].astype(str).map({"left_only": "removed", "right_only": "added", "both": "changed"})
@@ -211,10 +219,9 @@ def changes(
     Parameters
     ----------
     metrics
-        Tables ``metrics`` before and after.
+        Tables ``metrics`` before and after; their key and :data:`COMPARED` are used.
     measurements
-        Tables ``measurements`` before and after: ``subject_id``, ``analyte``, ``source_file``
-        and ``source_sha256`` are used.
+        Tables ``measurements`` before and after; :data:`TRACED` are used.
     records
         Run records before and after, as :func:`run_causes` takes them.
     """
