@@ -15,7 +15,7 @@ CODE := src scripts tests benchmarks
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run verify test test-fast check fix lock bench clean
+.PHONY: help setup demo run verify test test-fast check fix lock bench bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,12 @@ bench: setup  ## speed beside what a user would run instead: kinetics, intake, P
 	python benchmarks/cells.py
 	python benchmarks/car_reads.py
 	python benchmarks/clonotypes.py
+
+bench-scale: setup  ## growth with the number of patients: planning of 12, 100 and 1,000, results of 12
+	python benchmarks/scale.py plan --subjects 12
+	python benchmarks/scale.py plan --subjects 100
+	python benchmarks/scale.py plan --subjects 1000
+	python benchmarks/scale.py results --subjects 12
 
 lock: setup  ## resolve requirements.lock anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
