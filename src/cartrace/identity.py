@@ -183,16 +183,15 @@ def result_hashes(
     refused: dict[str, str] = {}
     root = trial / RESULTS
     for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        for name in sorted(folders):
-            if (here / name).is_symlink():
-                refused[(here / name).relative_to(trial).as_posix()] = "a link to a folder"
-        folders[:] = [n for n in sorted(folders) if (here / n).relative_to(trial).as_posix() != RECORDS]
+        place = Path(folder).relative_to(trial).as_posix()
+        links = {name for name in folders if Path(folder, name).is_symlink()}
+        refused |= {f"{place}/{name}": "a link to a folder" for name in sorted(links)}
+        folders[:] = sorted(name for name in folders if f"{place}/{name}" != RECORDS)
         for name in sorted(files):
-            path = here / name
-            relative = path.relative_to(trial).as_posix()
+            relative = f"{place}/{name}"
             if relative in _NO_RESULTS:
                 continue
+            path = trial / relative
             try:
                 stamp = _stamp(path)
                 earlier = (known or {}).get(relative)
@@ -210,9 +209,9 @@ def _stamp(path: Path) -> str:
 
     A digest, since times are calendar dates.
     """
-    parts = [
-        (s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (path.stat(), path.stat(follow_symlinks=False))
-    ]
+    own = path.lstat()
+    found = [own, path.stat()] if stat.S_ISLNK(own.st_mode) else [own]
+    parts = [(s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in found]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
