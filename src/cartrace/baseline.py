@@ -83,7 +83,9 @@ def _compare(
     def read(name: str, columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         # Only these columns: at a thousand patients the rest would be most of the memory.
         first, second = (
-            pd.read_parquet(path, columns=list(columns)) if path.is_file() else pd.DataFrame(columns=columns)
+            pd.read_parquet(path, columns=list(columns))
+            if path.is_file()
+            else pd.DataFrame(columns=columns, dtype="string")
             for path in (before[name], trial / _KEPT[name])
         )
         return first, second

@@ -126,6 +126,15 @@ def test_tables_of_another_version_are_not_compared_and_the_run_goes_on(trial):
     assert trial.run(3)["since_run"] == 2
 
 
+def test_without_measurements_before_no_file_is_named(trial):
+    trial.run(1)
+    (trial.records / "1.measurements.parquet").unlink()
+    trial.metrics(cmax=1.0)
+    trial.run(2)
+    assert trial.changes(2)["change"].to_dict() == {"cmax": "changed", "tmax": "removed"}
+    assert trial.changes(2)["source_files"].isna().all()
+
+
 def test_a_run_of_some_targets_is_not_compared_and_no_baseline(trial):
     trial.run(1)
     trial.metrics(cmax=1.0)
