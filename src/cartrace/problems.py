@@ -53,7 +53,8 @@ def plain(text: str, most: int = 200) -> str:
     >>> plain("CAR\x07 2024-03-01")
     'CAR? <date>'
     """
-    text = redact_dates("".join(c if c.isprintable() else "?" for c in text))
+    # A cell of ten million letters took half a minute. Dates shrink to a quarter at most: what is shown stays.
+    text = redact_dates("".join(c if c.isprintable() else "?" for c in text[: 20 * most]))
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
