@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.workflow import dry_runs
+from tests.workflow import dry_runs, planted
+from tests.workflow.forked_python import forked_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "scripts", "src", "resources", "profiles")
@@ -33,12 +34,16 @@ class Workplace:
     def repo(self) -> Path:
         return self.folder / "repo"
 
-    def snakemake(self, *arguments: str, snakefile: str = "Snakefile") -> subprocess.CompletedProcess[str]:
-        """Run the copied workflow on the copied trial; its output is text in ``stdout``."""
+    def snakemake(
+        self, *arguments: str, snakefile: str = "Snakefile", programs: Path = Path(sys.executable).parent
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the copied workflow on the copied trial, its output text in ``stdout``, with a folder's python."""
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         # Before the editable install, so that an edited copy of the package is what runs.
         environment["PYTHONPATH"] = str(self.repo / "src")
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment["PATH"] = os.pathsep.join(
+            (str(programs), str(Path(sys.executable).parent), environment["PATH"])
+        )
         given = [
             "--nocolor",
             *("--snakefile", str(self.repo / snakefile)),
@@ -60,7 +65,8 @@ class Workplace:
 
     def run(self) -> None:
         """Run everything, and fail the test with the output when it fails."""
-        done = self.snakemake("--cores", "2")
+        with forked_python() as programs:
+            done = self.snakemake("--cores", "2", programs=programs)
         assert done.returncode == 0, done.stdout
 
     def planned(self, *arguments: str, snakefile: str = "Snakefile") -> dict[str, int]:
@@ -96,16 +102,58 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-@pytest.fixture
-def workplace(finished: Workplace) -> Iterator[Workplace]:
-    """Give a copy of the finished workplace, beside it, so that relative paths stay the same."""
-    number = len(list(finished.folder.parent.glob("case-*")))
-    folder = finished.folder.parent / f"case-{os.getpid()}-{number}"
+@pytest.fixture(scope="session")
+def copied(finished: Workplace) -> Iterator[Workplace]:
+    """Give this test process its copy, beside the finished one, so that relative paths stay the same."""
+    folder = finished.folder.parent / f"case-{os.getpid()}"
     # Results are links: half of all bytes. Jobs replace their outputs whole; no test may edit one in place.
     shutil.copytree(finished.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("results"))
     shutil.copytree(finished.trial / "results", folder / "trial/results", copy_function=os.link)
     yield Workplace(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def workplace(finished: Workplace, copied: Workplace) -> Iterator[Workplace]:
+    """Give the copy, and undo afterwards whatever the test and its runs did in it."""
+    before = state(copied.folder)
+    yield copied
+    restore(copied.folder, finished.folder, before)
+
+
+def state(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Tell what changes when a path below the folder does: type, bytes or date; none of a folder's own."""
+    found: dict[str, tuple[int, ...]] = {}
+    for here, folders, names in os.walk(folder):
+        found |= dict.fromkeys((os.path.join(here, name) for name in folders), ())  # noqa: PTH118
+        for name in names:
+            path = os.path.join(here, name)  # noqa: PTH118
+            stat = os.lstat(path)
+            # The time of a change of a linked result is that of its last link, in whatever process.
+            linked = stat.st_nlink > 1
+            found[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns, 0 if linked else stat.st_ctime_ns)
+    return found
+
+
+def restore(folder: Path, original: Path, before: dict[str, tuple[int, ...]]) -> None:
+    """Bring a copy back to the state before, from what it is a copy of."""
+    now = state(folder)
+    touched = {path for path in before.keys() | now.keys() if before.get(path) != now.get(path)}
+    for path in sorted(touched):
+        here = Path(path)
+        source = original / here.relative_to(folder)
+        if here.is_dir() and not here.is_symlink():
+            shutil.rmtree(here)
+        else:
+            here.unlink(missing_ok=True)
+        if path in before and source.is_dir():
+            here.mkdir()
+        elif path in before and original / "trial/results" in source.parents:
+            here.hardlink_to(source)
+        elif path in before:
+            shutil.copy2(source, here, follow_symlinks=False)
+    for path in {str(Path(path).parent) for path in touched} & before.keys():
+        shutil.copystat(original / Path(path).relative_to(folder), path)
 
 
 def make_workplace(place: Workplace) -> None:
@@ -134,6 +182,7 @@ def make_workplace(place: Workplace) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+    planted.plant(place.trial)
 
 
 SPARED = (

@@ -72,8 +72,14 @@ def _server() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    atexit.register(server.kill)
+    atexit.register(_end, server)
     return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    """End it as its input ends, and wait, so that nobody is told of a process that still runs."""
+    with server:
+        pass
 
 
 def snakemake(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

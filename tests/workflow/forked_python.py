@@ -1,0 +1,94 @@
+"""A ``python`` for the many jobs of one run, whose imports are paid once: most of a small job is those imports.
+
+A process imports the libraries that jobs use and waits; each call of this ``python`` is a fork of it.
+Nothing of cartrace is imported before the fork. It is for making a finished trial only: what a test
+proves of jobs is proved with Python itself.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_CLIENT = """#!{python} -ISE
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    order = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(server, [b"."], [0, 1, 2])
+    server.sendall(order)
+    server.shutdown(socket.SHUT_WR)
+    sys.exit(int(server.recv(9) or 1))
+"""
+
+_SERVER = """
+import gc, json, os, runpy, signal, socket, sys, traceback
+import h5py, openpyxl, pandas, plotly.graph_objects, pyarrow.parquet, pydantic, pysam
+import scanpy, scipy.optimize, scipy.sparse, scipy.stats, yaml
+
+def work(caller):
+    _, files, _, _ = socket.recv_fds(caller, 1, 3)
+    arguments, folder, environment = json.load(caller.makefile())
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    # As `python SCRIPT ARGUMENTS` has them.
+    sys.argv = arguments
+    packages = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [os.path.dirname(os.path.abspath(arguments[0])), *filter(None, packages)]
+    assert not any(name.split(".")[0] == "cartrace" for name in sys.modules)
+    try:
+        runpy.run_path(arguments[0], run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    caller.sendall(str(code).encode())
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+gc.freeze()
+print("ready", flush=True)
+while True:
+    caller, _ = listener.accept()
+    if not os.fork():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            work(caller)
+        finally:
+            os._exit(0)
+    caller.close()
+"""
+
+
+@contextmanager
+def forked_python() -> Iterator[Path]:
+    """Give a folder for the front of ``PATH``, whose ``python`` works as long as the context lasts."""
+    # Of its own: the path of a socket has 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="python-") as name:
+        folder = Path(name)
+        address = folder / "socket"
+        with subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _SERVER, str(address)], stdout=subprocess.PIPE, text=True
+        ) as server:
+            try:
+                assert server.stdout is not None
+                assert server.stdout.readline() == "ready\n"
+                program = folder / "python"
+                program.write_text(_CLIENT.format(python=sys.executable, address=str(address)))
+                program.chmod(0o755)
+                yield folder
+            finally:
+                server.kill()
