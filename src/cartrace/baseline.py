@@ -12,7 +12,7 @@ from __future__ import annotations
 import filecmp
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,10 @@ def _compare(
     from cartrace import tables
     from cartrace.changes_between_runs import CHANGES, COMPARED, TRACED, changes, run_causes, summary
 
-    def read(name: str, columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def read(name: str, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         # Only these columns: at a thousand patients the rest would be most of the memory.
         first, second = (
-            pd.read_parquet(path, columns=list(columns))
+            pd.read_parquet(path, columns=columns)
             if path.is_file()
             else pd.DataFrame(columns=columns, dtype="string")
             for path in (before[name], trial / _KEPT[name])
@@ -93,7 +93,7 @@ def _compare(
     stem = records / f"{record['run']}.changes"
     try:
         metrics = read("metrics", [*tables.METRICS.key, *COMPARED])
-        changed = changes(metrics, read("measurements", TRACED), (earlier, record))
+        changed = changes(metrics, read("measurements", [*TRACED]), (earlier, record))
         told |= {kind: int((changed["change"] == kind).sum()) for kind in ("added", "changed", "removed")}
         if changed.empty:
             tell(f"cartrace: no metric changed since run {since}")
