@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.simulate.reading import Read, read
 
-from cartrace.simulate.trial import simulate_trial
+from cartrace.simulate.trial import Trial, simulate_trial
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +17,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
 
 @pytest.fixture(scope="session")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    trial = simulate_trial(
+def sixty() -> Trial:
+    """Sixty subjects without a planted error, and nothing of instruments, libraries or the bedside."""
+    return simulate_trial(
         2024,
         60,
         plant_errors=False,
@@ -28,4 +29,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Read:
         bedside=False,
         libraries=False,
     )
-    return read(trial, tmp_path_factory.mktemp("clean") / "trial")
+
+
+@pytest.fixture(scope="session")
+def clean(sixty: Trial, tmp_path_factory: pytest.TempPathFactory) -> Read:
+    return read(sixty, tmp_path_factory.mktemp("clean") / "trial")

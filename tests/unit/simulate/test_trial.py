@@ -70,14 +70,8 @@ def test_the_late_maximum_is_measured_at_day_42_or_60(trial: Trial) -> None:
     assert course.loc[course["measured_value"].idxmax(), "visit"] in {"D42", "D60"}
 
 
-def test_some_visits_are_missed_but_never_two_in_a_row() -> None:
-    samples = (
-        simulate_trial(
-            2024, 60, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False
-        )
-        .truth["samples"]
-        .query("unit == 'copies/ug' and infusion == 1")
-    )
+def test_some_visits_are_missed_but_never_two_in_a_row(sixty: Trial) -> None:
+    samples = sixty.truth["samples"].query("unit == 'copies/ug' and infusion == 1")
     names = [name for name, _, _ in VISITS]
     missed_any = 0
     for _, course in samples[samples["matrix"] == "blood"].groupby("subject_id"):
@@ -124,12 +118,8 @@ def test_planting_errors_changes_nothing_else(trial: Trial, clean: Trial) -> Non
     assert len(changed) == 11
 
 
-def test_noise_of_the_pcr_has_a_cv_of_25_percent() -> None:
-    samples = (
-        simulate_trial(5, 120, plates=False, tubes=False, immunoassays=False, bedside=False, libraries=False)
-        .truth["samples"]
-        .query("unit == 'copies/ug' and true_value > 0")
-    )
+def test_noise_of_the_pcr_has_a_cv_of_25_percent(sixty: Trial) -> None:
+    samples = sixty.truth["samples"].query("unit == 'copies/ug' and true_value > 0")
     ratio = samples["measured_value"] / samples["true_value"]
     assert ratio.median() == pytest.approx(1.0, abs=0.03)
     assert ratio.std() / ratio.mean() == pytest.approx(0.25, abs=0.02)
