@@ -1,4 +1,4 @@
-"""No date, name or birth date of a laboratory file gets out: no table, page, log or record holds one."""
+"""No date, name or birth date of a laboratory file gets out: no table, page, log or benchmark holds one."""
 
 from __future__ import annotations
 
