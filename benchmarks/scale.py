@@ -152,7 +152,8 @@ def measure_plan(folder: Path) -> dict[str, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     note("touch", "-c", TOUCH, *SNAKEMAKE[2:], "--touch", "--forceall", "--quiet")
-    said = note("no_op", *SNAKEMAKE)
+    # Dry: a source file that someone edits meanwhile must not start a thousand jobs on empty files.
+    said = note("no_op", *SNAKEMAKE, "--dry-run")
     if "Nothing to be done" not in said or "missing provenance" in said:
         raise RuntimeError(f"the rerun had something to do, or did not know: {said[-500:]}")
     new_plate(folder)
