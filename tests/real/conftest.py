@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from tests.loading import load_module
 
 from cartrace.intake.assemble import assemble
 from cartrace.intake.laboratory_table import read_grid, read_results
@@ -48,11 +48,7 @@ class Intake:
 
 def derive_sheets(folder: Path) -> None:
     """Run the make_sheets.py of an example."""
-    spec = importlib.util.spec_from_file_location("make_sheets", folder / "make_sheets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(folder / "make_sheets.py")
     assert module.main(["--folder", str(folder)]) == 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import h5py
 import pytest
+from tests.loading import load_module
 from tests.unit.cells.hand_h5ad import write_library
 from tests.unit.cells.hand_libraries import library, sample
 
@@ -18,12 +18,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts/cells/assemble_cells.py"
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble_cells", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.loading import load_module
 from tests.scripts.test_calibrate_plate import elisa, run, write
 
 from cartrace import tables
@@ -28,12 +28,7 @@ OUTPUTS = {
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble_immunoassays", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def assemble(folder: Path, plates: list[str], *more: str) -> int:

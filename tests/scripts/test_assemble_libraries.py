@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.loading import load_module
 from tests.unit.cells.hand_libraries import library, sample
 
 from cartrace.cells.tables import (
@@ -42,12 +42,7 @@ SHEET = "library_id\tsample_id\tchemistry\tcounts\tlymphocytes_per_ul\nL1\tS1\t5
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble_libraries", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from tests.loading import load_module
 from tests.unit.pcr.plate_samples import curve, sample
 
 from cartrace.intake.results import RESULTS
@@ -36,12 +36,7 @@ ASSAY: dict[str, Any] = {
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble_plates", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+from tests.loading import load_module
 from tests.unit.repertoire.hand_tables import clone_samples, clone_totals, persistence, sites
 
 from cartrace.intake.results import RESULTS
@@ -64,12 +64,7 @@ SOURCES = {
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble_repertoire", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def write(folder: Path, key: str, parts: Mapping[str, tuple[Table, pd.DataFrame | None]]) -> None:

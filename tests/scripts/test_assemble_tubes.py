@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 import yaml
+from tests.loading import load_module
 from tests.unit.flow.hand_tubes import EVENTS, HASH, RAW, sample, tube
 
 from cartrace.flow.tables import TABLES
@@ -37,12 +37,7 @@ USUAL = [
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble_tubes", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.loading import load_module
 from tests.unit.immunoassay.hand_elisa import LEVELS, PATTERN, od
 
 from cartrace.immunoassay.tables import CURVES, SAMPLES, STANDARDS, WELLS
@@ -26,12 +26,7 @@ ASSAY = {
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("calibrate_plate", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def grid(cells: dict[str, str]) -> str:

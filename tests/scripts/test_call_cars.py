@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.loading import load_module
 from tests.unit.cells.hand_cars import (
     car_library,
     cells_table,
@@ -24,12 +24,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "cells" / "call_cars.
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("call_cars", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.loading import load_module
 from tests.unit.cells.hand_h5ad import write_library
 from tests.unit.cells.hand_libraries import library, sample
 
@@ -32,12 +32,7 @@ SETTINGS = json.dumps({"cells": {"embedding": {"neighbours": 5, "epochs": 20, "c
 
 
 def program(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPTS / f"{name}.py")
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 import pytest
+from tests.loading import load_module
 
 from cartrace.problems import InputError
 from cartrace.tables import EPISODES, EVENTS, INFUSIONS, MEASUREMENTS, METRICS, read_table, rows, write_table
@@ -16,12 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "depletion" / "compute_depletio
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compute_depletion_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from tests.loading import load_module
 
 from cartrace.problems import InputError
 from cartrace.tables import MEASUREMENTS, METRICS, empty, read_table, write_table
@@ -14,11 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "efficacy" / "compute_efficacy.
 def test_it_writes_the_metrics_and_refuses_unknown_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = importlib.util.spec_from_file_location("compute_efficacy_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_module(SCRIPT)
     write_table(empty(MEASUREMENTS), tmp_path / "m.parquet", MEASUREMENTS)
     arguments = ["--measurements", str(tmp_path / "m.parquet"), "--metrics", str(tmp_path / "out.parquet")]
     with pytest.raises(InputError, match="did you mean 'scores'"):

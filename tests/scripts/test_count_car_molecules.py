@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.loading import load_module
 
 from cartrace.cells.tables import CAR_READS, COVERAGE, MOLECULES, VARIANTS
 from cartrace.simulate.cell_reads import (
@@ -36,12 +36,7 @@ OUTPUTS = {
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("count_car_molecules", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.loading import load_module
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "cells"
 GENES = 'chr1\tx\texon\t1\t40\t.\t+\t.\tgene_id "G1"; transcript_id "T1"; gene_name "G1";\n'
 
 
 def program(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPTS / f"{name}.py")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +9,7 @@ from types import ModuleType
 import h5py
 import pandas as pd
 import pytest
+from tests.loading import load_module
 from tests.unit.cells.hand_h5ad import write_library
 from tests.unit.cells.hand_libraries import library, sample
 from tests.unit.repertoire.hand_chains import chain, chains
@@ -22,12 +22,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts/repertoire/export_mudata
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("export_mudata", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def cells_h5ad(folder: Path) -> Path:

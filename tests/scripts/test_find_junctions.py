@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pysam
 import pytest
+from tests.loading import load_module
 
 from cartrace.repertoire.tables import SITES
 from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam, random_letters
 from cartrace.tables import QC, read_table
 
-
-def load() -> Any:
-    path = Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "find_junctions.py"
-    spec = importlib.util.spec_from_file_location("find_junctions", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = load()
+SCRIPT = load_module(Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "find_junctions.py")
 
 SETTINGS = json.dumps({"repertoire": {"sites": {"junctions": {"vector": ["VEC"]}}}})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.loading import load_module
 from tests.unit.flow import test_workspace as flowjo
 from tests.unit.flow.hand_fcs import write_fcs
 
@@ -78,12 +78,7 @@ def write_tube(path: Path, car: int, stains: list[str] | None = None, **more: An
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gate_tube", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def run(folder: Path, *more: str, tube: dict[str, Any] | None = None, sha256: str = "") -> int:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.loading import load_module
 
 from cartrace.safety.tables import GRADES, OBSERVATIONS, TOXICITY
 from cartrace.tables import EVENTS, INFUSIONS, MEASUREMENTS, METRICS, QC, empty, read_table, rows, write_table
@@ -16,12 +16,7 @@ SCRIPT = ROOT / "scripts" / "safety" / "grade_toxicity.py"
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("grade_toxicity_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture

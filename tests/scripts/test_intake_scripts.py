@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from tests.loading import load_module
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "intake"
 CONFIG: dict[str, Any] = {
@@ -21,12 +21,7 @@ CONFIG: dict[str, Any] = {
 
 
 def program(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPTS / f"{name}.py")
 
 
 @pytest.fixture

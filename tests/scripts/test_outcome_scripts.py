@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.loading import load_module
 
 from cartrace import tables
 from cartrace.problems import InputError
@@ -24,12 +24,7 @@ TABLES = {
 
 
 def program(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / "cohort" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(REPOSITORY / "scripts" / "cohort" / f"{name}.py")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Types of cells and CAR calls are the true ones, so that nothing is asked of the 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.loading import load_module
 from tests.unit.repertoire.hand_clones import cars_of, types_of
 
 from cartrace.cells.tables import CARS, TYPES
@@ -72,11 +72,7 @@ class Told:
 
 
 def call(name: str, *arguments: str, **outputs: Path) -> None:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(SCRIPTS / f"{name}.py")
     written = [part for key, path in outputs.items() for part in (f"--{key.replace('_', '-')}", str(path))]
     assert module.main([*arguments, *written]) == 0
 

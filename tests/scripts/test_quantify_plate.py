@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.loading import load_module
 
 from cartrace.pcr.standard_curve import dump_stored_curve, master_curve
 from cartrace.pcr.tables import CURVES, DROPLETS, SAMPLES, WELLS
@@ -23,12 +23,7 @@ LEVELS = (10, 100, 1000, 10_000, 100_000)
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("quantify_plate", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def quantstudio() -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.loading import load_module
 from tests.unit.repertoire.test_chains import chain
 from tests.unit.repertoire.test_contigs import AIRR as AIRR_COLUMNS
 from tests.unit.repertoire.test_contigs import TENX, airr, tenx
@@ -19,12 +19,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "read_
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("read_contigs", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def run(folder: Path, plan: str, settings: str = "{}") -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from tests.loading import load_module
 from tests.unit.cells.hand_matrix import names, write_10x, write_bustools, write_text
 from tests.unit.cells.test_contigs import HEADER, line
 
@@ -50,12 +50,7 @@ def write(folder: Path, table: np.ndarray, name: str, cells: list[str] | None = 
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("read_library", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def run(folder: Path, plan: dict[str, Any], *more: str, settings: str = "{}") -> int:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.loading import load_module
 
 from cartrace.repertoire.tables import SITES
 from cartrace.tables import QC, read_table
 
-
-def load() -> Any:
-    path = Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "read_sites.py"
-    spec = importlib.util.spec_from_file_location("read_sites", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = load()
+SCRIPT = load_module(Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "read_sites.py")
 
 TABLE = "chrom\tstart\tstrand\testAbund\tspecimen\nchr2\t70\t-\t3\tS1\nchr1\t9\t+\t1\tS1\nchr1\t9\t+\t5\tS2\n"
 

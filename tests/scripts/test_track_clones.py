@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.loading import load_module
 from tests.unit.repertoire.hand_clones import cars_of, chain, library, product, tables_of, types_of
 
 from cartrace.cells.tables import CARS, TYPES
@@ -38,12 +38,7 @@ SETTINGS = json.dumps({"repertoire": {"tracking": {"min_sample_cells": 10}, "div
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("track_clones", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def record_of(planned: PlannedLibrary) -> dict[str, Any]:

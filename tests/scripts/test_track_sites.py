@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.loading import load_module
 from tests.unit.repertoire.hand_sites import site_set, sites_of
 
 from cartrace.repertoire.tables import DIVERSITY, OVERLAP, SITE_ALARM, SITE_SAMPLES, SITES
 from cartrace.tables import QC, Table, read_table, write_table
 
-
-def load() -> Any:
-    path = Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "track_sites.py"
-    spec = importlib.util.spec_from_file_location("track_sites", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SCRIPT = load()
+SCRIPT = load_module(Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "track_sites.py")
 
 TABLES: dict[str, Table] = {
     "samples": SITE_SAMPLES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickle
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from tests.loading import load_module
 from tests.unit.cells.hand_types import PANELS, cells_of, symbols
 
 from cartrace.cells.h5ad import LibraryWriter
@@ -26,12 +26,7 @@ LINEAGES = np.repeat(["t", "b", "monocyte"], [60, 40, 30])
 
 
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("type_cells", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def write_library(folder: Path, counts: sparse.csr_array, car: np.ndarray, **columns: Any) -> dict[str, Path]:

@@ -1,10 +1,10 @@
 """A recorded trial, tampered with: what the program says and how it exits."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from tests.loading import load_module
 
 from cartrace import schedule
 from cartrace.problems import holds_date
@@ -34,9 +34,7 @@ TRIAL = {
 
 @pytest.fixture
 def main():
-    spec = importlib.util.spec_from_file_location("verify_results_script", PROGRAM)
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    program = load_module(PROGRAM)
     return program.main
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import pytest
+from tests.loading import load_module
 
 PATH = Path(__file__).parents[3] / "benchmarks" / "nca.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark_module():
-    spec = importlib.util.spec_from_file_location("nca_benchmark", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(PATH)
 
 
 def test_both_implementations_give_the_same_numbers(benchmark_module, tmp_path, capsys):
