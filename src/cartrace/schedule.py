@@ -372,7 +372,12 @@ def _locked_run(
     transcript = Transcript()
     before = _snapshot(request.trial)
     # Before the run: what is edited meanwhile is not what the results rest on.
-    config_sha256 = provenance.sha256_of(request.config)
+    made_of = {
+        "config_sha256": provenance.sha256_of(request.config),
+        "code_version": provenance.code_version(),
+        "code_sha256": identity.code_sha256(REPOSITORY),
+        "versions": provenance.versions(),
+    }
     inputs: list[dict[str, Any]] | None = None
     problems: list[str] = []
     with log_path.open("w", encoding="utf-8") as log:
@@ -382,7 +387,7 @@ def _locked_run(
             log.flush()
             say(line)
 
-        tell(f"cartrace: run {number}, version {provenance.code_version()}")
+        tell(f"cartrace: run {number}, version {made_of['code_version']}")
         _clear_up(request, lock, tell)
         _note(lock, os.getpid())
         try:
@@ -409,11 +414,8 @@ def _locked_run(
             "problems": problems,
             "rules": transcript.rules(),
             "outputs": changes,
-            "config_sha256": config_sha256,
+            **made_of,
             "inputs": {str(entry["path"]): entry["sha256"] for entry in inputs or []},
-            "code_version": provenance.code_version(),
-            "code_sha256": identity.code_sha256(REPOSITORY),
-            "versions": provenance.versions(),
             "whole": identity.is_whole(request.extra),
         }
         if inputs is not None:
