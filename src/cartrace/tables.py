@@ -23,6 +23,7 @@ from cartrace.vocabulary import (
     CENSORINGS,
     DETECTIONS,
     EVENT_KINDS,
+    INBOX_STATUSES,
     MATRICES,
     MEASUREMENT_STATUSES,
     METRIC_STATUSES,
@@ -593,6 +594,21 @@ KEY_RESULTS = Table(
     key=("cohort", "section", "result", "course"),
 )
 
+INBOX = Table(
+    "inbox",
+    "What the laboratories left in their inboxes, and what the sheets await there: one row for each use of a file.",
+    (
+        Column("inbox", "text", "The inbox, as the configuration names it.", required=True),
+        Column("name", "text", "Path below the folder of the inbox; empty for the folder itself."),
+        Column("status", "text", "What became of it (docs/inbox.md).", required=True, allowed=INBOX_STATUSES),
+        Column("matched_by", "text", "What told its use.", allowed=("sheet", "pattern")),
+        Column("file_id", "text", "The file_id, library or set of sites that it is."),
+        Column("sha256", "text", "SHA-256 of its content."),
+        Column("detail", "text", "Why it is not used."),
+        Column("hint", "text", "What would help."),
+    ),
+)
+
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
@@ -613,6 +629,7 @@ TABLES: dict[str, Table] = {
         INFUSIONS,
         SAMPLES,
         EVENTS,
+        INBOX,
     )
 }
 
