@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cartrace.problems import plain
+from cartrace.repertoire.findings import finding
 from cartrace.repertoire.tables import CELL_RECEPTORS, CHAINS
 from cartrace.repertoire.vocabulary import B_LOCI, LOCI, T_LOCI, VDJ_LOCI
 from cartrace.tables import conform, empty
@@ -149,15 +150,7 @@ def findings_of(
     found: list[dict[str, Any]] = []
 
     def add(check: str, verdict: str, message: str, **more: object) -> None:
-        found.append(
-            {
-                "check": check,
-                "verdict": verdict,
-                "source_file": library,
-                "message": plain(message, 500),
-                **more,
-            }
-        )
+        found.append(finding(check, verdict, plain(message, 500), source_file=library, **more))
 
     for receptor, table in sorted(tables.items(), reverse=True):
         own = receptors[receptors["receptor"].isin([receptor, "both"])]

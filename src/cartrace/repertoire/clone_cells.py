@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cartrace.cells.contigs import match_barcodes
+from cartrace.repertoire.findings import finding
 from cartrace.repertoire.tables import CHAINS, CLONE_CELLS
 from cartrace.tables import concat, conform
 
@@ -57,7 +58,7 @@ def _unmatched(library: PlannedLibrary, of: int, matched: int) -> list[dict[str,
         if matched
         else f"none of the {of} barcodes with a receptor is in the count matrix: are the files of two libraries?"
     )
-    return [finding("receptor_barcodes", "note" if matched else "fail", message, library, value=share)]
+    return [library_finding(library, "receptor_barcodes", "note" if matched else "fail", message, share)]
 
 
 def countable_chains(tables: Iterable[LibraryTables]) -> pd.DataFrame:
@@ -146,28 +147,26 @@ def _other_lineages(
     share = len(other) / len(lineages)
     listed = ", ".join(f"{n} {lineage}" for lineage, n in other.value_counts().sort_index().items())
     return [
-        finding(
+        library_finding(
+            library,
             "receptor_lineage",
             "warn" if share > _MOST else "note",
             f"{len(other)} of {len(lineages)} cells with a {receptor}-cell receptor ({100 * share:.0f} %) are typed as other "
             f"cells ({listed}); they do not count",
-            library,
-            value=f"{100 * share:.0f} %",
+            f"{100 * share:.0f} %",
         )
     ]
 
 
-def finding(
-    check: str, verdict: str, message: str, library: PlannedLibrary | None = None, **more: str
-) -> dict[str, Any]:
-    """Return one record of QC; of a library, its name comes first."""
-    if library is None:
-        return {"check": check, "verdict": verdict, "message": message, **more}
-    return {
-        "check": check,
-        "verdict": verdict,
-        "source_file": library.library_id,
-        "sample_id": library.sample.sample_id,
-        "message": f"{library.library_id}: {message}",
-        **more,
-    }
+def library_finding(
+    library: PlannedLibrary, check: str, verdict: str, message: str, value: str | None = None
+) -> dict[str, object]:
+    """Return one record of QC of a library; its name comes first."""
+    return finding(
+        check,
+        verdict,
+        f"{library.library_id}: {message}",
+        value=value,
+        source_file=library.library_id,
+        sample_id=library.sample.sample_id,
+    )

@@ -12,10 +12,12 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, plain, raise_if_any
+from cartrace.repertoire.findings import finding
 from cartrace.repertoire.sites import assembly_of, chromosome_name, site_name
 
 if TYPE_CHECKING:
@@ -374,19 +376,7 @@ def fragment_of(template: Template, vectors: Mapping[str, Vector]) -> Fragment:
 
 def findings(tally: Tally, sites: Sequence[Mapping[str, object]], file: str) -> list[dict[str, object]]:
     """Return rows of qc: what was found, and what was left out."""
-    out: list[dict[str, object]] = []
-
-    def add(check: str, verdict: str, value: object, message: str) -> None:
-        out.append(
-            {
-                "check": check,
-                "verdict": verdict,
-                "source_file": file,
-                "value": str(value),
-                "message": message,
-            }
-        )
-
+    tell = partial(finding, source_file=file)
     fragments = sum(int(str(s["fragments"])) for s in sites)
     message = (
         f"{fragments} different fragments cross the vector's end at {len(sites)} sites; left out: {tally.duplicates} "
@@ -394,7 +384,7 @@ def findings(tally: Tally, sites: Sequence[Mapping[str, object]], file: str) -> 
         f"with too few bases on one side, {tally.contradictory} whose reads contradict each other, {tally.few_fragments} "
         "sites with too few fragments"
     )
-    add("site_reads", "note" if sites else "warn", len(sites), message)
+    out = [tell("site_reads", "note" if sites else "warn", message, value=len(sites))]
     if tally.inside:
         total = sum(tally.inside.values())
         shown = sorted(tally.inside.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
@@ -403,13 +393,14 @@ def findings(tally: Tally, sites: Sequence[Mapping[str, object]], file: str) -> 
             f"{total} fragments join the host with the inside of the vector: rearranged vectors, chimeras, or homology of "
             f"the two (a promoter, CD8A, CD247); they are no integration sites. Most: {named}"
         )
-        add("junctions_inside_vector", "warn" if total > fragments else "note", total, message)
+        verdict = "warn" if total > fragments else "note"
+        out.append(tell("junctions_inside_vector", verdict, message, value=total))
     if tally.pairs_without_site:
         message = (
             f"{tally.pairs_without_site} pairs lie on host and vector where no read crosses the vector's end: the base is "
             "not known, so they are no sites"
         )
-        add("pairs_without_site", "note", tally.pairs_without_site, message)
+        out.append(tell("pairs_without_site", "note", message, value=tally.pairs_without_site))
     return out
 
 

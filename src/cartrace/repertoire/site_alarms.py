@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import optimize, special
 
 from cartrace.repertoire.diversity import whole
+from cartrace.repertoire.findings import finding
 from cartrace.repertoire.tables import SITE_ALARM
 from cartrace.tables import records, rows
 
@@ -166,45 +168,35 @@ def site_alarms(tracked: Tracked, found: pd.DataFrame, settings: Sites, confiden
 
 def findings(tracked: Tracked, alarms: pd.DataFrame, settings: Sites) -> list[dict[str, object]]:
     """Return rows of qc: one for each alarm, and what had too few cells or samples to raise one."""
-    out: list[dict[str, object]] = [
-        {
-            "check": _CHECKS[a["alarm"]],
-            "verdict": "warn",
-            "subject_id": tracked.subject_id,
-            "sample_id": a["sample_id"],
-            "value": f"{a['percent']:.4g}",
-            "limit": f"{a['limit']:.4g}",
-            "limit_source": "repertoire.sites of the configuration",
-            "message": a["message"],
-        }
+    tell = partial(finding, subject_id=tracked.subject_id)
+    out = [
+        tell(
+            _CHECKS[a["alarm"]],
+            "warn",
+            a["message"],
+            value=f"{a['percent']:.4g}",
+            sample_id=a["sample_id"],
+            limit=f"{a['limit']:.4g}",
+            limit_source="repertoire.sites of the configuration",
+        )
         for a in records(alarms)
     ]
-
-    def note(check: str, sample: str | None, value: float, limit: int, message: str) -> None:
-        out.append(
-            {
-                "check": check,
-                "verdict": "note",
-                "subject_id": tracked.subject_id,
-                "sample_id": sample,
-                "value": f"{value:g}",
-                "limit": f"at least {limit}",
-                "message": message,
-            }
-        )
-
     for (cell_type, sample_id), sites in tracked.counts.items():
         total = sum(s.abundance for s in sites.values())
         if total < settings.min_abundance:
             message = f"{total:g} cells with a site ({cell_type}): too few for an alarm"
-            note("site_cells", sample_id, total, settings.min_abundance, message)
+            limit = f"at least {settings.min_abundance}"
+            out.append(
+                tell("site_cells", "note", message, value=f"{total:g}", sample_id=sample_id, limit=limit)
+            )
     for (cell_type, matrix, infusion), course in _courses(tracked, settings).items():
         if len(course) < MIN_SAMPLES:
             message = (
                 f"{len(course)} samples with enough cells since infusion {infusion} ({cell_type}, {matrix}): whether a site "
                 "grows is not estimable"
             )
-            note("site_growth", None, len(course), MIN_SAMPLES, message)
+            limit = f"at least {MIN_SAMPLES}"
+            out.append(tell("site_growth", "note", message, value=len(course), limit=limit))
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from cartrace.flow.counts import share_interval
 from cartrace.repertoire.diversity import diversity_table, whole
+from cartrace.repertoire.findings import finding
 from cartrace.repertoire.gene_list import symbols_of
 from cartrace.repertoire.overlap import overlap_table
 from cartrace.repertoire.samples import Sample
@@ -238,27 +240,15 @@ def site_overlap(tracked: Tracked, settings: Repertoire) -> pd.DataFrame:
 
 def findings(tracked: Tracked, found: pd.DataFrame, genes: Collection[str] | None) -> list[dict[str, object]]:
     """Return rows of qc: pooled sets, sites in several cell types, genes of concern that no table can tell."""
-    out: list[dict[str, object]] = []
-
-    def add(check: str, sample: str | None, value: object, message: str) -> None:
-        out.append(
-            {
-                "check": check,
-                "verdict": "note",
-                "subject_id": tracked.subject_id,
-                "sample_id": sample,
-                "value": str(value),
-                "message": message,
-            }
-        )
-
+    out = []
+    note = partial(finding, verdict="note", subject_id=tracked.subject_id)
     pooled: dict[Key, list[str]] = defaultdict(list)
     for item in tracked.plan:
         pooled[item.sample.sample_id, item.cell_type].append(item.site_set)
     for (sample, cell_type), sets in pooled.items():
         if len(sets) > 1:
             message = f"{', '.join(sets)} are of one sample and cell type ({cell_type}): their abundances are added up"
-            add("pooled_site_sets", sample, len(sets), message)
+            out.append(note("pooled_site_sets", message=message, value=len(sets), sample_id=sample))
     days: dict[tuple[float, str], dict[str, float]] = defaultdict(dict)
     for row in records(found[found["cell_types"].str.contains(";", regex=False, na=False)]):
         day = days[row["study_day"], row["matrix"]]
@@ -269,12 +259,12 @@ def findings(tracked: Tracked, found: pd.DataFrame, genes: Collection[str] | Non
             f"{len(sites)} sites stand in several cell types of study day {study_day:g} ({matrix}): cells of one origin, or "
             f"mixed samples. The largest: {', '.join(most)}"
         )
-        add("sites_shared_by_cell_types", None, len(sites), message)
+        out.append(note("sites_shared_by_cell_types", message=message, value=len(sites)))
     if genes is not None and len(found):
         unknown = int(found["of_concern"].isna().sum())
         if unknown:
             message = f"of {unknown} of {len(found)} sites the gene or its distance is not told: nearness to genes of concern is not known"
-            add("genes_of_concern_not_known", None, unknown, message)
+            out.append(note("genes_of_concern_not_known", message=message, value=unknown))
     return out
 
 

@@ -11,12 +11,13 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.cells.guarded import open_bytes
 from cartrace.problems import InputError, Problem, did_you_mean, holds_date, plain, raise_if_any
+from cartrace.repertoire.findings import finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,29 +201,18 @@ def findings(
     header: Sequence[str], found: Sequence[SiteRow], settings: Sites, file: str
 ) -> list[dict[str, object]]:
     """Return rows of qc: how many sites, and what the table doesn't tell."""
-    out: list[dict[str, object]] = []
-
-    def add(check: str, verdict: str, value: object, message: str) -> None:
-        out.append(
-            {
-                "check": check,
-                "verdict": verdict,
-                "source_file": file,
-                "value": str(value),
-                "message": message,
-            }
-        )
-
+    tell = partial(finding, source_file=file)
     total = sum(r.abundance for r in found)
     message = f"{len(found)} integration sites with an abundance of {total:g}"
-    add("site_table", "note" if found else "warn", len(found), message)
+    out = [tell("site_table", "note" if found else "warn", message, value=len(found))]
     if not any(c in header for c in GENOME_COLUMNS):
         message = f"the table does not name its genome assembly; {settings.genome} is taken for it"
-        add("genome_not_told", "note", "", message)
+        out.append(tell("genome_not_told", "note", message, value=""))
     missing = [c for c in (settings.columns.gene, settings.columns.within) if c and c not in header]
     if found and len(missing) == len([c for c in (settings.columns.gene, settings.columns.within) if c]):
         message = "no column tells genes; sites near genes of concern are not known"
-        add("genes_not_told", "warn" if settings.genes_of_concern else "note", "", message)
+        verdict = "warn" if settings.genes_of_concern else "note"
+        out.append(tell("genes_not_told", verdict, message, value=""))
     return out
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cartrace.flow.counts import share_interval
-from cartrace.repertoire.clone_cells import finding
+from cartrace.repertoire.clone_cells import library_finding
+from cartrace.repertoire.findings import finding
 from cartrace.repertoire.tables import CLONE_SAMPLES, CLONE_TOTALS, CLONES
 from cartrace.repertoire.vocabulary import POPULATIONS
 from cartrace.tables import conform, empty, rows
@@ -158,7 +159,7 @@ def plan_findings(subject: str, libraries: Sequence[PlannedLibrary]) -> list[dic
         message = f"{subject}: no T-cell receptors of an infusion product, so nothing is told of its clones"
         found.append(finding("clone_product", "note", message))
     found += [
-        finding("clone_sort", "note", "other cells were sorted; its clones are in no population", lib)
+        library_finding(lib, "clone_sort", "note", "other cells were sorted; its clones are in no population")
         for lib in libraries
         if lib.sort == "other"
     ]
