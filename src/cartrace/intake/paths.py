@@ -24,16 +24,20 @@ Tell = Callable[..., None]
 """Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""
 
 
-def _read_manifest(folder: Path) -> dict[tuple[str, int, int], str]:
-    # The manifest is a cache: when it is broken the files are hashed again.
+def stamp(path: str, size: int, mtime_ns: int) -> str:
+    """Return a digest of what tells whether a file has to be read again.
+
+    A digest, since the time of a file is a calendar date, and its path may hold one.
+    """
+    return hashlib.sha256(f"{path}\0{size}\0{mtime_ns}".encode()).hexdigest()[:32]
+
+
+def _read_manifest(folder: Path) -> dict[str, str]:
+    """Return the hash of each file by its stamp. The manifest is a cache: when it is broken, none."""
     try:
         entries = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return {
-            (str(e["path"]), int(e["size"]), int(e["mtime_ns"])): str(e["sha256"])
-            for e in entries
-            if len(str(e["sha256"])) == 64
-        }
-    except (OSError, ValueError, KeyError, TypeError):
+        return {key: str(sha256) for key, sha256 in entries.items() if len(str(sha256)) == 64}
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 
@@ -51,7 +55,7 @@ class Hashes:
             path = self._folder / relative
             try:
                 status = path.stat()
-                key = (relative, status.st_size, status.st_mtime_ns)
+                key = stamp(relative, status.st_size, status.st_mtime_ns)
                 sha256 = self._known.get(key) or sha256_of(path)
             except OSError as error:
                 tell(f"a file that can't be read ({type(error).__name__})", "a readable file")

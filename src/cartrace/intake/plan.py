@@ -33,7 +33,7 @@ from cartrace.intake.library_plan import (
 )
 from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
-from cartrace.intake.paths import MANIFEST, RESULTS, Hashes, Tell, digest, path_in, teller, undated
+from cartrace.intake.paths import MANIFEST, RESULTS, Hashes, Tell, digest, path_in, stamp, teller, undated
 from cartrace.intake.repertoire_plan import RepertoirePlan, plan_repertoire
 from cartrace.intake.sheets import PLATE_COLUMNS, LaboratoryFile, Sheets, quote, read_sheets
 from cartrace.intake.tube_controls import before_infusion, controls_of, tube_faults, tube_json
@@ -290,12 +290,9 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     )
 
 
-def manifest_of(plan: Plan) -> list[dict[str, Any]]:
-    """Return the manifest: path, size, mtime_ns and sha256 of each file that was hashed."""
-    return [
-        {"path": path, "size": size, "mtime_ns": mtime, "sha256": sha256}
-        for path, (size, mtime, sha256) in plan.stats.items()
-    ]
+def manifest_of(plan: Plan) -> dict[str, str]:
+    """Return the manifest: the SHA-256 of each file that was hashed, by its stamp."""
+    return {stamp(path, size, mtime): sha256 for path, (size, mtime, sha256) in plan.stats.items()}
 
 
 def write_manifest(plan: Plan, folder: Path) -> Path:

@@ -172,14 +172,20 @@ def test_the_same_content_under_two_names_is_refused(trial: Path) -> None:
 def test_the_manifest_remembers_hashes_until_a_file_changes(trial: Path) -> None:
     plan = load_plan(CONFIG, trial)
     path = write_manifest(plan, trial)
-    entries = json.loads(path.read_text())
-    entries[0]["sha256"] = "0" * 64
-    path.write_text(json.dumps(entries))
+    path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text()), "0" * 64)))
     assert load_plan(CONFIG, trial).files["pcr"].sha256 == "0" * 64
     os.utime(trial / "data/pcr.tsv", ns=(1, 1))
     assert load_plan(CONFIG, trial).files["pcr"].sha256 == plan.files["pcr"].sha256
-    path.write_text("{broken")
-    assert load_plan(CONFIG, trial).files["pcr"].sha256 == plan.files["pcr"].sha256
+    for broken in ("{broken", "[]", "[" * 100_000):
+        path.write_text(broken)
+        assert load_plan(CONFIG, trial).files["pcr"].sha256 == plan.files["pcr"].sha256
+
+
+def test_the_manifest_holds_no_time_of_a_file(trial: Path) -> None:
+    before = write_manifest(load_plan(CONFIG, trial), trial).read_text()
+    status = (trial / "data/pcr.tsv").stat()
+    assert str(status.st_mtime_ns)[:9] not in before
+    assert "pcr.tsv" not in before
 
 
 def test_the_digest_of_the_sheets_ignores_their_form(trial: Path) -> None:
