@@ -95,6 +95,7 @@ CLONE_INPUTS = {
     "site_alarms": repertoire.SITE_ALARM,
     "receptors": repertoire.CELL_RECEPTORS,
 }
+INBOX_INPUTS = {"inbox": tables.INBOX}
 SAFETY_INPUTS = {"grades": SAFETY_GRADES, "toxicity": TOXICITY, "summary": SAFETY_SUMMARY}
 EFFICACY_INPUTS = {
     "outcomes": tables.OUTCOMES,
@@ -120,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         *CELL_INPUTS.values(),
         *SAFETY_INPUTS.values(),
         *EFFICACY_INPUTS.values(),
+        *INBOX_INPUTS.values(),
     ):
         option = f"--{table.name.replace('_', '-')}"
         # The workflow names no file where the trial has no plate or no tube.
@@ -150,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
         safety=SafetyTables(**given(SAFETY_INPUTS)),
         efficacy=EfficacyTables(**given(EFFICACY_INPUTS)),
+        **given(INBOX_INPUTS),
         registry=registry.load_all(),
         versions=provenance.versions(),
     )

@@ -21,6 +21,7 @@ from cartrace.tables import (
     COURSE_KEY,
     EPISODES,
     EVENTS,
+    INBOX,
     KEY_RESULTS,
     MEASUREMENTS,
     METRICS,
@@ -97,6 +98,10 @@ SAFETY_EXPORTED: tuple[Table, ...] = (SAFETY_SUMMARY, TOXICITY, GRADES, OBSERVAT
 
 EFFICACY_EXPORTED: tuple[Table, ...] = (KEY_RESULTS, OUTCOMES, OUTCOME_CURVES)
 """What an abstract prints, relapse-free survival and follow-up, and their curves."""
+
+
+INBOX_EXPORTED: tuple[Table, ...] = (INBOX,)
+"""Written as well when the trial has inboxes."""
 
 
 def _list_of(name: str, description: str, samples: Table) -> Table:
@@ -191,6 +196,7 @@ def write_database(frames: Mapping[str, pd.DataFrame], path: str | Path) -> None
             *REPERTOIRE_EXPORTED,
             *SAFETY_EXPORTED,
             *EFFICACY_EXPORTED,
+            *INBOX_EXPORTED,
             *REPEAT_LISTS.values(),
         )
     }

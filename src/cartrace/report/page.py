@@ -26,7 +26,7 @@ from cartrace.analytes import ANALYTES
 from cartrace.antibody.metrics import READ_OUT
 from cartrace.depletion.masking import is_masked, mask
 from cartrace.problems import redact_dates
-from cartrace.report import clones, efficacy, figures, immunoassays, libraries, methods, plates, tubes
+from cartrace.report import clones, efficacy, figures, immunoassays, inbox, libraries, methods, plates, tubes
 from cartrace.report.families import (
     EXAMINATION,
     FAMILIES,
@@ -115,6 +115,7 @@ _SCRIPTS = (
     "sites",
     "safety",
     "efficacy",
+    "inbox",
     "routes",
 )
 
@@ -142,6 +143,7 @@ class ReportData:
     antibody_means: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ANTIBODY_MEANS))
     associations: pd.DataFrame = field(default_factory=partial(tables.empty, tables.ASSOCIATIONS))
     characteristics: pd.DataFrame = field(default_factory=partial(tables.empty, tables.CHARACTERISTICS))
+    inbox: pd.DataFrame = field(default_factory=partial(tables.empty, tables.INBOX))
     pcr: plates.PcrTables = field(default_factory=plates.PcrTables)
     flow: tubes.FlowTables = field(default_factory=tubes.FlowTables)
     efficacy: efficacy.EfficacyTables = field(default_factory=efficacy.EfficacyTables)
@@ -198,6 +200,8 @@ def render(data: ReportData, config: Config) -> str:
         has_clones=data.clones.listed,
         has_efficacy=data.efficacy.listed,
         has_safety=data.safety.listed,
+        has_inbox=not data.inbox.empty,
+        inbox_open=inbox.open_rows(data.inbox),
         sections=[
             (heading, redact_dates(text))
             for heading, text in methods.sections(
@@ -318,6 +322,7 @@ def payload(data: ReportData, config: Config) -> dict[str, Any]:
             config,
             texts,
         ),
+        "inbox": inbox.payload(data.inbox, texts),
         "texts": texts.listed,
     }
 

@@ -37,6 +37,7 @@
     else if (EFFICACY && page === "efficacy") { title = "Efficacy"; tab = "#/efficacy"; efficacyPage(); }
     else if (page === "patients") { title = "Patients"; tab = "#/patients"; patientsPage(); }
     else if (SAFE && page === "safety") { title = "Safety"; tab = "#/safety"; safetyPage(); }
+    else if (INBOX && page === "inbox") { title = "Inbox"; tab = "#/inbox"; inboxPage(); }
     else if (page === "quality") { title = "Quality"; tab = "#/quality"; qualityPage(); }
     else if (page === "methods") { title = "Methods"; tab = "#/methods"; methods.hidden = false; }
     else cohortPage();
