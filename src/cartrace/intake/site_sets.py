@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from cartrace.intake.sheets import _FILE_ID, _read_rows, _Row, nearest, quote
 from cartrace.problems import Problem, holds_date
+from cartrace.repertoire.vocabulary import UNSORTED
 
 if TYPE_CHECKING:
     from cartrace import config as configuration
     from cartrace.intake.sheets import Sheets
 
-UNSORTED = "unsorted"
 _LONGEST = 40
 _NEEDED_SHEETS = {
     "samples": "from whom and when a sample is",

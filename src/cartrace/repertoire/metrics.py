@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cartrace.metrics import Metric, find, register, unit_of
-from cartrace.repertoire.vocabulary import B_ASSAY, SITE_ASSAY, T_ASSAY
+from cartrace.repertoire.vocabulary import B_ASSAY, BLOOD, SITE_ASSAY, T_ASSAY, UNSORTED
 from cartrace.tables import METRICS, records, rows
 
 if TYPE_CHECKING:
@@ -149,10 +149,6 @@ for _metric in (
 ):
     register(_metric)
 
-BLOOD = ("blood", "pbmc")
-"""Compartments with metrics; what lies in marrow or CSF is in the tables."""
-UNSORTED = "unsorted"
-"""Cell type of the integration_sites sheet where nothing was sorted."""
 T_ASSAYS = {"t_cells": T_ASSAY, "car_t_cells": f"{T_ASSAY} (CAR+ T cells)"}
 """Population -> assay: two populations of one sample are two courses."""
 NO_SAMPLE = "no sample after the infusion"

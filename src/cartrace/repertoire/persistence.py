@@ -10,6 +10,7 @@ import numpy as np
 
 from cartrace.flow.counts import share_interval
 from cartrace.repertoire.tables import CLONE_PERSISTENCE
+from cartrace.repertoire.vocabulary import BLOOD
 from cartrace.tables import rows
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from cartrace.repertoire.settings import Tracking
     from cartrace.repertoire.tracking import Counts, Pool
 
-BLOOD = ("blood", "pbmc")
-"""Compartments in which a sample answers for a landmark."""
 _POPULATIONS = ("t_cells", "car_t_cells")
 _SMOOTHED = 12
 """Cells of a clone above which the depth of a product shows all that matters of it."""

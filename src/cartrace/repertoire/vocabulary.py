@@ -42,6 +42,9 @@ SHARINGS = ("as_expected", "public", "index_hopping", "swap", "unknown")
 ISOTYPES = ("IGHM", "IGHD", "IGHG", "IGHA", "IGHE")
 B_MEASURES = ("naive", "mutated", "old_clones", *(isotype.lower() for isotype in ISOTYPES))
 """Shares of B cells: IGHM or IGHD and unmutated; mutated; in clones from before the infusion; by isotype."""
-SITE_KINDS = ("table", "bam")
+UNSORTED = "unsorted"
+"""Cell type of the integration_sites sheet where nothing was sorted."""
+BLOOD = ("blood", "pbmc")
+"""Compartments with metrics, in which a sample answers for a landmark; what lies in marrow or CSF is in the tables."""
 SITE_ALARMS = ("dominant", "growing", "gene_of_concern")
 VERDICTS = ("accepted", "flagged", "rejected")

@@ -15,8 +15,7 @@ import pandas as pd
 
 from cartrace.repertoire import tables as repertoire
 from cartrace.repertoire.diversity import INDEX_NOTES
-from cartrace.repertoire.persistence import BLOOD
-from cartrace.repertoire.vocabulary import B_MEASURES, INDICES, PAIRINGS, POPULATIONS
+from cartrace.repertoire.vocabulary import B_MEASURES, BLOOD, INDICES, PAIRINGS, POPULATIONS
 from cartrace.report.clones_words import (
     ALARM,
     CAPTION,
@@ -138,7 +137,6 @@ def payload(
         "overview": _overview(tables, pack),
         "shown": settings.tracking.shown_clones,
         "confidence": settings.tracking.confidence,
-        "min_sample_cells": settings.tracking.min_sample_cells,
         "min_cells": settings.diversity.min_cells,
         "fdr": settings.tracking.fdr,
         "expanded_cells": settings.tracking.expanded_cells,

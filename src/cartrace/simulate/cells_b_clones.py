@@ -15,10 +15,8 @@ import numpy as np
 from cartrace.simulate.cells_repertoire import Chain, Clone, draw_chain
 
 LIGHT = ("IGK", "IGL")
-OLD_CLONES = 5
-"""Old clones with each of the two light chains; the first of them are the largest."""
 OLD_SHARES = (0.40, 0.25, 0.15, 0.12, 0.08)
-"""Their shares among old B cells with that light chain."""
+"""Shares of the old clones with each of the two light chains among old B cells with that chain."""
 RETURNING_SHARE = 0.8
 """In a subject whose old clones come back: share of mature B cells after the infusion that are of them."""
 SUBSTITUTIONS = 3
