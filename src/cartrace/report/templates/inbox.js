@@ -17,8 +17,7 @@
     else {
       view.append(table([
         { label: "Status", cell: mark },
-        { label: "What it means", cls: "wide text", cell: (s) => s.means },
-        { label: "What to do", cls: "wide text", cell: (s) => s.to_do },
+        { label: "What it means, and what to do", cls: "wide text", cell: (s) => [s.means, h("div", {}, s.to_do)] },
       ], INBOX.statuses, { label: "What to do" }));
       let word = "", only = "";
       const text = all.map((r) => [R.inbox, R.name, R.file_id, R.detail, R.hint].map((c) => T(c[r])).join(" ").toLowerCase());
