@@ -22,6 +22,7 @@ from pydantic import (
 
 from cartrace.analytes import ANALYTES, DEPLETION, EXPANSION
 from cartrace.cells.settings import Cells
+from cartrace.intake.inbox_settings import Inbox  # noqa: TC001 - pydantic needs it at run time
 from cartrace.problems import Problem, did_you_mean, raise_if_any
 from cartrace.repertoire.settings import Repertoire
 from cartrace.safety.vocabulary import ITEMS
@@ -1569,6 +1570,10 @@ class Config(Section):
         None, description="For tables without subjects and infusions sheets."
     )
     visits: tuple[Visit, ...] = Field((), description="Nominal visits with their windows.")
+    inbox: Inbox | None = Field(
+        None,
+        description="Folders in which laboratories leave files; null when every file is put in place by hand.",
+    )
     privacy: Privacy = Field(default_factory=Privacy)
     plausibility: Plausibility = Field(default_factory=Plausibility)
     pcr: Pcr = Field(default_factory=Pcr)

@@ -55,3 +55,16 @@ OUTCOME_NAMES = (
 )
 """relapse_free is the plain share of subjects at their last contact, however long each was followed."""
 OUTCOME_STATISTICS = ("median", "share", "minimum", "maximum", "rate")
+INBOX_STATUSES = (
+    "used",
+    "unmatched",
+    "same_content",
+    "conflict",
+    "waiting",
+    "refused",
+    "awaited",
+    "withheld",
+)
+"""What became of a file of the inbox: docs/inbox.md."""
+INBOX_MATCHES = ("", "sheet", "pattern")
+"""What tells what a file of the inbox is."""

@@ -23,6 +23,7 @@ from cartrace.files import write_whole
 from cartrace.flow.panel import Panel, read_panel
 from cartrace.immunoassay.assay import Assay as Immunoassay
 from cartrace.immunoassay.assay import read_assay as read_immunoassay
+from cartrace.intake.inbox_rows import InboxPlan
 from cartrace.intake.library_plan import (
     ConstructPlan,
     LibraryPlan,
@@ -120,6 +121,8 @@ class Plan:
     """Digest of the content of the libraries sheet."""
     repertoire: RepertoirePlan
     """Receptor chains and integration sites."""
+    inbox: InboxPlan
+    """What became of the files of the inbox; without rows where there is none."""
 
     @property
     def tables(self) -> dict[str, FilePlan]:
@@ -287,6 +290,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         {name: library for name, library in libraries.items() if library.has_cells},
         libraries_digest(sheets.libraries),
         repertoire,
+        InboxPlan(),
     )
 
 
