@@ -25,16 +25,6 @@ METRIC_STATUSES = (
 )
 VECTORS = ("lentiviral", "gammaretroviral", "transposon", "mrna", "unknown")
 VERDICTS = ("pass", "note", "warn", "fail")
-INBOX_STATUSES = (
-    "used",
-    "unmatched",
-    "withheld",
-    "refused",
-    "conflict",
-    "waiting",
-    "awaited",
-    "same_content",
-)
 EVENT_KINDS = (
     "ivig",
     "drug",

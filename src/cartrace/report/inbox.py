@@ -86,6 +86,7 @@ def payload(listed: pd.DataFrame, texts: Texts) -> dict[str, Any] | None:
     """
     if listed.empty:
         return None
+    listed = listed.assign(inbox=listed["inbox"].fillna("no inbox"))
     pairs = zip(listed["inbox"], listed["status"], listed["matched_by"], strict=True)
     uses = Counter((inbox, matched_by if status == "used" else "") for inbox, status, matched_by in pairs)
     counts = Counter(listed["status"])

@@ -31,6 +31,7 @@ LISTED = inbox(
     ("qpcr", "run_4.txt", "waiting", "", "", "changed less than 10 minutes ago"),
     ("elisa", "plate.txt", "unmatched", "", "", "no pattern fits", "the sheet names plate1.txt"),
     ("elisa", "", "refused", "", "", "the folder is not there"),
+    ("", "S02.fcs", "withheld", "sheet", "flow_2", "its control has not come"),
 )
 
 
@@ -48,23 +49,24 @@ def test_every_status_but_used_has_words() -> None:
 def test_what_was_not_used_is_ordered_by_what_it_asks_for() -> None:
     packed, texts = shown(LISTED)
     statuses = [texts[i] for i in packed["rows"]["status"]]
-    assert statuses == ["unmatched", "refused", "refused", "waiting"]
+    assert statuses == ["unmatched", "withheld", "refused", "refused", "waiting"]
     assert [(s["status"], s["n"]) for s in packed["statuses"]] == [
         ("unmatched", 1),
+        ("withheld", 1),
         ("refused", 2),
         ("waiting", 1),
     ]
-    assert packed["rows"]["name"][2] == -1  # the folder itself
+    assert packed["rows"]["name"][3] == -1  # the folder itself
 
 
 def test_each_inbox_counts_what_was_used_by_sheet_and_by_pattern() -> None:
     packed, texts = shown(LISTED)
     counts = [(texts[i["inbox"]], i["sheet"], i["pattern"], i["not_used"]) for i in packed["inboxes"]]
-    assert counts == [("elisa", 0, 0, 2), ("flow", 0, 0, 1), ("qpcr", 1, 2, 1)]
+    assert counts == [("elisa", 0, 0, 2), ("flow", 0, 0, 1), ("no inbox", 0, 0, 1), ("qpcr", 1, 2, 1)]
 
 
 def test_only_what_a_run_cannot_settle_waits_for_a_person() -> None:
-    assert open_rows(LISTED) == 3
+    assert open_rows(LISTED) == 4
     assert (
         open_rows(inbox(("qpcr", "a", "waiting"), ("qpcr", "b", "awaited"), ("qpcr", "c", "same_content")))
         == 0
@@ -81,6 +83,6 @@ def test_the_page_has_an_entry_only_with_an_inbox() -> None:
     config = load({})
     assert "#/inbox" not in render(trial(), config).split("<main", maxsplit=1)[0]
     page = render(dataclasses.replace(trial(), inbox=LISTED), config).split("<main", maxsplit=1)[0]
-    assert '<a href="#/inbox">Inbox <b class="open" title="Files that need a person">3</b></a>' in page
+    assert '<a href="#/inbox">Inbox <b class="open" title="Files that need a person">4</b></a>' in page
     settled = render(dataclasses.replace(trial(), inbox=LISTED[:3]), config).split("<main", maxsplit=1)[0]
     assert '<a href="#/inbox">Inbox</a>' in settled
