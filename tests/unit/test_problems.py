@@ -34,6 +34,25 @@ DATES = [
     "june_2021",
     "Jan2020",
     "Mai, 2021",
+    "4th of June 2021",
+    "March 1st, 2021",
+    "May 17 08:30:00 2031",
+    "May 17 08:30:00 UTC 2031",
+    "May 17, 08:30 2031",
+    "4. 3. 2021",
+    "04 / 03 / 2021",
+    "2021\u201103\u201104",
+    "4\u2013Mar\u20132021",
+    "20210304083000",
+    "202103040830",
+    "2021年3月4日",
+    "1er mars 2021",
+    "4 février 2021",
+    "15 août 2021",
+    "31 de diciembre de 2021",
+    "4 gennaio 2021",
+    "4 maart 2021",
+    "décembre 2021",
 ]
 
 NO_DATES = [
@@ -68,6 +87,10 @@ NO_DATES = [
     "visit 12 of 2020",
     "dec 2560",
     "12:30:45",
+    "20210304086000",
+    "4 marzipan 2021",
+    "20 general 2020",
+    "1. 5. 20 mL",
 ]
 
 
@@ -87,8 +110,13 @@ def test_numbers_and_names_that_are_no_dates_stay(text):
 
 def test_a_month_of_a_year_inside_a_header_goes():
     assert redact_dates("Neutralisation_May_2020") == "Neutralisation_<date>"
-    assert redact_dates("4th of June 2021, 1:40") == "4th of <date>, 1:40"
+    assert redact_dates("by June 2021, 1:40") == "by <date>, 1:40"
     assert redact_dates("titre 2020-May, 2021_jun") == "titre <date>, <date>"
+
+
+def test_a_date_goes_also_behind_the_full_stop_of_a_word_but_not_inside_a_number():
+    assert redact_dates("geb.29.08.1953") == "geb.<date>"
+    assert redact_dates("0.20210304 and 7,20210304") == "0.20210304 and 7,20210304"
 
 
 def test_every_date_of_a_text_goes():
@@ -102,6 +130,24 @@ def test_every_date_of_a_text_goes():
 def test_no_date_of_two_centuries_gets_through(date, form):
     text = date.strftime(form)
     assert redact_dates(f"found '{text}'") == "found '<date>'"
+
+
+MONTHS = """\
+january february march april may june july august september october november december
+jan feb mar apr jun jul aug sep sept oct nov dec okt dez
+januar jänner februar märz mai juni juli oktober dezember
+janvier février fevrier mars avril juin juillet août aout septembre octobre novembre décembre janv févr avr juil déc
+enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
+gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre
+januari februari maart mei augustus
+"""
+
+
+@pytest.mark.parametrize("month", MONTHS.split())
+def test_a_month_goes_in_each_language_that_the_documents_name(month):
+    for text in (f"4 {month} 2021", f"4. {month.upper()} 21", f"{month.title()} 4, 2021", f"{month} 2021"):
+        assert redact_dates(text) == "<date>"
+    assert not holds_date(f"4 {month}like 2021")
 
 
 @given(st.floats(0, 1e7, allow_nan=False))
