@@ -31,7 +31,7 @@ RESULTS = "results"
 RECORDS = "results/runs"
 LOGS = "logs/runs"
 CACHE = f"{RECORDS}/hashes.json"
-_NO_RESULTS = frozenset({"results/intake/manifest.json"})
+NO_RESULTS = frozenset({"results/intake/manifest.json"})
 """Caches: they follow times of files and hold no result."""
 _MOST_BYTES = 256 * 2**20
 """A larger record is refused; one file takes about 120 bytes of it. House value."""
@@ -189,7 +189,7 @@ def result_hashes(
         folders[:] = sorted(name for name in folders if f"{place}/{name}" != RECORDS)
         for name in sorted(files):
             relative = f"{place}/{name}"
-            if relative in _NO_RESULTS:
+            if relative in NO_RESULTS:
                 continue
             path = trial / relative
             try:

@@ -3,10 +3,13 @@
 What goes wrong at night and what is done about it:
 
 - Two runs at once: the run holds a kernel lock (``flock``) on the trial folder.
-  Snakemake inherits it, so it stays held when only this program is killed.
-- A killed run: jobs that went on are ended first (on this machine by their
-  session, on Slurm by their name), because they would overwrite newer results;
-  then Snakemake's own stale lock is removed.
+  Snakemake inherits it, so it stays held when only this program is killed. A Snakemake
+  that someone started there by hand holds none: it is looked for among the processes.
+- A killed run: jobs that went on are ended first (on this machine by a mark in their
+  environment, on Slurm by their name), because they would overwrite newer results;
+  then Snakemake's own stale lock and half-written files are removed.
+- Results without Snakemake's record of them: made anew, since a changed file would go unseen.
+- A full disk, a folder that can't be written: told in words, and the status says so.
 - A hanging run: SIGINT after a time limit, on which Snakemake stops its jobs;
   SIGTERM would wait for them. SIGKILL if that does not help.
 - Nobody was there: a log and a record of each run stand in the trial folder,
@@ -28,8 +31,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -41,10 +46,16 @@ from typing import IO, Any
 from cartrace import baseline, identity, provenance
 from cartrace.files import write_whole
 from cartrace.identity import LOGS, RECORDS
-from cartrace.problems import InputError, Problem, redact_dates
+from cartrace.problems import InputError, Problem, raise_if_any, redact_dates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCK = ".cartrace.lock"
+MARK = "CARTRACE_TRIAL"
+"""Variable in the environment of Snakemake and its jobs here: the trial folder they work for."""
+_FEW_BYTES = 64 * 2**20
+"""With less free space after a failed run, that is named as a likely cause. House value."""
+_OLDEST = 1
+"""Time of a result to be made anew; to Snakemake, 0 is none."""
 
 
 class Exit(IntEnum):
@@ -59,6 +70,10 @@ class Exit(IntEnum):
 
 class Busy(RuntimeError):  # noqa: N818 - names a state, as BlockingIOError does
     """Another run holds the trial folder."""
+
+
+class SlurmError(RuntimeError):
+    """Jobs of an earlier run may still work, and would overwrite the results of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +119,19 @@ class Transcript:
     started_jobs: Counter[str] = field(default_factory=Counter)
     failed_jobs: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """What jobs said of inputs that they could not read: each once, as a log names it."""
     rule: str = ""
+    in_problems: bool = False
 
     _TIME = re.compile(r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}\]")
     _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
     _REASON = re.compile(r"^    reason: (.+)$")
     _ERROR = re.compile(r"^Error in rule (\w+)[:,]")
     _ROUND = re.compile(r"; (?=[A-Z])")
+    # As InputError prints them, into the log of a job that failed.
+    _PROBLEMS = re.compile(r"^\d+ problems? in the input; nothing was written\.$")
+    _PROBLEM = re.compile(r"^ +\d+\. (.+)$")
 
     def take(self, line: str) -> str:
         """Note what ``line`` tells and return it without calendar dates."""
@@ -123,6 +144,10 @@ class Transcript:
                 self.reasons.setdefault(self.rule, {}).setdefault(kind.strip(), []).append(detail.strip())
         elif error := self._ERROR.match(line):
             self.failed_jobs[error[1]] += 1
+        problem = self._PROBLEM.match(line) if self.in_problems else None
+        self.in_problems = problem is not None or self._PROBLEMS.match(line) is not None
+        if problem and (told := redact_dates(problem[1])) not in self.problems:
+            self.problems.append(told)
         return redact_dates(self._TIME.sub(f"[{self.elapsed():.1f} s]", line))
 
     def elapsed(self) -> float:
@@ -165,16 +190,16 @@ def hold(trial: Path) -> Iterator[IO[str]]:
     Busy
         When another run holds it; the message names its process.
     """
-    with (trial / LOCK).open("a+", encoding="utf-8") as file:
+    with os.fdopen(os.open(trial / LOCK, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = _session(file)
+            holder = _holder(file)
             raise Busy(f"process {holder or 'unknown'} is running on this trial folder") from error
         yield file
 
 
-def _session(file: IO[str]) -> int | None:
+def _holder(file: IO[str]) -> int | None:
     """Return the process number that the last run left in the lock file."""
     file.seek(0)
     text = file.read().strip()
@@ -182,63 +207,105 @@ def _session(file: IO[str]) -> int | None:
 
 
 def _note(file: IO[str], number: int | str) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(f"{number}\n")
-    file.flush()
+    """Leave the number of the process for who finds the folder busy; the lock itself needs no text."""
+    with suppress(OSError):
+        # In one piece and of one length, so that nobody reads half of it.
+        os.pwrite(file.fileno(), f"{number:<20}\n".encode(), 0)
 
 
-def end_session(session: int, trial: Path) -> list[int]:
-    """End the processes of an earlier run that still work in the trial folder.
+def end_orphans(trial: Path, *, wait_seconds: float = 30.0) -> list[int]:
+    """End the processes that a run on this trial folder left, and wait until they are gone.
 
-    Only processes of that session whose working directory is the trial folder are
-    ended, so a number that the system has given away again does no harm.
-    Without /proc nothing is done.
+    They are known by the mark that :func:`_follow` gave to Snakemake and whatever it
+    starts. Without /proc nothing is done.
     """
-    ended = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            # Field 6 of stat, counted after the name in brackets, is the session.
-            told = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
-            here = (entry / "cwd").resolve() == trial
-        except (OSError, ValueError, IndexError):
-            continue
-        if told == session and here and int(entry.name) != os.getpid():
-            try:
-                os.kill(int(entry.name), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            ended.append(int(entry.name))
+    mark = f"{MARK}={trial}".encode()
+    ended: set[int] = set()
+    deadline = time.monotonic() + wait_seconds
+    # Again, since one of them may have started another meanwhile.
+    while found := {pid for pid, entry in _processes() if mark in _words_in(entry / "environ")}:
+        for pid in found - ended:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        ended |= found
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
     return sorted(ended)
 
 
-def cancel_orphans(prefix: str, *, wait_seconds: float = 30.0) -> list[str]:
+def other_snakemake(trial: Path) -> int | None:
+    """Return the number of a Snakemake that works in the trial folder on its own account.
+
+    Whoever holds the lock knows that no scheduled run is alive; what is left was started
+    by hand. Seen are processes on this machine, of other users only for root.
+    """
+    for pid, entry in _processes():
+        words = _words_in(entry / "cmdline")
+        if not any(Path(os.fsdecode(word)).name == "snakemake" for word in words[:4]):
+            continue
+        # Jobs of a Snakemake take no lock: on Slurm they are orphans, and cancelled as such.
+        if b"--nolock" in words or f"{MARK}={trial}".encode() in _words_in(entry / "environ"):
+            continue
+        with suppress(OSError):
+            if (entry / "cwd").resolve(strict=True) == trial:
+                return pid
+    return None
+
+
+def _processes() -> Iterator[tuple[int, Path]]:
+    """List the other processes of this machine: number, and folder below /proc."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        if int(entry.name) != os.getpid():
+            yield int(entry.name), entry
+
+
+def _words_in(path: Path) -> list[bytes]:
+    """Return the command line or environment of a process; nothing when it is gone or not ours."""
+    try:
+        return path.read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def cancel_orphans(prefix: str, *, wait_seconds: float = 120.0) -> list[str]:
     """Cancel this user's Slurm jobs whose name begins with ``prefix`` and an underscore.
 
-    Returns the numbers of the cancelled jobs, once the queue no longer names them
-    or the wait is over. Without Slurm's commands there is nothing to do.
+    Returns the numbers of the cancelled jobs, once the queue no longer names them.
+    Without Slurm's commands there is nothing to do.
+
+    Raises
+    ------
+    SlurmError
+        When Slurm does not answer, or the jobs are still there after the wait: a job that
+        takes no notice of SIGTERM goes on for Slurm's KillWait, 30 s by default, before SIGKILL.
     """
     if not (shutil.which("squeue") and shutil.which("scancel")):
         return []
     orphans = _queued(prefix)
     if orphans:
-        subprocess.run(["scancel", *orphans], check=False, timeout=60)
+        _ask_slurm("scancel", *orphans)
         deadline = time.monotonic() + wait_seconds
-        while _queued(prefix) and time.monotonic() < deadline:
+        while left := _queued(prefix):
+            if time.monotonic() > deadline:
+                raise SlurmError(f"{len(left)} Slurm jobs of an earlier run were cancelled but do not end")
             time.sleep(0.5)
     return orphans
 
 
 def _queued(prefix: str) -> list[str]:
-    listed = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%A %j"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    jobs = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    listed = _ask_slurm("squeue", "--me", "--noheader", "--format=%A %j")
+    jobs = (line.split(maxsplit=1) for line in listed.splitlines())
     return [job[0] for job in jobs if len(job) == 2 and job[1].startswith(f"{prefix}_")]
+
+
+def _ask_slurm(*command: str) -> str:
+    try:
+        # The commands themselves wait for an absent controller: SlurmctldTimeout, 120 s by default.
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise SlurmError(f"{command[0]} got no answer from Slurm") from error
+    return done.stdout
 
 
 def snakemake_command(request: Request, *, executor: str) -> list[str]:
@@ -336,12 +403,64 @@ def run(
         return Exit.BAD_INPUT
     if request.dry_run:
         return _dry_run(request, say, check)
+    say = _undisturbed(say)
     try:
+        raise_if_any(unwritable(request.trial))
         with hold(request.trial) as lock:
-            return _locked_run(request, say, check, lock)
+            if stale := _has_snakemake_lock(request.trial):
+                _refuse_beside_another(request.trial)
+            return _locked_run(request, say, check, lock, stale=stale)
     except Busy as busy:
         say(f"cartrace: skipped, since {busy}")
         return Exit.BUSY
+    except InputError as error:
+        say(str(error))
+        return Exit.BAD_INPUT
+
+
+def unwritable(trial: Path) -> list[Problem]:
+    """Return the folders of a trial that this user can't write in, each with the reason."""
+    problems = []
+    for name in ("", LOGS, RECORDS, ".snakemake"):
+        # The nearest folder that is there: nothing is made before all are known to do.
+        folder = next(f for f in (trial / name, *(trial / name).parents) if f.exists())
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            shown = folder.relative_to(trial).as_posix() if folder != trial else "the trial folder"
+            found = f"a folder that can't be written ({error.strerror})"
+            problem = Problem(shown, found, "one that this user can write, on a disk with space")
+            problems += [problem] if problem not in problems else []
+    lock = trial / LOCK
+    if not problems and lock.exists() and not (lock.is_file() and os.access(lock, os.W_OK)):
+        problems.append(Problem(LOCK, "no file that can be written", "one that this user can write"))
+    return problems
+
+
+def _undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return ``say`` that falls silent when nobody listens: a run must not hang on a closed terminal."""
+    silent = False
+
+    def still_say(line: str) -> None:
+        nonlocal silent
+        if not silent:
+            try:
+                say(line)
+            except OSError:
+                silent = True
+
+    return still_say
+
+
+def _has_snakemake_lock(trial: Path) -> bool:
+    return any((trial / ".snakemake" / "locks").glob("*"))
+
+
+def _refuse_beside_another(trial: Path) -> None:
+    """Raise Busy when a Snakemake is alive whose lock this may be."""
+    if (pid := other_snakemake(trial)) is not None:
+        raise Busy(f"process {pid}, a Snakemake of its own, is running on this trial folder")
 
 
 def _dry_run(
@@ -365,12 +484,13 @@ def _locked_run(
     say: Callable[[str], None],
     check: Callable[[Request], list[dict[str, Any]]] | None,
     lock: IO[str],
+    *,
+    stale: bool,
 ) -> int:
     number = next_number(request.trial)
     log_path = request.trial / LOGS / f"{number}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     transcript = Transcript()
-    before = _snapshot(request.trial)
     # Before the run: what is edited meanwhile is not what the results rest on.
     made_of = {
         "config_sha256": provenance.sha256_of(request.config),
@@ -380,16 +500,24 @@ def _locked_run(
     }
     inputs: list[dict[str, Any]] | None = None
     problems: list[str] = []
-    with log_path.open("w", encoding="utf-8") as log:
+    # Not buffered: what can't be written now would be tried again, and fail, at the end.
+    with log_path.open("wb", buffering=0) as log:
+        full = False
 
         def tell(line: str) -> None:
-            log.write(line + "\n")
-            log.flush()
+            nonlocal full
+            try:
+                log.write(f"{line}\n".encode(errors="replace"))
+            except OSError as error:
+                if not full:
+                    say(f"cartrace: the log of this run can't be written on ({error.strerror})")
+                full = True
             say(line)
 
         tell(f"cartrace: run {number}, version {made_of['code_version']}")
-        _clear_up(request, lock, tell)
         _note(lock, os.getpid())
+        _clear_up(request, tell, stale=stale)
+        before = _snapshot(request.trial)
         try:
             inputs = check(request) if check else None
             executor = executor_of(request.profile)
@@ -398,12 +526,9 @@ def _locked_run(
             tell(str(error))
             status: int = Exit.BAD_INPUT
         else:
-            if list((request.trial / ".snakemake" / "locks").glob("*")):
-                tell("cartrace: removing the lock that an earlier run left")
-                unlock = [*snakemake_command(request, executor=executor), "--unlock"]
-                _follow(unlock, request, Transcript(), tell, lock)
             command = snakemake_command(request, executor=executor)
             status = _follow(command, request, transcript, tell, lock)
+            _remove_parts(request.trial)
         tell(f"cartrace: run {number} {_ending(status)} after {transcript.elapsed():.1f} s")
         changes = _changes(before, _snapshot(request.trial))
         record: dict[str, Any] = {
@@ -411,7 +536,7 @@ def _locked_run(
             "exit_status": int(status),
             "ended": _ending(status),
             "elapsed_seconds": round(transcript.elapsed(), 1),
-            "problems": problems,
+            "problems": problems or transcript.problems,
             "rules": transcript.rules(),
             "outputs": changes,
             **made_of,
@@ -424,8 +549,14 @@ def _locked_run(
             record["metrics"] = baseline.tell_changes(request.trial, request.trial / RECORDS, record, tell)
         record["record_sha256"] = identity.seal(record)
         record_path = request.trial / RECORDS / f"{number}.json"
-        write_whole(record_path, json.dumps(record, indent=1) + "\n")
-        baseline.forget_older(record_path.parent)
+        try:
+            write_whole(record_path, json.dumps(record, indent=1) + "\n")
+            baseline.forget_older(record_path.parent)
+        except OSError as error:
+            tell(f"cartrace: the record of run {number} could not be written ({error.strerror})")
+            status = status or Exit.FAILED
+        if status and (free := shutil.disk_usage(request.trial).free) < _FEW_BYTES:
+            tell(f"cartrace: the disk of the trial folder is full: {free // 2**20} MB are free")
         if request.notify:
             notify(request.notify, record_path, request.notify_seconds, tell)
     _prune(log_path.parent, request.keep)
@@ -464,13 +595,81 @@ def _ending(status: int) -> str:
     return f"stopped by signal {status - 128}"
 
 
-def _clear_up(request: Request, lock: IO[str], tell: Callable[[str], None]) -> None:
-    """End what a killed run left behind; it would overwrite newer results."""
-    session = _session(lock)
-    if session and (ended := end_session(session, request.trial)):
-        tell(f"cartrace: ended {len(ended)} processes that an earlier run left")
-    if cancelled := cancel_orphans(request.prefix):
+def _clear_up(request: Request, tell: Callable[[str], None], *, stale: bool) -> None:
+    """End what a killed run left behind, which would overwrite newer results, and remove its traces."""
+    try:
+        cancelled = cancel_orphans(request.prefix)
+    except SlurmError:
+        # Slurm's commands may be there without a cluster.
+        if _ran_on_slurm(request):
+            raise
+        cancelled = []
+    if cancelled:
         tell(f"cartrace: cancelled {len(cancelled)} Slurm jobs that an earlier run left")
+    if ended := end_orphans(request.trial):
+        tell(f"cartrace: ended {len(ended)} processes that an earlier run left")
+    if stale:
+        tell("cartrace: removing the lock that an earlier run left")
+        # What `snakemake --unlock` does, after it has planned the whole workflow.
+        shutil.rmtree(request.trial / ".snakemake" / "locks", ignore_errors=True)
+    if removed := _remove_parts(request.trial):
+        tell(f"cartrace: removed {removed} half-written files that an earlier run left")
+    if unknown := _age_unknown(request.trial):
+        tell(f"cartrace: {unknown} results are made anew, since Snakemake has no record of them")
+
+
+def _age_unknown(trial: Path) -> int:
+    """Give results that Snakemake has no record of the oldest date, so that it makes them anew.
+
+    Without their record (``.snakemake`` was deleted or not copied, or the machine lost power) it knows
+    nothing of their parameters: a laboratory file that has changed since would go unnoticed. Returns
+    how many there are.
+    """
+    known = trial / ".snakemake" / "metadata"
+    unknown = 0
+    if known.with_suffix(".db").exists():
+        return 0  # kept in a database, --persistence-backend db
+    for folder, _, names in os.walk(trial / identity.RESULTS):
+        place = Path(folder).relative_to(trial).as_posix()
+        if place.startswith(RECORDS) or _is_recorded(known, place):
+            continue
+        for name in names:
+            path = Path(folder, name)
+            relative = f"{place}/{name}"
+            if relative in identity.NO_RESULTS or path.is_symlink() or _is_recorded(known, relative):
+                continue
+            with suppress(OSError):
+                if path.stat().st_mtime != _OLDEST:
+                    os.utime(path, (_OLDEST, _OLDEST))
+                    unknown += 1
+    return unknown
+
+
+def _is_recorded(metadata: Path, output: str) -> bool:
+    """Say whether Snakemake has a record of an output: a file named by its path, in pieces where that is long."""
+    name = urlsafe_b64encode(output.encode()).decode()
+    most = os.pathconf("/", "PC_NAME_MAX") - 1
+    *folders, last = [name[i : i + most] for i in range(0, len(name), most)]
+    try:
+        return metadata.joinpath(*(f"@{folder}" for folder in folders), last).stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _remove_parts(trial: Path) -> int:
+    """Remove what killed jobs began to write (:mod:`cartrace.files`); return how many."""
+    parts = [path for path in (trial / "results").rglob(".*.part") if not path.is_symlink()]
+    for path in parts:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(parts)
+
+
+def _ran_on_slurm(request: Request) -> bool:
+    """Say whether a killed run of this folder can have left Slurm jobs: their logs would stand there."""
+    return (request.trial / ".snakemake" / "slurm_logs").exists()
 
 
 def _follow(
@@ -486,6 +685,8 @@ def _follow(
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
     }
+    if lock:  # else a dry-run, which is no orphan of a run and starts no jobs
+        environment[MARK] = str(request.trial)
     process = subprocess.Popen(
         command,
         cwd=request.trial,
@@ -495,7 +696,7 @@ def _follow(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # Its own session tells its jobs apart later; the lock lives as long as it does.
+        # Its own session gets signals as one; the lock lives as long as Snakemake does.
         start_new_session=True,
         pass_fds=[lock.fileno()] if lock else [],
     )
@@ -521,7 +722,8 @@ def _follow(
             _signal_all(process, signal.SIGKILL)
         process.wait()
     # A job that outlived Snakemake would hold the pipe open and write results.
-    end_session(process.pid, request.trial)
+    if lock:
+        end_orphans(request.trial)
     reader.join(timeout=30)
     if not reader.is_alive():
         stream.close()

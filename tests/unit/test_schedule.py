@@ -162,25 +162,58 @@ def test_a_second_holder_is_told_who_has_the_folder_and_a_killed_holder_frees_it
             pytest.fail("two runs hold one trial folder")
         other.kill()
     with schedule.hold(trial) as lock:
-        assert schedule._session(lock) == other.pid
+        assert schedule._holder(lock) == other.pid
 
 
-def test_only_processes_of_that_session_in_that_folder_are_ended(trial, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
+def test_only_processes_that_a_run_on_this_folder_started_are_ended(trial, tmp_path_factory):
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    here, away, other = (
-        subprocess.Popen(sleep, cwd=folder, start_new_session=True) for folder in (trial, elsewhere, trial)
+    elsewhere = tmp_path_factory.mktemp("elsewhere").resolve()
+    here, away, own = (
+        subprocess.Popen(sleep, cwd=trial, env=os.environ | mark)
+        for mark in ({schedule.MARK: str(trial)}, {schedule.MARK: str(elsewhere)}, {})
     )
     try:
-        assert schedule.end_session(away.pid, trial.resolve()) == []
-        assert schedule.end_session(here.pid, trial.resolve()) == [here.pid]
+        wait_for(lambda: b"sleep" in Path(f"/proc/{here.pid}/cmdline").read_bytes())
+        assert schedule.end_orphans(trial) == [here.pid]
         assert here.wait(10) == -signal.SIGKILL
+        assert schedule.end_orphans(trial) == []
         assert away.poll() is None
-        assert other.poll() is None
+        assert own.poll() is None
     finally:
-        for process in (here, away, other):
+        for process in (here, away, own):
             process.kill()
             process.wait()
+
+
+def test_what_an_ended_process_had_started_is_ended_too(trial):
+    # Each starts the next, so that one look at the list of processes may miss the last.
+    code = (
+        "import os, sys, time\n"
+        "while os.fork() == 0:\n"
+        "    time.sleep(0.01)\n"
+        "print('started', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {schedule.MARK: str(trial)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        process.stdout.readline()
+        assert process.pid in schedule.end_orphans(trial)
+    left = [
+        pid
+        for pid, entry in schedule._processes()
+        if f"{schedule.MARK}={trial}".encode() in schedule._words_in(entry / "environ")
+    ]
+    assert left == []
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture
