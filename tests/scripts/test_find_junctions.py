@@ -11,7 +11,8 @@ import pytest
 from tests.loading import load_module
 
 from cartrace.repertoire.tables import SITES
-from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam, random_letters
+from cartrace.simulate.read_files import random_letters
+from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam
 from cartrace.tables import QC, read_table
 
 SCRIPT = load_module(Path(__file__).resolve().parents[2] / "scripts" / "repertoire" / "find_junctions.py")
@@ -23,7 +24,7 @@ def write_bam(path: Path) -> None:
     rng = np.random.default_rng(1)
     sites = [PlantedSite("chr1", 4000, "-", 2, 3)]
     host, vector = {"chr1": random_letters(rng, 9000)}, ("VEC", random_letters(rng, 2000))
-    path.write_bytes(junction_bam(rng, sites, vector, host, JunctionModel(longest=75)))
+    path.write_bytes(junction_bam(rng, sites, vector, host, JunctionModel(longest=75))[0])
 
 
 def run(folder: Path, *more: str, settings: str = SETTINGS) -> int:

@@ -12,12 +12,12 @@ import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from cartrace.files import replacing
-
-if TYPE_CHECKING:
-    import numpy as np
+from cartrace.simulate.read_files import bam_header, random_letters, write_sorted
 
 _BASES = "ACGT"
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
@@ -119,7 +119,7 @@ def made_up_barcodes(n: int, rng: np.random.Generator, length: int = 16) -> list
     """Return ``n`` different random barcodes as a count matrix writes them, with the suffix -1."""
     seen: dict[str, None] = {}
     while len(seen) < n:
-        seen[_letters(rng, length) + "-1"] = None
+        seen[random_letters(rng, length) + "-1"] = None
     return list(seen)
 
 
@@ -131,13 +131,11 @@ def make_genome(
     spacer: int = 300,
 ) -> Genome:
     """Lay genes on one contig ``chr1``, unspliced and in sense, with random bases between; CARs get a contig each."""
-    import numpy as np
-
     rng = np.random.default_rng(seed)
-    pieces, genes, at = [_letters(rng, spacer)], {}, spacer
+    pieces, genes, at = [random_letters(rng, spacer)], {}, spacer
     for gene, sequence in endogenous.items():
         genes[gene] = ("chr1", at, at + len(sequence))
-        pieces += [sequence, _letters(rng, spacer)]
+        pieces += [sequence, random_letters(rng, spacer)]
         at += len(sequence) + spacer
     contigs = {"chr1": "".join(pieces)} | dict(cars or {})
     genes |= {name: (name, 0, len(sequence)) for name, sequence in (cars or {}).items()}
@@ -160,15 +158,13 @@ def simulate_reads(
     seed
         Same seed, same reads.
     """
-    import numpy as np
-
     rng = np.random.default_rng(seed)
     cells = sorted({p.cell for p in planted})
     reads: list[CellRead] = []
     molecule = 0
     for p in planted:
         for _ in range(p.molecules):
-            umi = _letters(rng, model.umi_length)
+            umi = random_letters(rng, model.umi_length)
             drawn: list[int] = []
             for _ in range(1 + rng.poisson(model.extra_fragments)):
                 insert = int(rng.normal(model.insert_mean, model.insert_sd))
@@ -213,18 +209,11 @@ def write_bam(path: Path, reads: Sequence[CellRead], genome: Genome, *, seed: in
     in one gene GX, GN and xf. A read with several equal places gets one of them by chance and the quality that STAR
     gives it. Unmapped reads stand at the end.
     """
-    import numpy as np
     import pysam
 
     rng = np.random.default_rng(seed)
     names = list(genome.contigs)
-    header = pysam.AlignmentHeader.from_dict(
-        {
-            "HD": {"VN": "1.6", "SO": "coordinate"},
-            "SQ": [{"SN": n, "LN": len(s)} for n, s in genome.contigs.items()],
-            "PG": [{"ID": "simulated", "PN": "cartrace"}],
-        }
-    )
+    header = bam_header({n: len(s) for n, s in genome.contigs.items()})
     counted: set[tuple[str, str, str]] = set()
     records = []
     places = _Places(genome)
@@ -258,14 +247,7 @@ def write_bam(path: Path, reads: Sequence[CellRead], genome: Genome, *, seed: in
         segment.query_qualities_str = chr(33 + _PHRED) * len(read.sequence)
         segment.set_tags(tags)
         records.append(segment)
-    records.sort(key=lambda s: (s.reference_id < 0, s.reference_id, s.reference_start, s.query_name))
-    index = path.with_name(path.name + ".bai")
-    with replacing(path) as temporary:
-        with pysam.AlignmentFile(str(temporary), "wb", header=header) as file:
-            for segment in records:
-                file.write(segment)
-        with replacing(index) as temporary_index:
-            pysam.index("-o", str(temporary_index), str(temporary))
+    write_sorted(path, header, records)
 
 
 def write_fastq(read_1: Path, read_2: Path, reads: Iterable[CellRead]) -> None:
@@ -290,10 +272,6 @@ def _fragment(transcript: str, insert: int, model: ReadModel) -> tuple[int, str]
         return start, reverse_complement(transcript[start : start + length])
     start = len(transcript) - insert
     return start, transcript[start : start + length]
-
-
-def _letters(rng: np.random.Generator, n: int) -> str:
-    return "".join(_BASES[int(i)] for i in rng.integers(4, size=n))
 
 
 def _with_errors(letters: str, rate: float, rng: np.random.Generator) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -41,37 +39,30 @@ def contig_bytes(contigs: Sequence[Contig], name: str) -> bytes:
     if name.endswith(".json"):
         return ("[" + ",\n".join(json.dumps(_record(c)) for c in contigs) + "]\n").encode()
     if name.endswith(".tsv.gz"):
-        return packed(_airr(contigs))
+        return packed(csv_bytes(AIRR_COLUMNS, map(_airr, contigs), "\t"))
     return csv_bytes(CONTIG_COLUMNS, contig_rows(contigs))
 
 
-def _airr(contigs: Sequence[Contig]) -> str:
-    """Return AIRR rearrangements; of the sequence only the junction is there."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, AIRR_COLUMNS, delimiter="\t", lineterminator="\n", restval="")
-    writer.writeheader()
-    for c in contigs:
-        chain = c.chain
-        writer.writerow(
-            {
-                "cell_id": c.barcode,
-                "sequence_id": c.name,
-                "sequence": chain.cdr3_nt,
-                "rev_comp": "F",
-                "productive": "T" if c.productive else "F",
-                "locus": chain.chain,
-                "v_call": chain.v_gene + ALLELE,
-                "d_call": chain.d_gene + ALLELE if chain.d_gene else "",
-                "j_call": chain.j_gene + ALLELE,
-                "c_call": c.c_gene,
-                "junction": chain.cdr3_nt if c.productive else "",
-                "junction_aa": chain.cdr3 if c.productive else "",
-                "v_identity": f"{chain.v_identity:.4f}",
-                "consensus_count": c.reads,
-                "duplicate_count": c.umis,
-            }
-        )
-    return text.getvalue()
+def _airr(contig: Contig) -> dict[str, object]:
+    """Return one AIRR rearrangement; of the sequence only the junction is there."""
+    chain = contig.chain
+    return {
+        "cell_id": contig.barcode,
+        "sequence_id": contig.name,
+        "sequence": chain.cdr3_nt,
+        "rev_comp": "F",
+        "productive": "T" if contig.productive else "F",
+        "locus": chain.chain,
+        "v_call": chain.v_gene + ALLELE,
+        "d_call": chain.d_gene + ALLELE if chain.d_gene else "",
+        "j_call": chain.j_gene + ALLELE,
+        "c_call": contig.c_gene,
+        "junction": chain.cdr3_nt if contig.productive else "",
+        "junction_aa": chain.cdr3 if contig.productive else "",
+        "v_identity": f"{chain.v_identity:.4f}",
+        "consensus_count": contig.reads,
+        "duplicate_count": contig.umis,
+    }
 
 
 def _record(contig: Contig) -> dict[str, Any]:

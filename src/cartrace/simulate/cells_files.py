@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,21 +77,21 @@ def mtx_files(matrix: Matrix) -> dict[str, bytes]:
     body = "\n".join(" ".join(map(str, line)) for line in table.tolist())
     features = "".join(f"{i}\t{n}\t{k}\n" for i, n, k in zip(m.ids, m.names, m.kinds, strict=True))
     return {
-        "matrix.mtx.gz": packed(head + body + "\n"),
-        "barcodes.tsv.gz": packed("".join(f"{b}\n" for b in m.barcodes)),
-        "features.tsv.gz": packed(features),
+        "matrix.mtx.gz": packed(f"{head}{body}\n".encode()),
+        "barcodes.tsv.gz": packed("".join(f"{b}\n" for b in m.barcodes).encode()),
+        "features.tsv.gz": packed(features.encode()),
     }
 
 
-def packed(text: str) -> bytes:
-    """Compress a text; no time stands in the file."""
-    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+def packed(content: bytes) -> bytes:
+    """Compress; no time stands in the file."""
+    return gzip.compress(content, compresslevel=6, mtime=0)
 
 
-def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
-    """Write rows as a table with commas."""
+def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, object]], delimiter: str = ",") -> bytes:
+    """Write rows as a table; what a row lacks stays empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
@@ -130,7 +130,4 @@ def metrics_bytes(matrix: Matrix, *, reads_per_umi: float, in_cells: float) -> b
         "Total Genes Detected": f"{int((expression > 0).any(axis=0).sum()):,}",
         "Median UMI Counts per Cell": f"{int(np.median(umis)):,}",
     }
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([row.keys(), row.values()])
-    return text.getvalue().encode()
+    return csv_bytes(list(row), [row])

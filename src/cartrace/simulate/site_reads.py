@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cartrace.simulate.read_files import BASES, bam_header, write_sorted
+
 if TYPE_CHECKING:
     import pysam
 
     Letters = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
-_BASES = np.frombuffer(b"ACGT", dtype=np.uint8)
 _MATCH, _MISMATCH, _LEAST = 1, -4, 19
 """Scores of bwa mem, and its shortest seed."""
 _UNIQUE = 60
@@ -123,8 +124,8 @@ def junction_bam(
     vector: tuple[str, str],
     host: Mapping[str, str],
     model: JunctionModel | None = None,
-) -> bytes:
-    """Return a BAM file, sorted by position, of reads across the ends of integrated vectors.
+) -> tuple[bytes, bytes]:
+    """Return a BAM file, sorted by position, of reads across the ends of integrated vectors, and its index.
 
     Parameters
     ----------
@@ -147,12 +148,10 @@ def junction_bam(
     sequencer = _Sequencer(rng, name, contigs, tuple(contigs), model or JunctionModel())
     fragments = [f for site in sites for f in sequencer.fragments_of(site)] + sequencer.background()
     records = [s for number, parts in enumerate(fragments) for s in sequencer.read(f"r{number}", parts)]
-    return _written(records, contigs)
-
-
-def random_letters(rng: np.random.Generator, n: int) -> str:
-    """Return ``n`` bases drawn at random."""
-    return _BASES[rng.integers(4, size=n)].tobytes().decode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "junctions.bam"
+        write_sorted(path, bam_header({n: len(s) for n, s in contigs.items()}), records)
+        return path.read_bytes(), path.with_name("junctions.bam.bai").read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,27 +318,6 @@ def _sa(s: _Stretch, read_length: int) -> str:
     return f"{s.contig},{s.start + 1},{'-' if s.turned else '+'},{s.cigar(read_length)},{s.quality},0;"
 
 
-def _written(records: list[pysam.AlignedSegment], contigs: Mapping[str, Letters]) -> bytes:
-    import pysam
-
-    header = pysam.AlignmentHeader.from_dict(
-        {
-            "HD": {"VN": "1.6", "SO": "coordinate"},
-            "SQ": [{"SN": n, "LN": len(s)} for n, s in contigs.items()],
-            "PG": [{"ID": "simulated", "PN": "cartrace"}],
-        }
-    )
-    records.sort(
-        key=lambda s: (s.reference_id < 0, s.reference_id, s.reference_start, s.query_name or "", s.flag)
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "junctions.bam"
-        with pysam.AlignmentFile(str(path), "wb", header=header) as file:
-            for segment in records:
-                file.write(segment)
-        return path.read_bytes()
-
-
 def _letters(sequence: str) -> Letters:
     return np.frombuffer(sequence.encode(), dtype=np.uint8)
 
@@ -352,7 +330,7 @@ def _source(contigs: Mapping[str, Letters], part: _Part) -> Letters:
 
 
 _PAIRS = np.arange(256, dtype=np.uint8)
-_PAIRS[_BASES] = _BASES[::-1]
+_PAIRS[BASES] = BASES[::-1]
 
 
 def _turn(letters: Letters) -> Letters:
@@ -364,6 +342,6 @@ def _with_errors(rng: np.random.Generator, letters: Letters, rate: float) -> Let
         return letters
     wrong = np.flatnonzero(rng.random(len(letters)) < rate)
     out = letters.copy()
-    codes = np.searchsorted(_BASES, out[wrong])
-    out[wrong] = _BASES[(codes + rng.integers(1, 4, size=len(wrong))) % 4]
+    codes = np.searchsorted(BASES, out[wrong])
+    out[wrong] = BASES[(codes + rng.integers(1, 4, size=len(wrong))) % 4]
     return out

@@ -8,18 +8,16 @@ are made up; only the names of the genes of concern are real.
 
 from __future__ import annotations
 
-import csv
-import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from cartrace.simulate.cells_files import GENOME, csv_bytes
 
 if TYPE_CHECKING:
     from cartrace.simulate.cells_trial import Truth
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-GENOME = "made-up"
 CHROMOSOMES, LENGTH = ("chr1", "chr2", "chr3", "chr4"), 1_000_000
 GENE_EVERY, GENE_HALF = 20_000, 3_000
 """Bases from gene to gene; half the length of a gene."""
@@ -147,9 +144,8 @@ class _Pool:
         if of_b:
             # The two that T cells have, too, are the largest of these.
             shared = np.argsort(-share[:POOL])[:SHARED_BY_B]
-            weight = share[POOL:-1].mean() * np.ones(SHARED_BY_B)
             share[:POOL] = 0
-            share[shared] = 3 * weight
+            share[shared] = 3 * share[POOL:-1].mean()
         share /= share.sum()
         if planned.place == GROWING and not of_b:
             grown = GROWS_FROM * GROWS_BY ** (study_day / DAYS_PER_MONTH)
@@ -188,22 +184,21 @@ def site_laboratory(
             if drawn is None:
                 continue
             matrix = "blood" if planned.visit else "infusion_product"
-            sample_id = known.setdefault(
-                (subject_id, matrix, planned.visit), f"V{place + 1:02d}{len(raw.samples) + 1:02d}"
-            )
-            if sample_id.startswith("V") and sample_id not in {s["sample_id"] for s in raw.samples}:
+            key = (subject_id, matrix, planned.visit)
+            if key not in known:
+                known[key] = f"V{place + 1:02d}{len(raw.samples) + 1:02d}"
                 day = first_infusion[subject_id] + timedelta(days=drawn[1])
                 raw.samples.append(
                     {
-                        "sample_id": sample_id,
+                        "sample_id": known[key],
                         "subject_id": subject_id,
                         "matrix": matrix,
                         "visit": planned.visit,
                         "date": day.isoformat(),
                     }
                 )
-            rows += _add_set(raw, rng, planned, pool, _Whose(subject_id, sample_id, drawn[1]))
-        raw.contents[f"data/{_table_path(subject_id)}"] = _table(rows)
+            rows += _add_set(raw, rng, planned, pool, _Whose(subject_id, known[key], drawn[1]))
+        raw.contents[f"data/{_table_path(subject_id)}"] = csv_bytes(COLUMNS, rows, "\t")
     if raw.sets:
         raw.contents[GENES_FILE] = "".join(f"{gene}\n" for gene in GENES_OF_CONCERN).encode()
     return raw
@@ -316,19 +311,10 @@ def _add_set(
     return rows
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
 def _bam(rng: np.random.Generator, pool: _Pool, fragments: Mapping[int, int], path: str) -> dict[str, bytes]:
     """Return a BAM of the fragments of each site, and its index."""
-    import pysam
-
-    from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam, random_letters
+    from cartrace.simulate.read_files import random_letters
+    from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam
 
     sites = []
     for i, n in fragments.items():
@@ -341,9 +327,5 @@ def _bam(rng: np.random.Generator, pool: _Pool, fragments: Mapping[int, int], pa
     host = {name: random_letters(rng, LENGTH) for name in CHROMOSOMES}
     # Short enough that one of the two reads crosses the end of the vector.
     model = JunctionModel(longest=80, error_rate=0.001, extra_copies=0.5, background=40, chimeras=4)
-    content = junction_bam(rng, sites, (VECTOR, random_letters(rng, VECTOR_LENGTH)), host, model)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sites.bam"
-        file.write_bytes(content)
-        pysam.index(str(file))
-        return {path: content, f"{path}.bai": file.with_name("sites.bam.bai").read_bytes()}
+    bam, index = junction_bam(rng, sites, (VECTOR, random_letters(rng, VECTOR_LENGTH)), host, model)
+    return {path: bam, f"{path}.bai": index}

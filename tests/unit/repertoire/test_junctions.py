@@ -29,7 +29,8 @@ from cartrace.repertoire.junctions import (
     vectors_of,
 )
 from cartrace.repertoire.settings import Junctions
-from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam, random_letters
+from cartrace.simulate.read_files import random_letters
+from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam
 
 VECTOR = Vector(0, 3000, 0)
 VECTORS = {"VEC": VECTOR}
@@ -192,7 +193,7 @@ class Trial:
         ]
 
     def bam(self, model: JunctionModel) -> bytes:
-        return junction_bam(self.rng, self.sites, self.vector, self.host, model)
+        return junction_bam(self.rng, self.sites, self.vector, self.host, model)[0]
 
     def truth(self) -> dict[str, int]:
         return {f"{s.contig}{s.strand}{s.position}": s.fragments for s in self.sites}

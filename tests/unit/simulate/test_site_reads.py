@@ -8,7 +8,8 @@ import numpy as np
 import pysam
 import pytest
 
-from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam, random_letters
+from cartrace.simulate.read_files import random_letters
+from cartrace.simulate.site_reads import JunctionModel, PlantedSite, junction_bam
 
 
 def reads(content: bytes, folder: Path) -> list[pysam.AlignedSegment]:
@@ -20,7 +21,7 @@ def reads(content: bytes, folder: Path) -> list[pysam.AlignedSegment]:
 def made(seed: int, site: PlantedSite, model: JunctionModel) -> tuple[bytes, str, str]:
     rng = np.random.default_rng(seed)
     host, vector = random_letters(rng, 2000), random_letters(rng, 900)
-    return junction_bam(rng, [site], ("VEC", vector), {"chr1": host}, model), host, vector
+    return junction_bam(rng, [site], ("VEC", vector), {"chr1": host}, model)[0], host, vector
 
 
 def test_the_host_and_the_vector_meet_where_the_site_says(tmp_path: Path) -> None:
