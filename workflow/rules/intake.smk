@@ -8,6 +8,7 @@ OUTPUTS:
     <results>/intake/laboratory_table/{file_id}.parquet     one file, read
     <results>/intake/measurements.parquet                   where every assay ends
     <results>/intake/qc.parquet                             every finding
+    <results>/intake/inbox.parquet                          what came of the files in the inboxes, where there are some
 
 One job reads one file. Raw files and sheets are `ancient` and known by content:
 their hash is a param, so that a touched file does nothing and a changed file
@@ -157,3 +158,36 @@ rule assemble_measurements:
             --output {output.measurements:q} \
             --qc {output.qc:q}
         """
+
+
+# No param, which would list the inbox anew after any change of a setting: what the list rests on is in its digest.
+WHOLE_CONFIGURATION = settings()
+
+
+rule list_inbox:
+    """What the laboratories left in their inboxes: what is used, what is not, and why."""
+    input:
+        script=script("intake/list_inbox.py"),
+        code=sources("intake/list_inbox.py"),
+    output:
+        "<results>/intake/inbox.parquet",
+    log:
+        "<logs>/intake/list_inbox.log",
+    benchmark:
+        "<benchmarks>/intake/list_inbox.tsv"
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        digest=PLAN.inbox.digest,
+    shell:
+        r"""
+        exec &>{log:q}
+        python {input.script:q} \
+            --settings {WHOLE_CONFIGURATION:q} \
+            --digest {params.digest:q} \
+            --output {output:q}
+        """
+
+
+INBOX = ["<results>/intake/inbox.parquet"] if PLAN.inbox.rows else []

@@ -32,6 +32,9 @@ TABLES = [
     "observations",
 ]
 
+if INBOX:
+    TABLES.append("inbox")
+
 # The evidence of PCR plates, for trials that have some.
 PCR = {
     name: f"<results>/pcr/{name}.parquet" if PLAN.plates else []
@@ -150,6 +153,7 @@ rule export_tables:
         clone_sharing=CLONES["sharing"],
         site_samples=CLONES["site_samples"],
         site_alarms=CLONES["site_alarms"],
+        inbox=INBOX,
     output:
         tables=collect(
             "<results>/tables/{table}.{extension}",
@@ -219,6 +223,7 @@ rule export_tables:
             --clone-sharing {input.clone_sharing:q} \
             --site-samples {input.site_samples:q} \
             --site-alarms {input.site_alarms:q} \
+            --inbox {input.inbox:q} \
             --folder {params.folder:q} \
             --duckdb {output.duckdb:q}
         """
@@ -285,6 +290,7 @@ rule render_report:
         clone_sharing=CLONES["sharing"],
         site_samples=CLONES["site_samples"],
         site_alarms=CLONES["site_alarms"],
+        inbox=INBOX,
         receptors=CLONES["receptors"],
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
@@ -364,6 +370,7 @@ rule render_report:
             --clone-sharing {input.clone_sharing:q} \
             --site-samples {input.site_samples:q} \
             --site-alarms {input.site_alarms:q} \
+            --inbox {input.inbox:q} \
             --receptors {input.receptors:q} \
             --subjects {input.subjects:q} \
             --infusions {input.infusions:q} \
