@@ -73,7 +73,7 @@ class Busy(RuntimeError):  # noqa: N818 - names a state, as BlockingIOError does
 
 
 class SlurmError(RuntimeError):
-    """Jobs of an earlier run may still work, and would overwrite the results of this one."""
+    """Slurm jobs of an earlier run may still work, and would overwrite the results of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ class Request:
 class Transcript:
     """What Snakemake said, line by line: cleaned for the log, counted for the record."""
 
+    hide: Callable[[str], str] = str
+    """Takes the places of this machine out of a line (:func:`placeless`)."""
     started: float = field(default_factory=time.monotonic)
     started_jobs: Counter[str] = field(default_factory=Counter)
     failed_jobs: Counter[str] = field(default_factory=Counter)
@@ -125,6 +127,11 @@ class Transcript:
     in_problems: bool = False
 
     _TIME = re.compile(r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}\]")
+    # Snakemake's own heading, which names who started it, where and when.
+    _HEADING = re.compile(
+        r"^( {2}(?:Date|Host|User|Platform|Python version|Command|Snakefile|Base directory|Run directory"
+        r"|Working directory|Config file\(s\)): ).+$"
+    )
     _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
     _REASON = re.compile(r"^    reason: (.+)$")
     _ERROR = re.compile(r"^Error in rule (\w+)[:,]")
@@ -134,7 +141,8 @@ class Transcript:
     _PROBLEM = re.compile(r"^ +\d+\. (.+)$")
 
     def take(self, line: str) -> str:
-        """Note what ``line`` tells and return it without calendar dates."""
+        """Note what ``line`` tells and return it without calendar dates, names and places of this machine."""
+        line = self.hide(self._HEADING.sub(r"\1-", line))
         if job := self._JOB.match(line):
             self.rule = job[1]
             self.started_jobs[self.rule] += 1
@@ -288,7 +296,10 @@ def cancel_orphans(prefix: str, *, wait_seconds: float = 120.0) -> list[str]:
         deadline = time.monotonic() + wait_seconds
         while left := _queued(prefix):
             if time.monotonic() > deadline:
-                raise SlurmError(f"{len(left)} Slurm jobs of an earlier run were cancelled but do not end")
+                raise SlurmError(
+                    f"{len(left)} Slurm jobs of an earlier run were cancelled but do not end; "
+                    "they would overwrite new results"
+                )
             time.sleep(0.5)
     return orphans
 
@@ -304,7 +315,9 @@ def _ask_slurm(*command: str) -> str:
         # The commands themselves wait for an absent controller: SlurmctldTimeout, 120 s by default.
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise SlurmError(f"{command[0]} got no answer from Slurm") from error
+        raise SlurmError(
+            f"{command[0]} got no answer from Slurm, where jobs of an earlier run may be going on"
+        ) from error
     return done.stdout
 
 
@@ -339,7 +352,7 @@ def executor_of(profile: Path | None) -> str:
 
     found = [*sorted(profile.glob("profile*.yaml"), reverse=True), *profile.glob("config*.yaml")]
     if not found:
-        raise InputError([Problem(str(profile), "no profile", "a folder with profile.v9+.yaml")])
+        raise InputError([Problem(profile.name, "no profile", "a folder with profile.v9+.yaml")])
     settings = yaml.safe_load(found[0].read_text("utf-8")) or {}
     return str(settings.get("executor", "local"))
 
@@ -399,7 +412,7 @@ def run(
         None leaves the check to the Snakefile, and the results are not identified.
     """
     if not request.config.is_file():
-        say(f"cartrace: there is no configuration file {redact_dates(str(request.config))}")
+        say(f"cartrace: there is no configuration file {redact_dates(request.config.name)}")
         return Exit.BAD_INPUT
     if request.dry_run:
         return _dry_run(request, say, check)
@@ -453,6 +466,33 @@ def _undisturbed(say: Callable[[str], None]) -> Callable[[str], None]:
     return still_say
 
 
+def placeless(request: Request) -> Callable[[str], str]:
+    """Return a function that takes out of a line where on this machine the files lie.
+
+    Folders are often named after a person or a day.
+
+    >>> placeless(Request(Path("/home/x/2031/config.yaml")))("/home/x/2031/results/a in /home/x/20310")
+    '<trial>/results/a in /home/x/20310'
+    """
+    places = {
+        str(request.trial): "<trial>",
+        str(REPOSITORY): "<cartrace>",
+        sys.prefix: "<python>",
+        str(Path.home()): "<home>",
+        f"tmpdir={tempfile.gettempdir()}": "tmpdir=<tmp>",
+    }
+    # As Snakemake names sources, from the trial folder; steps up alone tell nothing.
+    if set(Path(relative := os.path.relpath(REPOSITORY, request.trial)).parts) != {".."}:
+        places[relative] = "<cartrace>"
+    with suppress(InputError, OSError):
+        for key, text in identity.texts(read_configuration(request.config)):
+            if Path(text).is_absolute() or text.startswith("../"):
+                places[text.rstrip("/")] = "<data_dir>" if key == "data_dir" else f"<configuration>/{key}"
+    longest_first = sorted(filter(lambda place: len(place) > 1, places), key=len, reverse=True)
+    pattern = re.compile(rf"(?<![\w./])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])")
+    return lambda line: pattern.sub(lambda match: places[match[0]], line)
+
+
 def _has_snakemake_lock(trial: Path) -> bool:
     return any((trial / ".snakemake" / "locks").glob("*"))
 
@@ -474,9 +514,9 @@ def _dry_run(
             check(request)
         command = snakemake_command(request, executor=executor_of(request.profile))
     except InputError as error:
-        say(str(error))
+        say(placeless(request)(str(error)))
         return Exit.BAD_INPUT
-    return _follow(command, request, Transcript(), say)
+    return _follow(command, request, Transcript(placeless(request)), say)
 
 
 def _locked_run(
@@ -490,7 +530,8 @@ def _locked_run(
     number = next_number(request.trial)
     log_path = request.trial / LOGS / f"{number}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    transcript = Transcript()
+    hide = placeless(request)
+    transcript = Transcript(hide)
     # Before the run: what is edited meanwhile is not what the results rest on.
     made_of = {
         "config_sha256": provenance.sha256_of(request.config),
@@ -516,15 +557,19 @@ def _locked_run(
 
         tell(f"cartrace: run {number}, version {made_of['code_version']}")
         _note(lock, os.getpid())
-        _clear_up(request, tell, stale=stale)
-        before = _snapshot(request.trial)
         try:
+            _clear_up(request, tell, stale=stale)
+            before = _snapshot(request.trial)
             inputs = check(request) if check else None
             executor = executor_of(request.profile)
         except InputError as error:
-            problems = [str(p) for p in error.problems]
-            tell(str(error))
+            problems = [hide(str(p)) for p in error.problems]
+            tell(hide(str(error)))
             status: int = Exit.BAD_INPUT
+        except SlurmError as error:
+            problems = [str(error)]
+            tell(f"cartrace: nothing was started: {error}")
+            before, status = _snapshot(request.trial), Exit.FAILED
         else:
             command = snakemake_command(request, executor=executor)
             status = _follow(command, request, transcript, tell, lock)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cartrace import baseline, schedule, tables
-from cartrace.problems import InputError, holds_date
+from cartrace.problems import InputError, Problem, holds_date
 from cartrace.schedule import Exit, Request, Transcript
 
 
@@ -38,6 +38,24 @@ def test_no_calendar_date_stays_in_a_line():
     )
     assert not any(holds_date(line) for line in lines)
     assert lines[1].endswith(".snakemake.log")
+
+
+def test_what_jobs_could_not_read_is_kept_once_and_without_dates():
+    heard, _ = transcript(
+        "Logfile logs/pcr/quantify_plate/p1.log:",
+        "2 problems in the input; nothing was written.",
+        "  1. data/p1.txt, row 3: found a date 04.03.1961; allowed: a number",
+        "  2. data/p1.txt, row 4: found 'x'; allowed: a number",
+        "  3 of 9 steps (33%) done",
+        "1 problem in the input; nothing was written.",
+        "  1. data/p1.txt, row 4: found 'x'; allowed: a number",
+        "======",
+        "  1. a line of its own",
+    )
+    assert heard.problems == [
+        "data/p1.txt, row 3: found a date <date>; allowed: a number",
+        "data/p1.txt, row 4: found 'x'; allowed: a number",
+    ]
 
 
 def test_jobs_reasons_and_failures_are_counted_by_rule():
@@ -239,6 +257,39 @@ def test_jobs_with_the_trial_s_name_are_cancelled_and_others_stay(slurm):
     assert schedule.cancel_orphans("nightly") == ["11", "13"]
     assert slurm.read_text() == "12 nightly2_bbb\n14 else\n"
     assert schedule.cancel_orphans("nightly") == []
+
+
+@pytest.fixture
+def deaf_slurm(slurm, monkeypatch):
+    """Commands that get no answer, as when the controller is down."""
+    (slurm.parent / "squeue").write_text("#!/bin/sh\nexit 1\n")
+
+
+def test_where_orphans_can_t_be_asked_for_nothing_is_started(deaf_slurm, trial):
+    (trial / ".snakemake/slurm_logs").mkdir(parents=True)
+    heard = []
+    assert schedule.run(Request(trial / "config.yaml"), heard.append) == Exit.FAILED
+    assert any("nothing was started: squeue got no answer" in line for line in heard)
+    record = json.loads((trial / schedule.RECORDS / "1.json").read_text())
+    assert record["exit_status"] == 1
+    assert "squeue got no answer" in record["problems"][0]
+    assert record["rules"] == {}
+
+
+def test_commands_of_slurm_without_a_cluster_do_not_stop_a_run_that_never_used_one(deaf_slurm, trial):
+    heard = []
+    assert schedule.run(Request(trial / "config.yaml"), heard.append, check=refuse) == Exit.BAD_INPUT
+
+
+def refuse(request):
+    raise InputError([Problem("config.yaml", "anything", "nothing")])
+
+
+def test_orphans_that_do_not_end_are_an_error(slurm):
+    slurm.write_text("11 nightly_aaa\n")
+    (slurm.parent / "scancel").write_text("#!/bin/sh\n")
+    with pytest.raises(schedule.SlurmError, match="1 Slurm jobs of an earlier run"):
+        schedule.cancel_orphans("nightly", wait_seconds=0)
 
 
 def test_without_slurm_there_is_nothing_to_cancel(monkeypatch):
