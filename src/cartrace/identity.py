@@ -99,7 +99,7 @@ def input_paths(plan: Plan, trial: Path) -> dict[str, Path]:
     for path in [*plan.stats, *(f.mapping for f in plan.files.values() if f.mapping)]:
         below = path.startswith(f"{data_dir}/") and not inside
         found[f"<data_dir>{path[len(data_dir) :]}" if below else path] = trial / path
-    for key, text in _texts(plan.config.model_dump(mode="json")):
+    for key, text in texts(plan.config.model_dump(mode="json")):
         if not text or len(text) > 4096 or not text.isprintable() or text in found:
             continue
         named = trial / text
@@ -112,15 +112,16 @@ def input_paths(plan: Plan, trial: Path) -> dict[str, Path]:
     return found
 
 
-def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+def texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts of a configuration, each with its dotted key."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):
         for name, part in value.items():
-            yield from _texts(part, f"{key}.{name}" if key else str(name))
+            yield from texts(part, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list):
         for number, part in enumerate(value):
-            yield from _texts(part, f"{key}.{number}")
+            yield from texts(part, f"{key}.{number}")
 
 
 def input_hashes(plan: Plan, trial: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 # Days and years in figures: 2021-03-04, 04.03.2021, 4/3/21, 4. 3. 2021, 20210304, 20210304083000, 2021年3月4日.
 # 05/2020 stays: so reads many a number.
@@ -109,7 +110,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Give the problem as one printable line, without calendar dates."""
-        place = self.file
+        # Where the laboratory's share lies on this machine is nobody's business; its folders name people.
+        place = PurePath(self.file).name if self.file.startswith("/") else self.file
         if self.row is not None:
             place += f", row {self.row}"
         if self.column is not None:

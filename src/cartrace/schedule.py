@@ -480,16 +480,17 @@ def placeless(request: Request) -> Callable[[str], str]:
         sys.prefix: "<python>",
         str(Path.home()): "<home>",
         f"tmpdir={tempfile.gettempdir()}": "tmpdir=<tmp>",
+        # As Snakemake names sources, from the trial folder.
+        os.path.relpath(REPOSITORY, request.trial): "<cartrace>",
     }
-    # As Snakemake names sources, from the trial folder; steps up alone tell nothing.
-    if set(Path(relative := os.path.relpath(REPOSITORY, request.trial)).parts) != {".."}:
-        places[relative] = "<cartrace>"
     with suppress(InputError, OSError):
         for key, text in identity.texts(read_configuration(request.config)):
             if Path(text).is_absolute() or text.startswith("../"):
                 places[text.rstrip("/")] = "<data_dir>" if key == "data_dir" else f"<configuration>/{key}"
-    longest_first = sorted(filter(lambda place: len(place) > 1, places), key=len, reverse=True)
-    pattern = re.compile(rf"(?<![\w./])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])")
+    # Steps up alone tell nothing.
+    told = [place for place in places if set(Path(place).parts) - {"..", "/"}]
+    longest_first = "|".join(map(re.escape, sorted(told, key=len, reverse=True)))
+    pattern = re.compile(rf"(?<![\w./])(?:{longest_first})(?![\w-])")
     return lambda line: pattern.sub(lambda match: places[match[0]], line)
 
 

@@ -4,6 +4,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -413,3 +414,25 @@ def test_reading_the_schedule_loads_no_heavy_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
     assert Path(schedule.REPOSITORY / "Snakefile").is_file()
+
+
+def test_no_line_says_where_on_this_machine_the_files_lie(trial):
+    config = trial / "config.yaml"
+    config.write_text("data_dir: /share/Quackenbush\nsheets: {subjects: ../Zebulon/s.tsv, infusions: ../}\n")
+    hide = schedule.placeless(Request(config))
+    relative = os.path.relpath(schedule.REPOSITORY, trial)
+    told = f"input: {relative}/scripts/a.py, {schedule.REPOSITORY}/b.py, /share/Quackenbush/a.csv, ../Zebulon/s.tsv"
+    assert hide(told) == (
+        "input: <cartrace>/scripts/a.py, <cartrace>/b.py, <data_dir>/a.csv, <configuration>/sheets.subjects"
+    )
+    assert hide(f"Config: [PosixPath('{trial}/config.yaml')]") == "Config: [PosixPath('<trial>/config.yaml')]"
+    assert hide(f"../../x {trial}2/a data{trial}") == f"../../x {trial}2/a data{trial}"
+    assert hide(f"tmpdir={tempfile.gettempdir()}, mem_mb=5") == "tmpdir=<tmp>, mem_mb=5"
+
+
+def test_the_heading_of_snakemake_loses_who_started_it_where_and_when():
+    take = schedule.Transcript().take
+    assert take("  Date: 2026-03-01 08:30:00") == "  Date: -"
+    assert take("  User: quackenbush") == "  User: -"
+    assert take("  Config file(s): [PosixPath('/home/q/config.yaml')]") == "  Config file(s): -"
+    assert take("    host: counts") == "    host: counts"
