@@ -120,11 +120,14 @@ class Transcript:
     started: float = field(default_factory=time.monotonic)
     started_jobs: Counter[str] = field(default_factory=Counter)
     failed_jobs: Counter[str] = field(default_factory=Counter)
+    planned: dict[str, int] = field(default_factory=dict)
+    """Jobs by rule, as Snakemake counts them before the first."""
     reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     """What jobs said of inputs that they could not read: each once, as a log names it."""
     rule: str = ""
     in_problems: bool = False
+    in_plan: bool = False
 
     _TIME = re.compile(r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}\]")
     # Snakemake's own heading, which names who started it, where and when.
@@ -136,6 +139,7 @@ class Transcript:
     _REASON = re.compile(r"^    reason: (.+)$")
     _ERROR = re.compile(r"^Error in rule (\w+)[:,]")
     _ROUND = re.compile(r"; (?=[A-Z])")
+    _PLANNED = re.compile(r"^(\w+) +(\d+)$")
     # As InputError prints them, into the log of a job that failed.
     _PROBLEMS = re.compile(r"^\d+ problems? in the input; nothing was written\.$")
     _PROBLEM = re.compile(r"^ +\d+\. (.+)$")
@@ -152,6 +156,11 @@ class Transcript:
                 self.reasons.setdefault(self.rule, {}).setdefault(kind.strip(), []).append(detail.strip())
         elif error := self._ERROR.match(line):
             self.failed_jobs[error[1]] += 1
+        elif line == "Job stats:":
+            self.in_plan = not self.planned
+        elif self.in_plan and (planned := self._PLANNED.match(line)):
+            self.in_plan = planned[1] != "total"
+            self.planned |= {planned[1]: int(planned[2])} if self.in_plan else {}
         problem = self._PROBLEM.match(line) if self.in_problems else None
         self.in_problems = problem is not None or self._PROBLEMS.match(line) is not None
         if problem and (told := redact_dates(problem[1])) not in self.problems:
@@ -583,6 +592,7 @@ def _locked_run(
             "ended": _ending(status),
             "elapsed_seconds": round(transcript.elapsed(), 1),
             "problems": problems or transcript.problems,
+            "planned": transcript.planned,
             "rules": transcript.rules(),
             "outputs": changes,
             **made_of,

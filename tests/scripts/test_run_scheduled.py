@@ -114,6 +114,7 @@ def test_a_run_leaves_outputs_a_log_and_a_record_without_any_date(trial):
     told = record(trial, 1)
     assert (told["exit_status"], told["ended"]) == (0, "ok")
     assert {rule: told["rules"][rule]["jobs"] for rule in told["rules"]} == {"begin": 1, "end": 1, "all": 1}
+    assert told["planned"] == {"begin": 1, "end": 1, "all": 1}
     assert told["rules"]["begin"]["reasons"] == {
         "Missing output files": {"jobs": 1, "for_example": "results/begin.txt"}
     }

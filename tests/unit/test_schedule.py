@@ -85,6 +85,20 @@ def test_jobs_reasons_and_failures_are_counted_by_rule():
     }
 
 
+def test_the_plan_is_what_snakemake_counts_before_the_first_job():
+    table = (
+        "Job stats:",
+        "job           count",
+        "----------  -------",
+        "all               1",
+        "quantify_plate   12",
+    )
+    heard, _ = transcript(
+        "Provided cores: 2", "cores 2", *table, "total            13", "", "waiting 3", *table[:4]
+    )
+    assert heard.planned == {"all": 1, "quantify_plate": 12}
+
+
 def test_the_example_of_a_reason_holds_no_date():
     heard, _ = transcript("rule a:", "    reason: Updated input files: data/plate_2024-05-06.csv")
     assert heard.rules()["a"]["reasons"]["Updated input files"]["for_example"] == "data/plate_<date>.csv"
