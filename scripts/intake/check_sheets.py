@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         config = configuration.load(json.loads(args.settings))
-        sheets, problems = read_sheets(args.folder, config)
+        sheets, problems = read_sheets(args.folder, config, with_files=False)
         raise_if_any(problems)
         found = {str(s) for path in args.results for s in read_table(path, RESULTS)["subject_id"].dropna()}
         tables = sheet_tables(sheets, config, found)

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         mapping = read_mapping(args.mapping, str(args.mapping))
         first_dates = {}
         if mapping.date is not None:
-            sheets, problems = read_sheets(args.folder, configuration.load(json.loads(args.settings)))
+            config = configuration.load(json.loads(args.settings))
+            sheets, problems = read_sheets(args.folder, config, with_files=False)
             raise_if_any(problems)
             first_dates = sheets.first_dates
         grid = read_grid(args.path, mapping)

@@ -29,6 +29,7 @@ from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 if TYPE_CHECKING:
     from cartrace.config import Config
     from cartrace.intake.extractions import Extraction
+    from cartrace.intake.inbox_match import Matched, Stored
     from cartrace.intake.libraries import Library
     from cartrace.intake.observations import Observation
     from cartrace.intake.site_sets import SiteSet
@@ -139,7 +140,8 @@ class LaboratoryFile:
     reader: str
     mapping: str
     subjects: tuple[str, ...]
-    row: int
+    row: int | None
+    """None of a file of the inbox that no row names."""
     plate_map: str = ""
     """Relative to the trial folder; of a PCR plate only."""
     amplitudes: str = ""
@@ -177,6 +179,8 @@ class Sheets:
     observations: tuple[Observation, ...] = ()
     libraries: tuple[Library, ...] = ()
     site_sets: tuple[SiteSet, ...] = ()
+    inbox: Matched | None = None
+    """What became of the files of the inbox."""
 
     def infusion_days(self) -> dict[str, list[tuple[int, float]]]:
         """``(infusion, study_day)`` of each subject, in order."""
@@ -538,7 +542,9 @@ def _known(row: _Row, column: str, value: str, known: Collection[str], where: st
     return False
 
 
-def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
+def read_sheets(
+    folder: Path, config: Config, *, with_files: bool = True, inbox: Stored | None = None
+) -> tuple[Sheets, list[Problem]]:
     """Read and check every sheet that the configuration names.
 
     Parameters
@@ -547,6 +553,11 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
         Trial folder.
     config
         Its configuration.
+    with_files
+        False leaves out the sheets that tell of files, samples of DNA and tubes: jobs that put results on the
+        clock need them not, and don't know what the inbox holds.
+    inbox
+        Files that the inbox holds: what their names tell is added to the sheets.
 
     Returns
     -------
@@ -557,6 +568,7 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     """
     # They read their sheets with the means of this module.
     from cartrace.intake.extractions import read_extractions
+    from cartrace.intake.inbox_match import match
     from cartrace.intake.libraries import check_libraries, read_libraries
     from cartrace.intake.observations import read_observations
     from cartrace.intake.site_sets import check_site_sets, read_site_sets
@@ -568,7 +580,7 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     product_rows = _read_rows(folder, names.products, "products", problems) if names.products else []
     infusion_rows = _read_rows(folder, names.infusions, "infusions", problems) if names.infusions else []
     sample_rows = _read_rows(folder, names.samples, "samples", problems) if names.samples else []
-    file_rows = _read_rows(folder, names.files, "files", problems)
+    file_rows = _read_rows(folder, names.files, "files", problems) if with_files else []
     event_rows = _read_rows(folder, names.events, "events", problems) if names.events else []
 
     products = _products(product_rows)
@@ -596,20 +608,23 @@ def read_sheets(folder: Path, config: Config) -> tuple[Sheets, list[Problem]]:
     samples = _samples(sample_rows, sheets, known_subjects if names.subjects else None, config)
     files = _files(file_rows, known_subjects if names.subjects else None)
     events = _events(event_rows, known_subjects if names.subjects else None, first_dates)
-    extractions = read_extractions(folder, names.extractions, problems) if names.extractions else ()
-    tubes = read_tubes(folder, names.tubes, problems) if names.tubes else ()
-    reviews = read_gate_review(folder, names.gate_review, problems) if names.gate_review else ()
-    sheets = Sheets(
-        subjects, products, infusions, samples, files, events, first_dates, extractions, tubes, reviews
-    )
+    sheets = Sheets(subjects, products, infusions, samples, files, events, first_dates)
     if names.observations:
         known = known_subjects if names.subjects else None
         observations = read_observations(folder, names.observations, sheets, known, problems)
         sheets = replace(sheets, observations=observations)
+    if not with_files:
+        return sheets, problems
+    extractions = read_extractions(folder, names.extractions, problems) if names.extractions else ()
+    tubes = read_tubes(folder, names.tubes, problems) if names.tubes else ()
+    reviews = read_gate_review(folder, names.gate_review, problems) if names.gate_review else ()
+    sheets = replace(sheets, extractions=extractions, tubes=tubes, reviews=reviews)
     if names.libraries:
         sheets = replace(sheets, libraries=read_libraries(folder, names.libraries, problems))
     if names.integration_sites:
         sheets = replace(sheets, site_sets=read_site_sets(folder, names.integration_sites, problems))
+    if inbox is not None:
+        sheets = match(sheets, config, inbox)
     sample_ids = {r.text("sample_id") for r in sample_rows}
     check_tubes(sheets, sample_ids, names, problems)
     check_libraries(sheets, sample_ids, names, problems)

@@ -76,7 +76,8 @@ class Tube:
     white_cells_per_ul: float | None
     unreadable: tuple[tuple[str, str], ...]
     """(marker, reason) of stainings that can't be read, as 'CD38: daratumumab; CD19: prior product'."""
-    row: int
+    row: int | None
+    """None of a tube of the inbox that no row names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,12 @@ def check_tubes(
     """
     acquired = {f.file_id: f.row for f in sheets.files if f.reader == "fcs_tube"}
     others = {f.file_id: f.reader for f in sheets.files if f.reader != "fcs_tube"}
+    # The name of a file in the inbox may tell all that the tubes sheet would.
+    listed_rows = [row for row in acquired.values() if row is not None]
     for sheet, tells in _NEEDED_SHEETS.items():
-        if acquired and getattr(names, sheet) is None:
+        if (acquired if sheet != "tubes" else listed_rows) and getattr(names, sheet) is None:
             allowed = f"sheets.{sheet} in the configuration: it tells {tells}"
-            row = min(acquired.values())
+            row = min(listed_rows, default=None)
             problems.append(Problem(names.files, f"fcs_tube, and no {sheet} sheet", allowed, row, "reader"))
     listed: list[tuple[str | None, Tube | GateReview]] = [
         *((names.tubes, tube) for tube in sheets.tubes),
