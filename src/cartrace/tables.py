@@ -36,6 +36,10 @@ from cartrace.vocabulary import (
 
 Kind = Literal["text", "number", "integer", "flag"]
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+# Blanks and what can't be seen are cut away by some spreadsheets; full-width signs count in some countries' (OWASP).
+_FORMULA = re.compile(
+    r"[\s\x00-\x1f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r]"
+)
 _DTYPE: dict[Kind, str] = {"text": "string", "number": "float64", "integer": "Int64", "flag": "boolean"}
 
 
@@ -817,9 +821,7 @@ def _one_line(cell: object) -> object:
 
 def defuse(cell: object) -> object:
     """Return ``cell`` so that a spreadsheet shows it as text and runs nothing."""
-    if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return "'" + cell
-    return cell
+    return "'" + cell if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def concat(frames: Iterable[pd.DataFrame], table: Table) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 import math
 import os
+import re
 import stat
 
 import numpy as np
@@ -139,11 +140,21 @@ def test_a_table_that_breaks_its_contract_is_not_written(tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"])
-def test_text_that_a_spreadsheet_would_run_is_defused(cell):
-    assert defuse(cell) == "'" + cell
+@pytest.mark.parametrize("before", ["", " ", "\n", "\u200b\ufeff", "\u202e"])
+def test_text_that_a_spreadsheet_would_run_is_defused(cell, before):
+    assert defuse(before + cell) == "'" + before + cell
 
 
-@pytest.mark.parametrize("cell", ["blood", "", " =1", "1-2", "<50", "'=1", -1.5, 3, None])
+def test_signs_of_full_width_count_as_well():
+    assert [defuse(sign + "1") for sign in "\uff1d\uff0b\uff0d\uff20"] == [
+        "'\uff1d1",
+        "'\uff0b1",
+        "'\uff0d1",
+        "'\uff201",
+    ]
+
+
+@pytest.mark.parametrize("cell", ["blood", "", " 1=1", "1-2", "<50", "'=1", -1.5, 3, None])
 def test_other_cells_stay_as_they_are(cell):
     assert defuse(cell) == cell
 
@@ -151,7 +162,7 @@ def test_other_cells_stay_as_they_are(cell):
 @given(st.text(max_size=20))
 def test_defused_text_never_begins_a_formula_and_defusing_twice_is_once(text):
     safe = defuse(text)
-    assert safe[:1] not in {"=", "+", "-", "@", "\t", "\r"}
+    assert not re.match(r"\s*[=+\-@]|[\t\r]", safe)
     assert defuse(safe) == safe
     assert safe.endswith(text)
 
