@@ -100,7 +100,8 @@
   }
 
   // A spreadsheet must not run a cell: the same rule as cartrace.tables.defuse.
-  const defuse = (s) => (/^[=+\-@\t\r]/.test(s) ? "'" + s : s);
+  const FORMULA = /^(?:[\s\x00-\x1f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])/;
+  const defuse = (s) => (FORMULA.test(s) ? "'" + s : s);
   function download(name, header, rows) {
     const cell = (c) => {
       if (c === null || c === undefined) return "";
