@@ -128,6 +128,9 @@ class Transcript:
     rule: str = ""
     in_problems: bool = False
     in_plan: bool = False
+    log_named: bool = False
+    logs: list[str] = field(default_factory=list)
+    """The lines above the logs that are being shown, the innermost last."""
 
     _TIME = re.compile(r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}\]")
     # Snakemake's own heading, which names who started it, where and when.
@@ -143,11 +146,21 @@ class Transcript:
     # As InputError prints them, into the log of a job that failed.
     _PROBLEMS = re.compile(r"^\d+ problems? in the input; nothing was written\.$")
     _PROBLEM = re.compile(r"^ +\d+\. (.+)$")
+    # Above the log of a failed job. On Slurm it is that of a Snakemake of the job's own, which names rules too.
+    _LOG = re.compile(r"^Logfile .*:$")
+    _RULER = re.compile(r"^=+$")
 
     def take(self, line: str) -> str:
         """Note what ``line`` tells and return it without calendar dates, names and places of this machine."""
         line = self.hide(self._HEADING.sub(r"\1-", line))
-        if job := self._JOB.match(line):
+        if self.log_named and self._RULER.match(line):
+            self.logs.append(line)
+        elif self.logs and line == self.logs[-1]:
+            self.logs.pop()
+        self.log_named = self._LOG.match(line) is not None
+        if self.logs:
+            pass
+        elif job := self._JOB.match(line):
             self.rule = job[1]
             self.started_jobs[self.rule] += 1
         elif (reason := self._REASON.match(line)) and self.rule:

@@ -99,6 +99,41 @@ def test_the_plan_is_what_snakemake_counts_before_the_first_job():
     assert heard.planned == {"all": 1, "quantify_plate": 12}
 
 
+def test_the_log_of_a_failed_slurm_job_names_rules_that_are_not_counted_again():
+    ruler = "=" * 80
+    heard, _ = transcript(
+        "rule read_table:",
+        "Error in rule read_table:",
+        "    message: SLURM-job '7' failed, SLURM status is: 'FAILED'.",
+        "Logfile .snakemake/slurm_logs/rule_read_table/a/7.log:",
+        ruler,
+        "SNAKEMAKE",
+        "=========",
+        "rule read_table:",
+        "    reason: Forced execution",
+        "localrule read_table:",
+        "Error in rule read_table:",
+        "Logfile logs/a.log:",
+        ruler,
+        "1 problem in the input; nothing was written.",
+        "  1. a.csv: no table",
+        ruler,
+        "Error in rule read_table:",
+        ruler,
+        "Trying to restart job 1.",
+        "rule read_table:",
+        "    reason: Missing output files: results/a.parquet",
+    )
+    assert heard.rules() == {
+        "read_table": {
+            "jobs": 2,
+            "failed": 1,
+            "reasons": {"Missing output files": {"jobs": 1, "for_example": "results/a.parquet"}},
+        }
+    }
+    assert heard.problems == ["a.csv: no table"]
+
+
 def test_the_example_of_a_reason_holds_no_date():
     heard, _ = transcript("rule a:", "    reason: Updated input files: data/plate_2024-05-06.csv")
     assert heard.rules()["a"]["reasons"]["Updated input files"]["for_example"] == "data/plate_<date>.csv"
