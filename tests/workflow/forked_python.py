@@ -1,8 +1,9 @@
 """A ``python`` for the many jobs of one run, whose imports are paid once: most of a small job is those imports.
 
 A process imports the libraries that jobs use and waits; each call of this ``python`` is a fork of it.
-Nothing of cartrace is imported before the fork. It is for making a finished trial only: what a test
-proves of jobs is proved with Python itself.
+Nothing of cartrace is imported before the fork. A caller that is killed takes its fork along, at once,
+as it were the job itself. It is for making finished trials only, and for those of the kill tests: what
+another test proves of jobs is proved with Python itself.
 """
 
 from __future__ import annotations
@@ -26,11 +27,18 @@ with socket.socket(socket.AF_UNIX) as server:
 """
 
 _SERVER = """
-import gc, json, os, runpy, signal, socket, sys, traceback
+import gc, json, os, runpy, select, signal, socket, sys, threading, traceback
 import h5py, openpyxl, pandas, plotly.graph_objects, pyarrow.parquet, pydantic, pysam
 import scanpy, scipy.optimize, scipy.sparse, scipy.stats, yaml
 
+def end_with(caller):
+    poll = select.poll()
+    poll.register(caller, 0)  # a caller that is gone is told unasked
+    poll.poll()
+    os.kill(os.getpid(), signal.SIGKILL)
+
 def work(caller):
+    threading.Thread(target=end_with, args=[caller], daemon=True).start()
     _, files, _, _ = socket.recv_fds(caller, 1, 3)
     arguments, folder, environment = json.load(caller.makefile())
     for number, file in enumerate(files):
@@ -78,7 +86,8 @@ def forked_python() -> Iterator[Path]:
     """Give a folder for the front of ``PATH``, whose ``python`` works as long as the context lasts."""
     # Of its own: the path of a socket has 107 characters at most.
     with tempfile.TemporaryDirectory(prefix="python-") as name:
-        folder = Path(name)
+        folder = Path(name, "bin")
+        folder.mkdir()
         address = folder / "socket"
         with subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _SERVER, str(address)], stdout=subprocess.PIPE, text=True
@@ -89,6 +98,11 @@ def forked_python() -> Iterator[Path]:
                 program = folder / "python"
                 program.write_text(_CLIENT.format(python=sys.executable, address=str(address)))
                 program.chmod(0o755)
+                # Beside it the interpreter itself, in an environment of links: run_scheduled.py takes
+                # `python` from where its own lies.
+                (folder / "python3").symlink_to(sys.executable)
+                for part in ("pyvenv.cfg", "lib"):
+                    Path(name, part).symlink_to(Path(sys.prefix, part))
                 yield folder
             finally:
                 server.kill()
