@@ -15,17 +15,11 @@
   const sampleAt = (k) => started(sampleOf(k));
   /** A sample below an axis: two short lines. */
   const sampleTick = (k) => plain(isProduct(k) ? `product${AT.infusion[k] > 1 ? ` ${AT.infusion[k]}` : ""}` : `day ${days(AT.day[k])}${AT.infusion[k] > 1 ? ` (${AT.infusion[k]})` : ""}`) + (isProduct(k) || T(AT.matrix[k]) === "blood" ? "" : `<br>${plain(T(AT.matrix[k]))}`);
-  const limits = (t, r) => (t.lower[r] === null ? "" : ` (${num(t.lower[r], 2)} to ${num(t.upper[r], 2)})`);
   const cellsIn = (cells, total) => `${num(cells, 9)} of ${num(total, 9)} cells`;
   const statesOf = (text) => text.split(";").filter(Boolean).map((part) => part.split(":")).map(([name, n]) => `${words(name)} ${n}`).join(", ");
   const untold = (why) => explain(h("span", { class: "ne" }, "not estimable"), capital(why || "no reason given"));
   const cdr3Of = (n) => T(CLONES.named.cdr3_aa[n]);
   const patch = (colour) => h("span", { class: "patch", style: `background:${colour}` });
-  /** Empty a box that holds figures. */
-  function renew(box) {
-    for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-    box.replaceChildren();
-  }
   const columnsBelow = (ticks, plot) => axis("", { tickmode: "array", tickvals: ticks.map((_, j) => j), ticktext: ticks, range: [-0.55, ticks.length - 0.45], showgrid: false, ticks: "", tickangle: crowded(ticks, plot) ? -60 : 0 });
   const crowded = (ticks, plot) => (plot.clientWidth || 900) / ticks.length < 92;
 
@@ -153,12 +147,12 @@
   function namedTable(box, s, p, clones, rowsOfClone, lanes, colourOf) {
     const N = CLONES.named, V = CLONES.seen, X = CLONES.changes;
     const products = lanes.filter((lane) => isProduct(lane.k));
-    const largest = (n) => rowsOfClone.get(n).filter((r) => V.percent[r] !== null).reduce((a, r) => (a === undefined || V.percent[r] > V.percent[a] ? r : a), undefined);
+    const largest = (n) => topRow(rowsOfClone.get(n).filter((r) => V.percent[r] !== null), (r) => V.percent[r]);
     const inProduct = (n) => rowsOfClone.get(n).find((r) => isProduct(V.k[r]));
     const last = (n) => rowsOfClone.get(n).at(-1);
     const tests = new Map(clones.map((n) => [n, []]));
     ofSubject(X, s, (r) => tests.has(X.n[r]) && T(X.change[r]) !== "unchanged").forEach((r) => tests.get(X.n[r]).push(r));
-    const surest = (n) => tests.get(n).reduce((a, r) => (a === undefined || X.q[r] < X.q[a] ? r : a), undefined);
+    const surest = (n) => topRow(tests.get(n), (r) => -X.q[r]);
     const change = (n) => {
       const r = surest(n);
       if (r === undefined) return h("span", { class: "nothing" }, "none proven");
@@ -166,7 +160,7 @@
     };
     const pair = (r) => [h("div", { class: "say line" }, `q ${num(X.q[r], 2)}`), h("div", { class: "say" }, `${sampleOf(X.a[r])} to ${sampleOf(X.b[r])}`)];
     // A clone of old memory cells is no offspring of the product, however it stands beside it.
-    const before = (n) => rowsOfClone.get(n).filter((r) => AT.day[V.k[r]] < 0 && V.percent[r] !== null).reduce((a, r) => (a === undefined || V.percent[r] > V.percent[a] ? r : a), undefined);
+    const before = (n) => topRow(rowsOfClone.get(n).filter((r) => AT.day[V.k[r]] < 0 && V.percent[r] !== null), (r) => V.percent[r]);
     const known = (n) => (before(n) === undefined || !isProduct(X.a[surest(n)]) ? null : h("div", { class: "say" }, `${num(V.percent[before(n)], 2)} % before the infusion`));
     box.append(table([
       { label: "Clone", cls: "text", cell: (n) => h("span", { class: "whole" }, colourOf.has(n) ? patch(colourOf.get(n)) : null, T(N.clonotype[n])), sort: (n) => T(N.clonotype[n]) },

@@ -70,9 +70,8 @@
     }
     if (!choices.some(([g]) => g === shownOf.group)) shownOf.group = "all";
     const show = () => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
+      renew(body);
       const chosen = shownOf.group === "each" ? named : [shownOf.group];
-      body.replaceChildren();
       outcomeCurve(body, shownOf.curve, chosen.filter((g) => groups.includes(g)));
       for (const g of chosen) body.append(outcomeSays(g, shownOf.curve, chosen.length > 1));
     };
@@ -153,8 +152,7 @@
     }
     const body = h("div", {});
     const show = () => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       scoreCourses(body, scores[shownOf.score]);
       scoreChanges(body, scores[shownOf.score]);
     };
@@ -227,8 +225,7 @@
     }).join("; ");
     const show = (c) => {
       shownOf.change = c.name;
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       const known = range(0, c.s.length).filter((k) => c.value[k] !== null), none = range(0, c.s.length).filter((k) => c.value[k] === null);
       const plot = figure(`Change of ${score.label} of each patient, from best to worst.`, 320);
       const sign = score.better === "lower" ? -1 : 1;
@@ -270,8 +267,7 @@
     const courses = unique(list.map((p) => p.course));
     const body = h("div", { class: "two" });
     const show = (course) => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       list.filter((p) => p.course === course).forEach((p) => draw_(body, p));
     };
     // The course with the most patients comes first.
@@ -324,8 +320,7 @@
     const falls = unique(list.map((p) => p.fall));
     const place = h("div", {});
     const show = (fall) => {
-      for (const div of place.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      place.replaceChildren();
+      renew(place);
       courseChoice(place, list.filter((p) => p.fall === fall), (box, p) => antibodyPlot(box, p));
     };
     if (falls.length > 1) into.append(h("div", { class: "controls" }, choice("Antibody", falls.map((f) => [f, f]), falls[0], show)));

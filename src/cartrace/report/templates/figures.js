@@ -102,6 +102,11 @@
       });
     }
   }
+  /** Empty a box that holds figures. */
+  function renew(box) {
+    for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
+    box.replaceChildren();
+  }
   function clear() {
     for (const div of plots) Plotly.purge(div);
     plots.clear();

@@ -11,8 +11,7 @@
     wholePlate(found, IMM.whole);
     const body = h("div", {});
     const show = (i) => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       targetPart(body, plate, plate.targets[i]);
     };
     const several = plate.targets.length > 1;

@@ -80,13 +80,12 @@
   const lanes = (labels) => axis("", { tickmode: "array", tickvals: labels.map((_, k) => k), ticktext: labels.map((t) => plain(shorten(t, narrow() ? 20 : 44))), range: [labels.length - 0.45, -0.6], ticks: "", showgrid: false });
   /** Words in the lane of a bar that has no number. */
   const inLanes = (list) => list.map((text, k) => (text ? { xref: "paper", x: 0, y: k, xanchor: "left", xshift: 4, showarrow: false, text: plain(shorten(text, narrow() ? 36 : 110)), font: { size: 11, color: SOFT } } : null)).filter(Boolean);
-  const limitsOf = (r) => (C.lower[r] === null ? "" : ` (${num(C.lower[r], 2)} to ${num(C.upper[r], 2)})`);
   /** A share as people write it; what is not quantified is a bound. */
   function shareOf(r) {
     const seen = T(C.detection[r]), counted = C.count[r] === null ? "" : `${num(C.count[r])} of ${num(C.total[r], 9)} cells`;
     if (seen === "BLD") return explain(h("span", { class: "bound" }, `< ${num(C.upper[r], 2)}`), `Not detected: ${counted || "no more than ambient RNA explains"}. The upper limit is shown`);
-    if (seen === "BLQ") return explain(h("span", { class: "bound" }, `< ${num(C.upper[r], 2)}`), `Detected, below quantification: ${C.percent[r] === null ? "" : `${num(C.percent[r])} %`}${limitsOf(r)}${counted ? `, ${counted}` : ""}`);
-    if (C.percent[r] !== null) return `${num(C.percent[r])}${limitsOf(r)}`;
+    if (seen === "BLQ") return explain(h("span", { class: "bound" }, `< ${num(C.upper[r], 2)}`), `Detected, below quantification: ${C.percent[r] === null ? "" : `${num(C.percent[r])} %`}${limits(C, r)}${counted ? `, ${counted}` : ""}`);
+    if (C.percent[r] !== null) return `${num(C.percent[r])}${limits(C, r)}`;
     return T(C.reason[r]) ? explain(h("span", { class: "ne" }, "not estimable"), T(C.reason[r])) : "–";
   }
   /** Stacked bars of parts of one parent, a bar for each sample. */
@@ -109,7 +108,7 @@
       return {
         type: "bar", orientation: "h", name: plain(populationName(name)), width: 0.74, marker: { color: colours[name], line: { color: "#fff", width: 0.7 } },
         y: mine.map((r) => at.get(pool(r))), x: mine.map((r) => C.percent[r]), hoverinfo: "text", textposition: "none",
-        text: mine.map((r) => `${plain(populationName(name))}: ${num(C.percent[r])} %${limitsOf(r)}<br>${num(C.count[r])} of ${num(C.total[r], 9)} cells${T(C.detection[r]) === "BLQ" ? "<br>below quantification" : ""}`),
+        text: mine.map((r) => `${plain(populationName(name))}: ${num(C.percent[r])} %${limits(C, r)}<br>${num(C.count[r])} of ${num(C.total[r], 9)} cells${T(C.detection[r]) === "BLQ" ? "<br>below quantification" : ""}`),
       };
     }).filter((t) => t.x.length);
     draw(plot, traces, { barmode: "stack", height: size, xaxis: axis("%", { range: [0, 100.5] }), yaxis: lanes(bars.map(whenOf)), annotations: inLanes(why) });

@@ -172,7 +172,7 @@
       grid.append(h("figure", {}, h("figcaption", {}, h("b", {}, capital(CELLS.states[CELLS.state_names.indexOf(name)]))), plot));
       const mine = rows.filter((r) => T(C.population[r]) === `state_${name}`);
       const told = (r) => C.percent[r] !== null;
-      const tip = (r) => `${plain(D.subjects[C.s[r]].id)}, ${plain(whenOf(r))}<br>${told(r) ? `${num(C.percent[r])} %${limitsOf(r)}` : `at most ${num(C.upper[r], 2)} %`}<br>${num(C.count[r])} of ${num(C.total[r], 9)} cells`;
+      const tip = (r) => `${plain(D.subjects[C.s[r]].id)}, ${plain(whenOf(r))}<br>${told(r) ? `${num(C.percent[r])} %${limits(C, r)}` : `at most ${num(C.upper[r], 2)} %`}<br>${num(C.count[r])} of ${num(C.total[r], 9)} cells`;
       // A bound is never joined, and breaks the line.
       const lines = courses.map((c) => {
         const of = mine.filter((r) => course(r) === c).sort((a, b) => x(a) - x(b));

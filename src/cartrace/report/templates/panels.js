@@ -132,8 +132,7 @@
     }
     box.append(body);
     const show = (o) => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       curve(body, o, rowsOf(o.name));
       body.append(h("p", { class: "say" }, whoCounts(place(o.name))));
     };

@@ -75,9 +75,9 @@
       view.append(controls, box);
       let zoom = "all", plot;
       const show = (list) => {
-        for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
+        renew(box);
         plot = figure(`Courses of patient ${who.id}: ${list.map((t) => D.types[t].label).join("; ")}. The numbers are in the table below.`, 200);
-        box.replaceChildren(plot);
+        box.append(plot);
         patientFigure(plot, who, courses, list, end, zoom);
         if (list.some((t) => D.types[t].family === "antibody")) box.append(caution());
       };

@@ -17,8 +17,7 @@
     targets.sort((a, b) => (role(b) === "transgene") - (role(a) === "transgene"));
     const body = h("div", {});
     const show = (t) => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       const mine = W.rows.filter((r) => W.target[r] === t);
       C.rows.filter((r) => C.target[r] === t).forEach((r) => curveFigureOf(body, plate, W, C, r, mine));
       plateMap(body, W, mine, { tasks: PCR.tasks, text: wellText, title: mine.length ? `Wells: ${T(t)}` : "Wells" });

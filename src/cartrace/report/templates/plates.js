@@ -116,8 +116,7 @@
     const groups = unique(charts.map(group));
     const box = h("div", { class: "two" });
     const show = (name) => {
-      for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      box.replaceChildren();
+      renew(box);
       for (const list of charts.filter((x) => group(x) === name)) chart(box, C, list);
     };
     // The target that needs a look comes first.

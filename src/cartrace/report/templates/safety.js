@@ -45,8 +45,7 @@
     if (!infusions.includes(safetyState.i)) safetyState.i = infusions[0];
     const body = h("div", {});
     const fill = () => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       safetyBody(body);
     };
     if (infusions.length > 1 || cohorts.length > 1) {
@@ -129,8 +128,7 @@
     into.append(h("h2", {}, "Grades by day"), h("p", { class: "say" }, "One tile for each day that was observed; between two tiles nobody looked, or nobody reported. Hatched, with a question mark: an observation is missing, and the grade lies between two."), box);
     box.append(h("div", { class: "controls" }, segments("Term", options.map((o) => [o, `${shortTerm(o[0]).replace("\u200b", "")}${both(o[0]) || o[1] === "clinician" ? `, ${WHO[o[1]]}` : ""}`]), now, (o) => { now = o; [safetyState.term, safetyState.source] = o; show(); })), body);
     const show = () => {
-      for (const div of body.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }
-      body.replaceChildren();
+      renew(body);
       const rows = mine.filter((r) => T(GR.term[r]) === now[0] && T(GR.source[r]) === now[1]);
       const end = Math.max(28, ...rows.map((r) => GR.day[r] + 1));
       const high = people.length <= 40 ? 20 : people.length <= 80 ? 13 : 9;

@@ -62,7 +62,7 @@
     const rest = { name: "All other sites", share: lanes.map((_, j) => (known[j] ? Math.max(0, 100 - series.reduce((a, x) => a + (x.share[j] || 0), 0)) : null)), text: [] };
     rest.text = lanes.map((lane, j) => `All other sites<br>${plain(label(W, lane.r))}<br>${num(rest.share[j])} % of ${num(W.total[lane.r], 9)} cells, ${plural(W.sites[lane.r], "site")} in all`);
     streams(box, type ? `The largest integration sites in ${type}` : "The largest integration sites", "A band joins two samples where both have the site.", lanes, series, rest, "% of the cells");
-    const largest = (site) => rowsOfSite.get(site).filter((r) => Z.percent[r] !== null).reduce((a, r) => (a === undefined || Z.percent[r] > Z.percent[a] ? r : a), undefined);
+    const largest = (site) => topRow(rowsOfSite.get(site).filter((r) => Z.percent[r] !== null), (r) => Z.percent[r]);
     const concern = (site) => (rowsOfSite.get(site).some((r) => Z.of_concern[r]) ? h("span", { class: "verdict warn" }, "of concern") : null);
     const shareOfSite = (r) => (r === undefined || Z.percent[r] === null ? "–" : [explain(h("span", {}, `${num(Z.percent[r])}${limits(Z, r)}`), cellsIn(Z.abundance[r], Z.total[r])), h("div", { class: "say" }, label(Z, r))]);
     box.append(table([

@@ -37,6 +37,8 @@
   const shorten = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
   const range = (a, b) => Array.from({ length: Math.max(0, b - a) }, (_, k) => a + k);
   const unique = (list) => [...new Set(list)];
+  /** The first of the rows with the largest value; undefined without rows. */
+  const topRow = (rows, value) => rows.reduce((a, r) => (a === undefined || value(r) > value(a) ? r : a), undefined);
   const plural = (n, one, many) => `${n.toLocaleString("en-US")} ${n === 1 ? one : many || one + "s"}`;
   const SUPER = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
@@ -56,6 +58,8 @@
   }
   const days = (x) => (x === null || x === undefined ? "–" : num(x, Math.abs(x) >= 1000 ? 4 : 3));
 
+  /** The interval of a row, as it follows its number. */
+  const limits = (t, r) => (t.lower[r] === null ? "" : ` (${num(t.lower[r], 2)} to ${num(t.upper[r], 2)})`);
   const wash = (colour, alpha) => `rgba(${[1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16)).join(",")},${alpha})`;
   const words = (s) => s.replace(/_/g, " ");
   const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
