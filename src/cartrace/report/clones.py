@@ -103,7 +103,7 @@ def payload(
     if not tables.listed:
         return None
     samples = _samples(tables)
-    pack = _Pack(samples["sample_id"].tolist(), number_of, texts)
+    pack = _packer(samples["sample_id"].tolist(), number_of, texts)
     named = _named(tables, settings.tracking.shown_clones)
     bins, bin_names = _bins(tables.clone_totals)
     return {
@@ -112,18 +112,19 @@ def payload(
                 product=(samples["matrix"] == "infusion_product").astype(int),
                 matrix=samples["matrix"].map(matrix_label).astype("string"),
             ),
-            keep_sample=True,
+            keep=("sample_id", *_TIMES),
         ),
         "populations": [POPULATION[p] for p in POPULATIONS],
         "population_names": list(POPULATIONS),
         "totals": {**pack(tables.clone_totals.drop(columns="bins")), "bins": bins},
         "bin_names": bin_names,
         "named": pack(_described(named, tables.clones)),
-        "seen": pack(_of_named(tables.clone_samples, named), leave=("total",)),
+        "seen": pack(_of_named(tables.clone_samples, named).drop(columns="total")),
         "changes": pack(_of_named(tables.clone_changes, named)),
         "pairs": pack(_tested(tables.clone_changes)),
         "persistence": pack(tables.clone_persistence),
-        "diversity": pack(_in_order(tables.diversity)),
+        # A cell type of sites is no population of clones: its name stays.
+        "diversity": pack(_in_order(tables.diversity), keep=("population",)),
         "overlap": pack(tables.overlap),
         "b_return": pack(
             tables.b_return.assign(measure=tables.b_return["measure"].map(list(B_MEASURES).index).astype(int))
@@ -156,49 +157,47 @@ def payload(
     }
 
 
+_TIMES = ("infusion", "day", "study_day", "matrix")
+"""What the number of a sample tells."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pack:
     """Give a table as columns, with numbers in place of samples, subjects and populations."""
 
-    sample_ids: list[str]
-    number_of: Mapping[str, int]
+    numbered: Mapping[str, tuple[str, Mapping[str, int]]]
+    """Column -> its short name, and the number of each of its words."""
     texts: Texts
 
-    def __call__(
-        self, frame: pd.DataFrame, leave: tuple[str, ...] = (), *, keep_sample: bool = False
-    ) -> Columns:
-        at = {name: k for k, name in enumerate(self.sample_ids)}
-        out: Columns = {}
-        dropped = list(leave)
-        places = {
-            "s": ("subject_id", self.number_of),
-            "s_a": ("subject_a", self.number_of),
-            "s_b": ("subject_b", self.number_of),
-            "pop": ("population", {p: k for k, p in enumerate(POPULATIONS)}),
+    def __call__(self, frame: pd.DataFrame, keep: tuple[str, ...] = ()) -> Columns:
+        """Pack a table; the columns ``keep`` stay as they are."""
+        present = [column for column in frame.columns if column not in keep]
+        short = {
+            name: [index.get(str(word), -1) for word in frame[column]]
+            for column, (name, index) in self.numbered.items()
+            if column in present
         }
-        if not keep_sample:
-            places |= {
-                "k": ("sample_id", at),
-                "a": ("from_sample", at),
-                "b": ("to_sample", at),
-                "product": ("product_sample", at),
-            }
-            dropped += ["infusion", "day", "study_day", "matrix"]
-        if "unit" in frame.columns:
-            # A cell type of sites is no population of clones: its name stays.
-            del places["pop"]
-        for short, (column, index) in places.items():
-            if column in frame.columns:
-                out[short] = [index.get(str(name), -1) for name in frame[column]]
-                dropped.append(column)
-        for short, column in (("a", "sample_a"), ("b", "sample_b")):
-            if column in frame.columns:
-                out[short] = [at.get(str(name), -1) for name in frame[column]]
-                dropped.append(column)
-        if "clonotype" in frame.columns and "n" in frame.columns:
-            dropped.append("clonotype")
-        present = [name for name in dropped if name in frame.columns]
-        return {**out, **columns(frame, self.texts, present, digits=_DIGITS)}
+        told = [column for column in present if column in self.numbered or column in _TIMES]
+        return {**short, **columns(frame, self.texts, told, digits=_DIGITS)}
+
+
+def _packer(sample_ids: list[str], number_of: Mapping[str, int], texts: Texts) -> _Pack:
+    at = {name: k for k, name in enumerate(sample_ids)}
+    return _Pack(
+        {
+            "subject_id": ("s", number_of),
+            "subject_a": ("s_a", number_of),
+            "subject_b": ("s_b", number_of),
+            "population": ("pop", {p: k for k, p in enumerate(POPULATIONS)}),
+            "sample_id": ("k", at),
+            "from_sample": ("a", at),
+            "to_sample": ("b", at),
+            "product_sample": ("product", at),
+            "sample_a": ("a", at),
+            "sample_b": ("b", at),
+        },
+        texts,
+    )
 
 
 def _note(index: str, unit: str) -> list[str]:
@@ -275,9 +274,9 @@ def _described(named: pd.DataFrame, clones: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_named(frame: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of named clones, with their numbers."""
+    """Keep the rows of named clones, with their numbers in place of their names."""
     found = frame.merge(named.drop(columns=["shown", "traced"]), on=[*_WHOSE, "clonotype"], how="inner")
-    return found.sort_values("n", kind="stable", ignore_index=True)
+    return found.sort_values("n", kind="stable", ignore_index=True).drop(columns="clonotype")
 
 
 def _tested(changes: pd.DataFrame) -> pd.DataFrame:
