@@ -82,6 +82,8 @@ class Matched:
     """Status and detail of what can't be planned."""
     beside: list[InboxRow] = field(default_factory=list)
     """Files that are not of the inbox, but wait for one of it."""
+    unused: list[Place] = field(default_factory=list)
+    """Stored files that the plan does not use; known with :meth:`plan`."""
 
     def withhold(self, owner: Owner, problems: Iterable[Problem], status: str = "withheld") -> None:
         """Leave something out of the plan, with the reason."""
@@ -118,6 +120,8 @@ class Matched:
             if row.status == "unmatched" and row.sha256 in first:
                 detail = f"the same content as {first[row.sha256].name}, which is used"
                 row = replace(row, status="same_content", detail=detail, hint="")
+            if row.status != "used":
+                self.unused.append(place)
             if stands and (stand := earlier.pop((place[0], key_of(place)), None)):
                 kept = f"what came before stays in the store, {row.status}: {row.detail}"
                 if row.status == "used":
@@ -239,7 +243,7 @@ def _without_awaited(sheets: Sheets, config: Config, there: _There, found: Match
     files = [f for f in sheets.files if keep(("file", f.file_id), _paths_of(f, config), names.files, f.row)]
     left_out = found.left_out = {f.file_id for f in sheets.files} - {f.file_id for f in files}
     found.tubes_to_come = [t for t in sheets.tubes if t.file_id in left_out]
-    return replace(
+    kept = replace(
         sheets,
         files=tuple(files),
         tubes=tuple(t for t in sheets.tubes if t.file_id not in left_out),
@@ -254,6 +258,12 @@ def _without_awaited(sheets: Sheets, config: Config, there: _There, found: Match
             for item in sheets.site_sets
             if keep(("sites", item.site_set_id), [item.path], names.integration_sites, item.row)
         ),
+    )
+    # Of two with the same content, the one that is not of the inbox counts: it comes first.
+    return replace(
+        kept,
+        libraries=tuple(sorted(kept.libraries, key=lambda i: ("library", i.library_id) in found.places)),
+        site_sets=tuple(sorted(kept.site_sets, key=lambda i: ("sites", i.site_set_id) in found.places)),
     )
 
 

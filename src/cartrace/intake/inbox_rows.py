@@ -40,3 +40,5 @@ class InboxPlan:
     """Of the rows; empty without an inbox in the configuration."""
     stats: tuple[tuple[str, int, int, str], ...] = ()
     """Path, size, modification time (ns) and SHA-256 of stored files that the plan does not use."""
+    tubes: tuple[str, ...] = ()
+    """Of each flow tube that no row of the tubes sheet tells of, as JSON: file_id, kind, sample_id, marker, batch."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartrace.files import write_whole
 from cartrace.intake.sheets import quote
 from cartrace.problems import Problem, did_you_mean, holds_date
 from cartrace.provenance import sha256_of
@@ -39,6 +40,14 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         return {key: str(sha256) for key, sha256 in entries.items() if len(str(sha256)) == 64}
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
+
+
+def add_to_manifest(folder: Path, stats: Mapping[str, tuple[int, int, str]]) -> None:
+    """Note size, time (ns) and hash of files that were just read, by path: the plan need not read them again."""
+    known = _read_manifest(folder) | {
+        stamp(path, size, at): sha256 for path, (size, at, sha256) in stats.items()
+    }
+    write_whole(folder / MANIFEST, json.dumps(known, indent=1) + "\n")
 
 
 class Hashes:

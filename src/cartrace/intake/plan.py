@@ -23,7 +23,8 @@ from cartrace.files import write_whole
 from cartrace.flow.panel import Panel, read_panel
 from cartrace.immunoassay.assay import Assay as Immunoassay
 from cartrace.immunoassay.assay import read_assay as read_immunoassay
-from cartrace.intake.inbox_rows import InboxPlan
+from cartrace.intake.inbox import read_stored, source_folders, stored_path
+from cartrace.intake.inbox_rows import InboxPlan, InboxRow
 from cartrace.intake.library_plan import (
     ConstructPlan,
     LibraryPlan,
@@ -37,14 +38,15 @@ from cartrace.intake.mapping import read_mapping
 from cartrace.intake.paths import MANIFEST, RESULTS, Hashes, Tell, digest, path_in, stamp, teller, undated
 from cartrace.intake.repertoire_plan import RepertoirePlan, plan_repertoire
 from cartrace.intake.sheets import PLATE_COLUMNS, LaboratoryFile, Sheets, quote, read_sheets
-from cartrace.intake.tube_controls import before_infusion, controls_of, tube_faults, tube_json
+from cartrace.intake.tube_controls import Control, before_infusion, controls_of, tube_faults, tube_json
 from cartrace.pcr.assay import Assay, read_assay
 from cartrace.pcr.vocabulary import AMPLITUDE_FILE
-from cartrace.problems import InputError, Problem, did_you_mean, holds_date, raise_if_any
+from cartrace.problems import InputError, Problem, did_you_mean, holds_date, plain, raise_if_any
 
 if TYPE_CHECKING:
+    from cartrace.intake.inbox_match import Matched
     from cartrace.intake.observations import Observation
-    from cartrace.intake.sheets import Event
+    from cartrace.intake.sheets import Event, Sample
     from cartrace.intake.tubes import GateReview, Tube
 
 _LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -176,7 +178,8 @@ class Plan:
         KeyError
             For a key that does not exist.
         """
-        whole = self.config.model_dump(mode="json")
+        # Where laboratories leave files is no setting of a result, and a path of the machine.
+        whole = self.config.model_dump(mode="json", exclude=None if keys else {"inbox"})
         chosen: dict[str, Any] = {} if keys else whole
         for key in keys:
             *parents, last = key.split(".")
@@ -205,37 +208,47 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         With every problem of configuration, sheets, mappings and files.
     """
     config, problems = configuration.check(config_raw, config_file)
-    sheets, more = read_sheets(folder, config)
+    stored = None
+    if config.inbox is not None:
+        problems += source_folders(config, folder)[1]
+        stored = read_stored(config, folder, problems)
+    sheets, more = read_sheets(folder, config, inbox=stored)
     problems += more
     hashes = Hashes(folder)
+    data_folder = (folder / config.data_dir).resolve()
     files: dict[str, FilePlan] = {}
     mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None] = {}
     data_sets = {tube.file_id: tube.data_set or 1 for tube in sheets.tubes}
     paths: dict[tuple[Path, str, int], LaboratoryFile] = {}
     contents: dict[tuple[str, str, int], LaboratoryFile] = {}
-    for item in sheets.files:
-        tell = teller(problems, config.sheets.files, "path", item.row)
-        path = _data_path(item.path, folder, config, tell)
+    mappings |= _pattern_mappings(folder, config, config_file, problems)
+
+    def planned(item: LaboratoryFile, own: list[Problem]) -> FilePlan | None:
+        """Return the plan of a file; its problems go to ``own``, those of its mapping to ``problems``."""
+        tell = teller(own, config.sheets.files, "path", item.row)
+        # A file of the inbox that no row names was found in the store.
+        listed = item.row is not None
+        path = _data_path(item.path, folder, config, tell) if listed else data_folder / item.path
         if item.mapping and (item.reader, item.mapping) not in mappings:
             read = _MAPPINGS.get(item.reader, _mapping)
             mappings[item.reader, item.mapping] = read(item, folder, config, problems)
         mapping = mappings.get((item.reader, item.mapping))
-        plate_map = _plate_map(item, folder, config, problems)
-        amplitudes = _amplitudes(item, folder, config, problems)
+        plate_map = _plate_map(item, folder, config, own)
+        amplitudes = _amplitudes(item, folder, config, own)
         if path is None:
-            continue
+            return None
         # One workbook may hold several tables: each mapping reads its own sheet. One FCS file may hold
         # several data sets.
         part = (item.mapping, data_sets.get(item.file_id, 1))
-        real = (path.resolve(), *part)
+        real = (path.resolve() if listed else path, *part)
         if real in paths:
             tell("the file again", f"each file once for a mapping; it is also {paths[real].file_id}")
-            continue
+            return None
         paths[real] = item
         relative = f"{config.data_dir.rstrip('/')}/{item.path}"
         sha256 = hashes.sha256(relative, tell)
         if sha256 is None:
-            continue
+            return None
         content = (sha256, *part)
         if content in contents:
             tell(
@@ -249,7 +262,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
             (mapping.gate_file, mapping.compensation) if isinstance(mapping, _PanelPlan) else ("", "")
         )
         extra = [*filter(None, (plate_map, gate_file, compensation)), *amplitudes, *curves]
-        files[item.file_id] = FilePlan(
+        return FilePlan(
             item.file_id,
             relative,
             sha256,
@@ -263,16 +276,36 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
             gate_file,
             compensation,
         )
+
+    of_inbox = sheets.inbox.places if sheets.inbox else {}
+    # Of two with the same content, the one that is not of the inbox counts: it comes first.
+    for item in sorted(sheets.files, key=lambda f: ("file", f.file_id) in of_inbox):
+        owner = ("file", item.file_id)
+        own: list[Problem] = [] if owner in of_inbox else problems
+        plan = planned(item, own)
+        if sheets.inbox and own is not problems and own:
+            alike = own[0].found.startswith("the same content")
+            sheets.inbox.withhold(owner, own, "same_content" if alike else "withheld")
+        elif plan is not None:
+            files[item.file_id] = plan
+    files = {item.file_id: files[item.file_id] for item in sheets.files if item.file_id in files}
     panels = {name: plan.panel for (_, name), plan in mappings.items() if isinstance(plan, _PanelPlan)}
     files |= _flow_tubes(files, panels, sheets, config, problems)
     limits = _limits(folder, config, config_file, hashes, problems)
     constructs = plan_constructs(folder, config, config_file, hashes, problems)
     reference = plan_reference(folder, config, config_file, hashes, problems)
-    libraries = plan_libraries(folder, config, sheets, hashes, problems)
-    repertoire = plan_repertoire(
-        folder, config, sheets, libraries, config_file=config_file, hashes=hashes, problems=problems
-    )
-    raise_if_any(problems)
+    while True:
+        told: list[Problem] = []
+        libraries = plan_libraries(folder, config, sheets, hashes, told)
+        repertoire = plan_repertoire(
+            folder, config, sheets, libraries, config_file=config_file, hashes=hashes, problems=told
+        )
+        kept = _without_faulty(sheets, config, told)
+        if kept is sheets:
+            break
+        sheets = kept
+    raise_if_any(problems + told)
+    inbox, stats = _inbox(sheets, config, hashes)
     named = config.sheets.model_dump(
         exclude={"extractions", "tubes", "gate_review", "libraries", "integration_sites"}
     )
@@ -281,7 +314,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         files,
         {name: path for name, path in named.items() if path is not None},
         _sheets_digest(sheets),
-        hashes.stats,
+        stats,
         digest(sorted((asdict(e) for e in sheets.extractions), key=repr)),
         limits,
         _tubes_digest(sheets),
@@ -290,13 +323,14 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         {name: library for name, library in libraries.items() if library.has_cells},
         libraries_digest(sheets.libraries),
         repertoire,
-        InboxPlan(),
+        inbox,
     )
 
 
 def manifest_of(plan: Plan) -> dict[str, str]:
     """Return the manifest: the SHA-256 of each file that was hashed, by its stamp."""
-    return {stamp(path, size, mtime): sha256 for path, (size, mtime, sha256) in plan.stats.items()}
+    hashed = [(path, *stat) for path, stat in plan.stats.items()]
+    return {stamp(path, size, at): sha256 for path, size, at, sha256 in [*hashed, *plan.inbox.stats]}
 
 
 def write_manifest(plan: Plan, folder: Path) -> Path:
@@ -306,19 +340,82 @@ def write_manifest(plan: Plan, folder: Path) -> Path:
     return path
 
 
+def _pattern_mappings(
+    folder: Path, config: configuration.Config, config_file: str, problems: list[Problem]
+) -> dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None]:
+    """Read the mappings that the patterns of the inbox name, also those whose files have not come."""
+    mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None] = {}
+    for name, inbox in config.inbox.folders.items() if config.inbox else ():
+        for number, pattern in enumerate(inbox.patterns):
+            key = (pattern.reader, os.path.normpath(pattern.mapping))
+            if key in mappings:
+                continue
+            own: list[Problem] = []
+            item = LaboratoryFile("", "", *key, subjects=(), row=None)
+            mappings[key] = _MAPPINGS[pattern.reader](item, folder, config, own)
+            column = f"inbox.folders.{name}.patterns.{number}.mapping"
+            problems.extend(
+                replace(p, file=config_file, column=column) if p.file == config.sheets.files else p
+                for p in own
+            )
+    return mappings
+
+
+def _without_faulty(sheets: Sheets, config: configuration.Config, told: list[Problem]) -> Sheets:
+    """Leave out the libraries and sets of sites of the inbox that have problems, which are taken from ``told``."""
+    inbox = sheets.inbox
+    if inbox is None or not told:
+        return sheets
+    rows = {
+        (str(config.sheets.libraries), item.row): ("library", item.library_id) for item in sheets.libraries
+    } | {(str(config.sheets.integration_sites), s.row): ("sites", s.site_set_id) for s in sheets.site_sets}
+    faulty: dict[tuple[str, str], list[Problem]] = {}
+    for problem in told:
+        owner = rows.get((problem.file, problem.row or 0))
+        if owner in inbox.places:
+            faulty.setdefault(owner, []).append(problem)
+    for owner, problems in faulty.items():
+        inbox.withhold(owner, problems)
+    if not faulty:
+        return sheets
+    return replace(
+        sheets,
+        libraries=tuple(i for i in sheets.libraries if ("library", i.library_id) not in faulty),
+        site_sets=tuple(i for i in sheets.site_sets if ("sites", i.site_set_id) not in faulty),
+    )
+
+
+def _inbox(
+    sheets: Sheets, config: configuration.Config, hashes: Hashes
+) -> tuple[InboxPlan, dict[str, tuple[int, int, str]]]:
+    """Return the inbox of the plan, and what was hashed of the files that the plan uses."""
+    used = dict(hashes.stats)
+    if sheets.inbox is None:
+        return InboxPlan(), used
+    paths = {place: stored_path(config, place) for place in sheets.inbox.rows}
+
+    def sha256_of(place: tuple[str, str]) -> str:
+        return hashes.sha256(paths[place], lambda *_: None) or ""
+
+    plan = sheets.inbox.plan({place for place, path in paths.items() if path in used}, sha256_of)
+    unused = {paths[place] for place in sheets.inbox.unused}
+    beside = [(path, *stat) for path, stat in hashes.stats.items() if path in unused]
+    tubes = [t for t in sheets.tubes if t.row is None]
+    return (
+        replace(
+            plan,
+            stats=tuple(beside),
+            tubes=tuple(json.dumps([t.file_id, t.kind, t.sample_id, t.marker, t.batch]) for t in tubes),
+        ),
+        {path: stat for path, stat in used.items() if path not in unused},
+    )
+
+
 def _mapping(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> TableMapping | None:
-    path = folder / item.mapping
-    if not path.resolve().is_relative_to(folder.resolve()):
-        tell = teller(problems, config.sheets.files, "mapping", item.row)
-        tell("a path that leads out of the trial folder", "a path inside it")
-        return None
-    try:
-        return read_mapping(path, item.mapping)
-    except InputError as error:
-        problems.extend(error.problems)
-        return None
+    """Read the mapping of a laboratory table."""
+    return _read_with(read_mapping, item, folder, config, problems)
 
 
 def _read_with(
@@ -413,14 +510,8 @@ def _immunoassay(
     item: LaboratoryFile, folder: Path, config: configuration.Config, problems: list[Problem]
 ) -> Immunoassay | None:
     """Read the assay file of an immunoassay."""
-    tell = teller(problems, config.sheets.files, "mapping", item.row)
-    path = path_in(folder, item.mapping, "the trial folder", tell)
-    if path is None:
-        return None
-    try:
-        assay = read_immunoassay(path, item.mapping)
-    except InputError as error:
-        problems.extend(error.problems)
+    assay = _read_with(read_immunoassay, item, folder, config, problems)
+    if assay is None:
         return None
     if assay.uses_samples and config.sheets.samples is None:
         teller(problems, item.mapping, "samples.pattern")(
@@ -439,7 +530,7 @@ _MAPPINGS: dict[str, Callable[..., TableMapping | _AssayPlan | _PanelPlan | Immu
 
 
 def _flow_tubes(
-    files: Mapping[str, FilePlan],
+    files: dict[str, FilePlan],
     panels: Mapping[str, Panel],
     sheets: Sheets,
     config: configuration.Config,
@@ -453,7 +544,11 @@ def _flow_tubes(
     samples = {s.sample_id: s for s in sheets.samples}
     early = before_infusion(sheets.samples, config.kinetics.post_infusion_visits)
     plans = {}
-    for mapping, tubes in by_panel.items():
+    for mapping, listed in by_panel.items():
+        tubes = listed
+        if sheets.inbox:
+            panel = (mapping, panels[mapping])
+            tubes = _plannable_tubes(listed, files, sheets.inbox, panel=panel, samples=samples, early=early)
         controls_by_tube = controls_of(tubes, samples, early)
         for tube in tubes:
             controls = controls_by_tube[tube.file_id]
@@ -470,6 +565,44 @@ def _flow_tubes(
                 extra_sha256=digest([plan.extra_sha256, *beside]) if beside else plan.extra_sha256,
             )
     return plans
+
+
+def _plannable_tubes(
+    tubes: list[Tube],
+    files: dict[str, FilePlan],
+    inbox: Matched,
+    *,
+    panel: tuple[str, Panel],
+    samples: Mapping[str, Sample],
+    early: frozenset[str],
+) -> list[Tube]:
+    """Withhold the tubes of one panel that can't be gated because of the inbox; take them out of ``files``.
+
+    Those are tubes of the inbox with a fault, and others whose controls have not come or are withheld.
+    """
+
+    def faults_of(tube: Tube, controls: Sequence[Control]) -> list[Problem]:
+        return list(tube_faults(tube, controls, panel[1], panel[0], early))
+
+    ever = controls_of([*tubes, *inbox.tubes_to_come], samples, early)
+    kept = [t for t in tubes if ("file", t.file_id) not in inbox.withheld]
+    while True:
+        controls = controls_of(kept, samples, early)
+        withheld = set()
+        for tube in kept:
+            owner = ("file", tube.file_id)
+            faults = faults_of(tube, controls[tube.file_id])
+            if not faults or (owner not in inbox.places and faults_of(tube, ever[tube.file_id])):
+                continue
+            withheld.add(tube.file_id)
+            inbox.withhold(owner, faults)
+            plan = files.pop(tube.file_id, None)
+            if owner not in inbox.places and plan is not None:
+                told = ("withheld", "", tube.file_id, plan.sha256, inbox.withheld[owner][1])
+                inbox.beside.append(InboxRow("", plain(plan.path), *told, "a control that is to come"))
+        if not withheld:
+            return kept
+        kept = [t for t in kept if t.file_id not in withheld]
 
 
 def _limits(
