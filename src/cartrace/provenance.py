@@ -1,9 +1,10 @@
 """Where a result comes from: the source files, versions and hashes behind it.
 
 Snakemake tracks scripts but not the package that they import. Each rule
-therefore lists ``code=sources("cartrace.kinetics.nca")`` as an input, and a
-changed function reruns exactly the rules that rest on it. This module is read
-while the Snakefile is parsed, so it uses nothing beyond the standard library.
+therefore has one hash of all the code behind its program as a param
+(:func:`code_digest`), and a changed function reruns exactly the rules that rest
+on it. This module is read while the Snakefile is parsed, so it uses nothing
+beyond the standard library.
 """
 
 from __future__ import annotations
@@ -86,6 +87,29 @@ def sources_of_script(path: str | Path, *, package: Path = PACKAGE) -> list[str]
     """
     modules, _ = _needs(Path(path), "__main__", package.resolve())
     return sources(*modules, package=package)
+
+
+@cache
+def code_digest(path: str | Path, *, package: Path = PACKAGE) -> str:
+    """Return one SHA-256 of a program's file and of the files of :func:`sources_of_script`.
+
+    It follows names inside the package and content, never dates or the folder of the clone.
+
+    Raises
+    ------
+    SourceError
+        As :func:`sources`.
+    """
+    files = [Path(name) for name in sources_of_script(path, package=package)]
+    root = package.resolve()
+    parts = [(Path(path).name, sha256_of(path))]
+    parts += [(file.relative_to(root).as_posix(), _sha256_of(file)) for file in files]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@cache
+def _sha256_of(path: Path) -> str:
+    return sha256_of(path)
 
 
 @cache

@@ -1,5 +1,7 @@
 import hashlib
 import importlib.metadata
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -173,6 +175,34 @@ def test_a_script_rests_on_what_it_imports_and_is_not_listed_itself(toy, tmp_pat
         "a.py",
         "b.py",
     ]
+
+
+def test_the_digest_of_a_program_follows_its_code_and_nothing_else(toy, tmp_path):
+    package = toy({"a.py": "import toy.b\n", "b.py": "", "other.py": ""})
+    program = tmp_path / "program.py"
+    program.write_text("import toy.a\n")
+
+    def digest():
+        # In another process the caches are empty.
+        for cached in (provenance.code_digest, provenance._closure, provenance._needs, provenance._sha256_of):
+            cached.cache_clear()
+        return provenance.code_digest(program, package=package)
+
+    first = digest()
+    os.utime(package / "b.py", (0, 0))
+    (package / "other.py").write_text("x = 1\n")
+    assert digest() == first
+    seen = {first}
+    for path, text in ((package / "b.py", "x = 1\n"), (program, "import toy.a  # edited\n")):
+        path.write_text(text)
+        os.utime(path, (0, 0))
+        seen.add(digest())
+    (package / "b.py").rename(package / "c.py")
+    (package / "a.py").write_text("import toy.c\n")
+    seen.add(digest())
+    assert len(seen) == 4
+    moved = shutil.copytree(package, tmp_path / "elsewhere" / "toy")
+    assert provenance.code_digest(program, package=moved) == digest()
 
 
 def test_reading_provenance_loads_no_heavy_library():

@@ -59,7 +59,7 @@ def test_the_name_of_a_rule_travels_to_its_script_and_its_tests(stage: str, name
 
 @pytest.mark.parametrize(("stage", "name", "body"), RULES)
 def test_a_rule_lists_the_code_of_its_own_script(stage: str, name: str, body: str) -> None:
-    assert f'code=sources("{stage}/{name}.py")' in body
+    assert f'    params:\n        code=sources("{stage}/{name}.py"),' in body
     listed = provenance.sources_of_script(REPOSITORY / f"scripts/{stage}/{name}.py")
     assert len(listed) > 1, "a script rests on the package"
 

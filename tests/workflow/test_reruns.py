@@ -229,6 +229,15 @@ def test_an_edited_reader_is_every_plate(workplace: Workplace) -> None:
     assert workplace.planned() == {"quantify_plate": plates, **PLATES}
 
 
+def test_edited_code_with_an_old_date_is_noticed(workplace: Workplace) -> None:
+    for name in ("src/cartrace/kinetics/nca.py", "scripts/efficacy/compute_efficacy.py"):
+        path = workplace.repo / name
+        stat = path.stat()
+        path.write_text(path.read_text() + "\n# one more line\n")
+        os.utime(path, (stat.st_atime, stat.st_mtime - 86400))
+    assert workplace.planned() == {"compute_kinetics": 1, "compute_efficacy": 1, **LAST}
+
+
 def test_a_new_extraction_quantifies_no_plate_again(workplace: Workplace) -> None:
     sheet = workplace.trial / "sheets/extractions.tsv"
     write_rows(sheet, [*rows(sheet), {**rows(sheet)[0], "sample": "one more"}])

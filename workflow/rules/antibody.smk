@@ -17,7 +17,6 @@ rule compute_antibody:
     """Fall, seronegativity and half-life of every antibody course, or the reason why there is none."""
     input:
         script=script("antibody/compute_antibody.py"),
-        code=sources("antibody/compute_antibody.py"),
         measurements="<results>/intake/measurements.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -31,6 +30,7 @@ rule compute_antibody:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(30),
     params:
+        code=sources("antibody/compute_antibody.py"),
         settings=settings("antibody"),
     shell:
         r"""
@@ -48,7 +48,6 @@ rule fit_population_decay:
     """One mixed-effects decay over all subjects, results below a limit as left-censored."""
     input:
         script=script("antibody/fit_population_decay.py"),
-        code=sources("antibody/fit_population_decay.py"),
         measurements="<results>/intake/measurements.parquet",
     output:
         models="<results>/antibody/population_decay.parquet",
@@ -60,6 +59,7 @@ rule fit_population_decay:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(60),
     params:
+        code=sources("antibody/fit_population_decay.py"),
         settings=settings("antibody"),
     shell:
         r"""
@@ -75,7 +75,6 @@ rule estimate_titre_means:
     """Mean level and change of every antibody at every visit, with results as intervals."""
     input:
         script=script("antibody/estimate_titre_means.py"),
-        code=sources("antibody/estimate_titre_means.py"),
         measurements="<results>/intake/measurements.parquet",
         infusions="<results>/intake/infusions.parquet",
         subjects="<results>/intake/subjects.parquet",
@@ -89,6 +88,7 @@ rule estimate_titre_means:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(60),
     params:
+        code=sources("antibody/estimate_titre_means.py"),
         settings=settings("antibody", "visits", "cohort.by_cohort"),
     shell:
         r"""

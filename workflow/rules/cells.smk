@@ -36,7 +36,6 @@ rule check_construct:
     """One construct -> its faults, and the regions in which its reads can be told from endogenous genes."""
     input:
         script=script("cells/check_construct.py"),
-        code=sources("cells/check_construct.py"),
         sequence=lambda wildcards: ancient(CONSTRUCTS[wildcards.construct].sequence),
         annotation=lambda wildcards: ancient(CONSTRUCTS[wildcards.construct].annotation),
         endogenous=ancient(ENDOGENOUS),
@@ -54,6 +53,7 @@ rule check_construct:
         mem_mb=memory(1000, per_input_mb=10),
         runtime=minutes(20),
     params:
+        code=sources("cells/check_construct.py"),
         sha256=lambda wildcards: CONSTRUCTS[wildcards.construct].sha256,
         reference_sha256=PLAN.reference_sha256,
         settings=settings("cells.reference"),
@@ -78,7 +78,6 @@ rule build_reference:
     """Genome, genes and constructs -> the index that reads are counted on; a CAR counts only where it is no other gene."""
     input:
         script=script("cells/build_reference.py"),
-        code=sources("cells/build_reference.py"),
         genome=ancient(existing(REFERENCE.genome)),
         annotation=ancient(existing(REFERENCE.annotation)),
         sequences=ancient([c.sequence for c in CONSTRUCTS.values()]),
@@ -97,6 +96,7 @@ rule build_reference:
         mem_mb=memory(2500, per_input_mb=12),
         runtime=minutes(240),
     params:
+        code=sources("cells/build_reference.py"),
         sha256=PLAN.reference_sha256,
         constructs=list(CONSTRUCTS),
         constructs_sha256=[c.sha256 for c in CONSTRUCTS.values()],
@@ -121,7 +121,6 @@ rule count_library:
     """FASTQ files of one library -> its counts, with STARsolo also the reads by cell (BAM)."""
     input:
         script=script("cells/count_library.py"),
-        code=sources("cells/count_library.py"),
         reference="<results>/cells/reference",
         r1=lambda wildcards: ancient(list(LIBRARIES[wildcards.library_id].fastq[::2])),
         r2=lambda wildcards: ancient(list(LIBRARIES[wildcards.library_id].fastq[1::2])),
@@ -136,6 +135,7 @@ rule count_library:
         mem_mb=memory(2500, per_input_mb=2),
         runtime=minutes(480),
     params:
+        code=sources("cells/count_library.py"),
         sha256=lambda wildcards: LIBRARIES[wildcards.library_id].fastq_sha256,
         chemistry=lambda wildcards: LIBRARIES[wildcards.library_id].chemistry,
         whitelist=["--whitelist"] if REFERENCE.whitelist else [],
@@ -160,7 +160,6 @@ rule read_library:
     """One library -> its counts as h5ad, its cells with their quality, and what floats between them."""
     input:
         script=script("cells/read_library.py"),
-        code=sources("cells/read_library.py"),
         raw=lambda wildcards: ancient(list(LIBRARIES[wildcards.library_id].files)),
         counted=lambda wildcards: (
             [f"<results>/cells/counted/{wildcards.library_id}"]
@@ -181,6 +180,7 @@ rule read_library:
         mem_mb=memory(2000, per_input_mb=20),
         runtime=minutes(30),
     params:
+        code=sources("cells/read_library.py"),
         plan=lambda wildcards: LIBRARIES[wildcards.library_id].reading,
         settings=settings("cells.quality", "cells.confidence"),
     shell:
@@ -203,7 +203,6 @@ rule type_cells:
     """One library -> the type and state of each cell, and which are two cells."""
     input:
         script=script("cells/type_cells.py"),
-        code=sources("cells/type_cells.py"),
         h5ad="<results>/cells/library/{library_id}.h5ad",
         cells="<results>/cells/library/{library_id}.cells.parquet",
         libraries="<results>/cells/library/{library_id}.libraries.parquet",
@@ -221,6 +220,7 @@ rule type_cells:
         mem_mb=memory(2000, per_input_mb=20),
         runtime=minutes(30),
     params:
+        code=sources("cells/type_cells.py"),
         settings=settings("cells.types", "cells.doublets", "cells.seed"),
     shell:
         r"""
@@ -243,7 +243,6 @@ rule count_car_molecules:
     """Reads of one library -> CAR molecules of each cell, coverage, and what differs from the construct."""
     input:
         script=script("cells/count_car_molecules.py"),
-        code=sources("cells/count_car_molecules.py"),
         bam=lambda wildcards: (
             ancient(LIBRARIES[wildcards.library_id].bam)
             if LIBRARIES[wildcards.library_id].bam
@@ -270,6 +269,7 @@ rule count_car_molecules:
         mem_mb=memory(2000),
         runtime=minutes(60),
     params:
+        code=sources("cells/count_car_molecules.py"),
         chemistry=lambda wildcards: LIBRARIES[wildcards.library_id].chemistry,
         sha256=lambda wildcards: LIBRARIES[wildcards.library_id].bam_sha256,
         reference_sha256=PLAN.reference_sha256,
@@ -303,7 +303,6 @@ rule call_cars:
     """One library -> which cells carry the CAR, and the CAR+ share of its T cells."""
     input:
         script=script("cells/call_cars.py"),
-        code=sources("cells/call_cars.py"),
         cells="<results>/cells/library/{library_id}.cells.parquet",
         types="<results>/cells/library/{library_id}.types.parquet",
         libraries="<results>/cells/library/{library_id}.libraries.parquet",
@@ -334,6 +333,7 @@ rule call_cars:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(20),
     params:
+        code=sources("cells/call_cars.py"),
         constructs=lambda wildcards: list(LIBRARIES[wildcards.library_id].constructs),
         flow_percent=lambda wildcards: [
             percent
@@ -376,7 +376,6 @@ rule assemble_libraries:
     """All libraries -> composition by sample with exact intervals, as results for assemble_measurements."""
     input:
         script=script("cells/assemble_libraries.py"),
-        code=sources("cells/assemble_libraries.py"),
         tables=[
             file
             for table in (
@@ -427,6 +426,7 @@ rule assemble_libraries:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(30),
     params:
+        code=sources("cells/assemble_libraries.py"),
         # Ids and folders, not every file: a command line ends at 128 kB.
         libraries=list(LIBRARIES),
         with_reads=[name for name in LIBRARIES if name in WITH_READS],
@@ -469,7 +469,6 @@ rule embed_cells:
     """A sketch of all cells -> a picture in two dimensions; no metric rests on it."""
     input:
         script=script("cells/embed_cells.py"),
-        code=sources("cells/embed_cells.py"),
         h5ad=library_files("h5ad"),
         tables=[
             file
@@ -486,6 +485,7 @@ rule embed_cells:
         mem_mb=memory(3000, per_input_mb=5),
         runtime=minutes(60),
     params:
+        code=sources("cells/embed_cells.py"),
         libraries=list(LIBRARIES),
         folder=lambda wildcards, output: os.path.join(
             os.path.dirname(output[0]), "library"
@@ -506,7 +506,6 @@ rule assemble_cells:
     """All libraries -> one h5ad with types, states and CAR calls; as many cells out as in."""
     input:
         script=script("cells/assemble_cells.py"),
-        code=sources("cells/assemble_cells.py"),
         h5ad=library_files("h5ad"),
         tables=[
             file
@@ -531,6 +530,7 @@ rule assemble_cells:
         mem_mb=memory(2000, per_input_mb=5),
         runtime=minutes(60),
     params:
+        code=sources("cells/assemble_cells.py"),
         libraries=list(LIBRARIES),
         sample_ids=[library.sample_id for library in LIBRARIES.values()],
         folder=lambda wildcards, output: os.path.join(
@@ -554,7 +554,6 @@ rule compare_expression:
     """Pseudobulk counts of each subject -> genes that differ, paired by subject."""
     input:
         script=script("cells/compare_expression.py"),
-        code=sources("cells/compare_expression.py"),
         h5ad="<results>/cells/cells.h5ad",
         obs="<results>/cells/obs.parquet",
     output:
@@ -568,6 +567,7 @@ rule compare_expression:
         mem_mb=memory(3000, per_input_mb=5),
         runtime=minutes(60),
     params:
+        code=sources("cells/compare_expression.py"),
         settings=settings(
             "cells.expression", "cells.seed", "kinetics.post_infusion_visits"
         ),
@@ -587,7 +587,6 @@ rule cluster_cells:
     """All cells -> clusters and their markers, beside the types; made on demand."""
     input:
         script=script("cells/cluster_cells.py"),
-        code=sources("cells/cluster_cells.py"),
         h5ad="<results>/cells/cells.h5ad",
         obs="<results>/cells/obs.parquet",
     output:
@@ -602,6 +601,7 @@ rule cluster_cells:
         mem_mb=memory(4000, per_input_mb=40),
         runtime=minutes(120),
     params:
+        code=sources("cells/cluster_cells.py"),
         settings=settings("cells.embedding", "cells.expression", "cells.seed"),
     shell:
         r"""

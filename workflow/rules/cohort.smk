@@ -25,7 +25,6 @@ rule assemble_metrics:
     """The metrics and the findings of all stages, each in one table."""
     input:
         script=script("cohort/assemble_metrics.py"),
-        code=sources("cohort/assemble_metrics.py"),
         metrics=[
             "<results>/kinetics/metrics.parquet",
             "<results>/depletion/metrics.parquet",
@@ -55,6 +54,8 @@ rule assemble_metrics:
     resources:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
+    params:
+        code=sources("cohort/assemble_metrics.py"),
     shell:
         r"""
         exec &>{log:q}
@@ -70,7 +71,6 @@ rule summarise_cohort:
     """N, reasons, means and medians of every metric; curves of the times to an event."""
     input:
         script=script("cohort/summarise_cohort.py"),
-        code=sources("cohort/summarise_cohort.py"),
         metrics="<results>/cohort/metrics.parquet",
         subjects="<results>/intake/subjects.parquet",
     output:
@@ -84,6 +84,7 @@ rule summarise_cohort:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("cohort/summarise_cohort.py"),
         settings=settings("cohort"),
     shell:
         r"""
@@ -101,7 +102,6 @@ rule describe_subjects:
     """Table 1: who the subjects are and what they received."""
     input:
         script=script("cohort/describe_subjects.py"),
-        code=sources("cohort/describe_subjects.py"),
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -114,6 +114,7 @@ rule describe_subjects:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        code=sources("cohort/describe_subjects.py"),
         settings=settings("cohort"),
     shell:
         r"""
@@ -130,7 +131,6 @@ rule associate:
     """Expansion against depletion, antibody fall, response and relapse: rank tests with n."""
     input:
         script=script("cohort/associate.py"),
-        code=sources("cohort/associate.py"),
         metrics="<results>/cohort/metrics.parquet",
         subjects="<results>/intake/subjects.parquet",
         events="<results>/intake/events.parquet",
@@ -144,6 +144,7 @@ rule associate:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("cohort/associate.py"),
         settings=settings("cohort"),
     shell:
         r"""
@@ -161,7 +162,6 @@ rule estimate_outcomes:
     """Relapse-free survival, follow-up and relapse rates, from the first infusion."""
     input:
         script=script("cohort/estimate_outcomes.py"),
-        code=sources("cohort/estimate_outcomes.py"),
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
         events="<results>/intake/events.parquet",
@@ -177,6 +177,7 @@ rule estimate_outcomes:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        code=sources("cohort/estimate_outcomes.py"),
         settings=settings("cohort"),
     shell:
         r"""
@@ -196,7 +197,6 @@ rule collect_key_results:
     """What the abstract of a report prints, each number with the table that it comes from."""
     input:
         script=script("cohort/collect_key_results.py"),
-        code=sources("cohort/collect_key_results.py"),
         standards=resources("safety/*.yaml"),
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
@@ -217,6 +217,7 @@ rule collect_key_results:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("cohort/collect_key_results.py"),
         settings=settings("cohort", "kinetics", "efficacy", "antibody"),
     shell:
         r"""

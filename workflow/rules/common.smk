@@ -7,8 +7,8 @@ INPUTS:
 GIVES:
     PLAN              the files to read, with their content hashes
     script(name)      a program of scripts/, as an input of its rule
-    sources(name)     the package files that this program rests on, as inputs, since
-                      Snakemake does not see the package (docs/adr/0002)
+    sources(name)     one hash of this program and the package files that it rests on, as a
+                      param, since Snakemake does not see the package (docs/adr/0002)
     resources(pattern) files of resources/, as inputs
     settings(section) a part of the configuration with its defaults, as a plain param
     existing(path)    a list of the one file, or of none where none is configured
@@ -47,9 +47,8 @@ def script(name):
 
 
 def sources(name):
-    """Package files that a program in scripts/ rests on, relative to the trial folder."""
-    files = provenance.sources_of_script(REPOSITORY / "scripts" / name)
-    return [os.path.relpath(path) for path in files]
+    """One hash of a program in scripts/ and of the package files that it rests on."""
+    return f"code {provenance.code_digest(REPOSITORY / 'scripts' / name)}"
 
 
 def resources(pattern):

@@ -15,7 +15,6 @@ rule compute_depletion:
     """Depth, duration and reconstitution of every course, or the reason why there is none."""
     input:
         script=script("depletion/compute_depletion.py"),
-        code=sources("depletion/compute_depletion.py"),
         measurements="<results>/intake/measurements.parquet",
         infusions="<results>/intake/infusions.parquet",
         events="<results>/intake/events.parquet",
@@ -30,6 +29,7 @@ rule compute_depletion:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(30),
     params:
+        code=sources("depletion/compute_depletion.py"),
         settings=settings("depletion"),
     shell:
         r"""

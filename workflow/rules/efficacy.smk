@@ -12,7 +12,6 @@ rule compute_efficacy:
     """Change of every score from its baseline."""
     input:
         script=script("efficacy/compute_efficacy.py"),
-        code=sources("efficacy/compute_efficacy.py"),
         measurements="<results>/intake/measurements.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -25,6 +24,7 @@ rule compute_efficacy:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("efficacy/compute_efficacy.py"),
         settings=settings("efficacy"),
     shell:
         r"""

@@ -32,7 +32,6 @@ rule gate_tube:
     """One tube and its controls -> events of every gate, how each gate was set, and its picture."""
     input:
         script=script("flow/gate_tube.py"),
-        code=sources("flow/gate_tube.py"),
         raw=lambda wildcards: ancient(TUBES[wildcards.file_id].path),
         panel=lambda wildcards: TUBES[wildcards.file_id].mapping,
         controls=lambda wildcards: ancient(
@@ -59,6 +58,7 @@ rule gate_tube:
         mem_mb=memory(1500, per_input_mb=3),
         runtime=minutes(20),
     params:
+        code=sources("flow/gate_tube.py"),
         sha256=lambda wildcards: TUBES[wildcards.file_id].sha256,
         beside=lambda wildcards: TUBES[wildcards.file_id].extra_sha256,
         tube=lambda wildcards: TUBES[wildcards.file_id].tube,
@@ -99,7 +99,6 @@ rule assemble_tubes:
     """All tubes -> percentages and cells/uL with their limits; reviews, background, agreement of counts."""
     input:
         script=script("flow/assemble_tubes.py"),
-        code=sources("flow/assemble_tubes.py"),
         tubes=collect(
             "<results>/flow/tube/{file_id}.{table}.parquet",
             file_id=TUBES,
@@ -127,6 +126,7 @@ rule assemble_tubes:
         mem_mb=memory(1500, per_input_mb=50),
         runtime=minutes(15),
     params:
+        code=sources("flow/assemble_tubes.py"),
         # Ids and one folder, not every file: a command line ends at 128 kB.
         tubes=list(TUBES),
         panels=[tube.mapping for tube in TUBES.values()],

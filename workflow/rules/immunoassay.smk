@@ -21,7 +21,6 @@ rule calibrate_plate:
     """One plate as the reader exported it -> curves, and every sample on them."""
     input:
         script=script("immunoassay/calibrate_plate.py"),
-        code=sources("immunoassay/calibrate_plate.py"),
         raw=lambda wildcards: ancient(IMMUNOASSAYS[wildcards.file_id].path),
         assay=lambda wildcards: IMMUNOASSAYS[wildcards.file_id].mapping,
         layout=lambda wildcards: ancient(
@@ -41,6 +40,7 @@ rule calibrate_plate:
         mem_mb=memory(1000, per_input_mb=60),
         runtime=minutes(10),
     params:
+        code=sources("immunoassay/calibrate_plate.py"),
         sha256=lambda wildcards: IMMUNOASSAYS[wildcards.file_id].sha256,
         beside=lambda wildcards: IMMUNOASSAYS[wildcards.file_id].extra_sha256,
         settings=settings(
@@ -72,7 +72,6 @@ rule assemble_immunoassays:
     """All plates -> results, control charts and the repeat list."""
     input:
         script=script("immunoassay/assemble_immunoassays.py"),
-        code=sources("immunoassay/assemble_immunoassays.py"),
         plates=collect(
             "<results>/immunoassay/plate/{file_id}.{table}.parquet",
             file_id=IMMUNOASSAYS,
@@ -100,6 +99,7 @@ rule assemble_immunoassays:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("immunoassay/assemble_immunoassays.py"),
         # Ids and one folder, not every file: a command line ends at 128 kB.
         plates=list(IMMUNOASSAYS),
         assays=[plate.mapping for plate in IMMUNOASSAYS.values()],

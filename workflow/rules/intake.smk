@@ -43,7 +43,6 @@ rule check_sheets:
     """Sheets -> subjects, infusions, samples and events in days; calendar dates end here."""
     input:
         script=script("intake/check_sheets.py"),
-        code=sources("intake/check_sheets.py"),
         sheets=ancient(list(PLAN.sheet_paths.values())),
         # Without sheets of subjects and infusions they are those of the tables.
         results=RESULTS if PLAN.subjects_from_tables else [],
@@ -61,6 +60,7 @@ rule check_sheets:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        code=sources("intake/check_sheets.py"),
         digest=PLAN.sheets_digest,
         settings=settings("sheets", "single_infusion", "visits"),
     shell:
@@ -81,7 +81,6 @@ rule read_laboratory_table:
     """One laboratory table -> its results, cell by cell, and what was odd in it."""
     input:
         script=script("intake/read_laboratory_table.py"),
-        code=sources("intake/read_laboratory_table.py"),
         raw=lambda wildcards: ancient(PLAN.files[wildcards.file_id].path),
         mapping=lambda wildcards: PLAN.files[wildcards.file_id].mapping,
     output:
@@ -95,6 +94,7 @@ rule read_laboratory_table:
         mem_mb=memory(1000, per_input_mb=60),
         runtime=minutes(10),
     params:
+        code=sources("intake/read_laboratory_table.py"),
         sha256=lambda wildcards: PLAN.files[wildcards.file_id].sha256,
         clock=lambda wildcards: PLAN.files[wildcards.file_id].clock_digest,
         # Only a table with dates needs the sheets.
@@ -121,7 +121,6 @@ rule assemble_measurements:
     """All results -> measurements, each on the clock of its infusion, and the checks across files."""
     input:
         script=script("intake/assemble_measurements.py"),
-        code=sources("intake/assemble_measurements.py"),
         subjects="<results>/intake/subjects.parquet",
         infusions="<results>/intake/infusions.parquet",
         samples="<results>/intake/samples.parquet",
@@ -138,6 +137,7 @@ rule assemble_measurements:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("intake/assemble_measurements.py"),
         settings=settings(
             "sheets",
             "single_infusion",
@@ -168,7 +168,6 @@ rule list_inbox:
     """What the laboratories left in their inboxes: what is used, what is not, and why."""
     input:
         script=script("intake/list_inbox.py"),
-        code=sources("intake/list_inbox.py"),
     output:
         "<results>/intake/inbox.parquet",
     log:
@@ -179,6 +178,7 @@ rule list_inbox:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        code=sources("intake/list_inbox.py"),
         digest=PLAN.inbox.digest,
     shell:
         r"""

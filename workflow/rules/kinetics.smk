@@ -15,7 +15,6 @@ rule compute_kinetics:
     """Every registered kinetic metric of every course, or the reason why there is none."""
     input:
         script=script("kinetics/compute_kinetics.py"),
-        code=sources("kinetics/compute_kinetics.py"),
         measurements="<results>/intake/measurements.parquet",
         infusions="<results>/intake/infusions.parquet",
     output:
@@ -28,6 +27,7 @@ rule compute_kinetics:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(30),
     params:
+        code=sources("kinetics/compute_kinetics.py"),
         settings=settings("kinetics"),
     shell:
         r"""

@@ -27,7 +27,6 @@ rule estimate_detection_limits:
     """Dilution series and blanks -> limit of blank, of detection and of quantification."""
     input:
         script=script("pcr/estimate_detection_limits.py"),
-        code=sources("pcr/estimate_detection_limits.py"),
         dilutions=lambda wildcards: ancient(PLAN.limits[wildcards.limits].dilutions),
         blanks=lambda wildcards: ancient(existing(PLAN.limits[wildcards.limits].blanks)),
     output:
@@ -40,6 +39,7 @@ rule estimate_detection_limits:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        code=sources("pcr/estimate_detection_limits.py"),
         sha256=lambda wildcards: PLAN.limits[wildcards.limits].sha256,
         settings=settings("pcr.detection_limits", "pcr.confidence"),
     shell:
@@ -58,7 +58,6 @@ rule quantify_plate:
     """One plate as the instrument exported it -> wells, curves and samples in copies per reaction."""
     input:
         script=script("pcr/quantify_plate.py"),
-        code=sources("pcr/quantify_plate.py"),
         raw=lambda wildcards: ancient(PLATES[wildcards.file_id].path),
         assay=lambda wildcards: PLATES[wildcards.file_id].mapping,
         plate_map=lambda wildcards: ancient(
@@ -80,6 +79,7 @@ rule quantify_plate:
         mem_mb=memory(1000, per_input_mb=60),
         runtime=minutes(10),
     params:
+        code=sources("pcr/quantify_plate.py"),
         sha256=lambda wildcards: PLATES[wildcards.file_id].sha256,
         beside=lambda wildcards: PLATES[wildcards.file_id].extra_sha256,
         settings=settings(
@@ -112,7 +112,6 @@ rule assemble_plates:
     """All plates -> results in every unit, limits applied; control charts and the repeat list."""
     input:
         script=script("pcr/assemble_plates.py"),
-        code=sources("pcr/assemble_plates.py"),
         plates=collect(
             "<results>/pcr/plate/{file_id}.{table}.parquet",
             file_id=PLATES,
@@ -144,6 +143,7 @@ rule assemble_plates:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("pcr/assemble_plates.py"),
         # Ids and one folder, not every file: a command line ends at 128 kB.
         plates=list(PLATES),
         assays=[plate.mapping for plate in PLATES.values()],

@@ -53,7 +53,6 @@ rule read_contigs:
     """Contigs of one library -> chains that count, and what each cell has of them."""
     input:
         script=script("repertoire/read_contigs.py"),
-        code=sources("repertoire/read_contigs.py"),
         files=lambda wildcards: ancient(WITH_CONTIGS[wildcards.library_id].files),
     output:
         chains="<results>/repertoire/library/{library_id}.chains.parquet",
@@ -67,6 +66,7 @@ rule read_contigs:
         mem_mb=memory(1000, per_input_mb=40),
         runtime=minutes(15),
     params:
+        code=sources("repertoire/read_contigs.py"),
         plan=lambda wildcards: WITH_CONTIGS[wildcards.library_id].reading,
         sha256=lambda wildcards: WITH_CONTIGS[wildcards.library_id].sha256,
         settings=settings("repertoire.contigs"),
@@ -87,7 +87,6 @@ rule track_clones:
     """All libraries of one subject -> its clones from the product into the blood, and its B cells that return."""
     input:
         script=script("repertoire/track_clones.py"),
-        code=sources("repertoire/track_clones.py"),
         chains=lambda wildcards: repertoire_files(
             wildcards.subject, "chains", "receptors"
         ),
@@ -112,6 +111,7 @@ rule track_clones:
         mem_mb=memory(1500, per_input_mb=60),
         runtime=minutes(30),
     params:
+        code=sources("repertoire/track_clones.py"),
         subject=lambda wildcards: REPERTOIRE.subjects[wildcards.subject],
         plan=lambda wildcards: REPERTOIRE.facts_of(wildcards.subject, "contigs"),
         folder=lambda wildcards, output: os.path.join(
@@ -157,7 +157,6 @@ rule read_sites:
     """One specimen of a table -> its integration sites."""
     input:
         script=script("repertoire/read_sites.py"),
-        code=sources("repertoire/read_sites.py"),
         raw=lambda wildcards: ancient(SITE_SETS[wildcards.table_set].path),
     output:
         sites="<results>/repertoire/sites/{table_set}.sites.parquet",
@@ -170,6 +169,7 @@ rule read_sites:
         mem_mb=memory(1000, per_input_mb=40),
         runtime=minutes(15),
     params:
+        code=sources("repertoire/read_sites.py"),
         sha256=lambda wildcards: SITE_SETS[wildcards.table_set].sha256,
         specimen=lambda wildcards: SITE_SETS[wildcards.table_set].specimen,
         settings=settings("repertoire.sites"),
@@ -190,7 +190,6 @@ rule find_junctions:
     """Reads on host and vector of one sample -> its integration sites."""
     input:
         script=script("repertoire/find_junctions.py"),
-        code=sources("repertoire/find_junctions.py"),
         bam=lambda wildcards: ancient(SITE_SETS[wildcards.bam_set].path),
         index=lambda wildcards: ancient(existing(SITE_SETS[wildcards.bam_set].index)),
     output:
@@ -204,6 +203,7 @@ rule find_junctions:
         mem_mb=memory(2000),
         runtime=minutes(120),
     params:
+        code=sources("repertoire/find_junctions.py"),
         sha256=lambda wildcards: SITE_SETS[wildcards.bam_set].sha256,
         settings=settings("repertoire.sites"),
     shell:
@@ -223,7 +223,6 @@ rule track_sites:
     """All site sets of one subject -> its integration sites over time, and which of them someone must look at."""
     input:
         script=script("repertoire/track_sites.py"),
-        code=sources("repertoire/track_sites.py"),
         sites=lambda wildcards: [
             f"<results>/repertoire/sites/{item.site_set}.sites.parquet"
             for item in REPERTOIRE.sites_of(wildcards.subject)
@@ -242,6 +241,7 @@ rule track_sites:
         mem_mb=memory(1500, per_input_mb=60),
         runtime=minutes(30),
     params:
+        code=sources("repertoire/track_sites.py"),
         subject=lambda wildcards: REPERTOIRE.subjects[wildcards.subject],
         plan=lambda wildcards: REPERTOIRE.facts_of(wildcards.subject, "sites"),
         genes_sha256=REPERTOIRE.genes_sha256,
@@ -275,7 +275,6 @@ rule assemble_repertoire:
     """All subjects -> clones and sites of the cohort, results for assemble_measurements, metrics, findings."""
     input:
         script=script("repertoire/assemble_repertoire.py"),
-        code=sources("repertoire/assemble_repertoire.py"),
         clones=collect(
             "<results>/repertoire/subject/{subject}.{table}.parquet",
             subject=REPERTOIRE.clone_subjects,
@@ -319,6 +318,7 @@ rule assemble_repertoire:
         mem_mb=memory(2000, per_input_mb=60),
         runtime=minutes(30),
     params:
+        code=sources("repertoire/assemble_repertoire.py"),
         # Names and folders, not every file: a command line ends at 128 kB.
         subjects=REPERTOIRE.clone_subjects,
         site_subjects=REPERTOIRE.site_subjects,
@@ -372,7 +372,6 @@ rule export_mudata:
     """Cells and their receptors in one file for scirpy and mudata; made on demand."""
     input:
         script=script("repertoire/export_mudata.py"),
-        code=sources("repertoire/export_mudata.py"),
         h5ad="<results>/cells/cells.h5ad",
         airr=collect(
             "<results>/repertoire/subject/{subject}.airr.tsv.gz",
@@ -387,6 +386,8 @@ rule export_mudata:
     resources:
         mem_mb=memory(4000, per_input_mb=20),
         runtime=minutes(60),
+    params:
+        code=sources("repertoire/export_mudata.py"),
     shell:
         r"""
         exec &>{log:q}

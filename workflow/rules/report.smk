@@ -103,7 +103,6 @@ rule export_tables:
     """The final tables as Parquet, TSV and one DuckDB file."""
     input:
         script=script("report/export_tables.py"),
-        code=sources("report/export_tables.py"),
         measurements="<results>/intake/measurements.parquet",
         metrics="<results>/cohort/metrics.parquet",
         qc="<results>/cohort/qc.parquet",
@@ -169,6 +168,7 @@ rule export_tables:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("report/export_tables.py"),
         folder=lambda wildcards, output: os.path.dirname(output.tables[0]),
     shell:
         r"""
@@ -233,7 +233,6 @@ rule render_report:
     """One self-contained page: cohort, a page for each subject, findings, methods."""
     input:
         script=script("report/render_report.py"),
-        code=sources("report/render_report.py"),
         measurements="<results>/intake/measurements.parquet",
         metrics="<results>/cohort/metrics.parquet",
         qc="<results>/cohort/qc.parquet",
@@ -309,6 +308,7 @@ rule render_report:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("report/render_report.py"),
         settings=settings(),
     shell:
         r"""

@@ -17,7 +17,6 @@ rule grade_toxicity:
     """CRS, ICANS, ICAHT and haematology grades of every subject and day."""
     input:
         script=script("safety/grade_toxicity.py"),
-        code=sources("safety/grade_toxicity.py"),
         standards=resources("safety/*.yaml"),
         measurements="<results>/intake/measurements.parquet",
         observations="<results>/intake/observations.parquet",
@@ -36,6 +35,7 @@ rule grade_toxicity:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("safety/grade_toxicity.py"),
         settings=settings("safety"),
     shell:
         r"""
@@ -58,7 +58,6 @@ rule summarise_safety:
     """The safety table of a trial report: each term by its highest grade."""
     input:
         script=script("safety/summarise_safety.py"),
-        code=sources("safety/summarise_safety.py"),
         standards=resources("safety/*.yaml"),
         toxicity="<results>/safety/toxicity.parquet",
         grades="<results>/safety/grades.parquet",
@@ -76,6 +75,7 @@ rule summarise_safety:
         mem_mb=memory(1500, per_input_mb=100),
         runtime=minutes(15),
     params:
+        code=sources("safety/summarise_safety.py"),
         settings=settings("safety", "cohort"),
     shell:
         r"""
