@@ -208,7 +208,8 @@ def spillover_of(
     if not problems:
         problems = list(_matrix_problems(settled, name))
     raise_if_any(problems)
-    return settled
+    # One channel spills into no other, and the Gating-ML of automatic gates has no matrix for it.
+    return None if len(found) == 1 and panel.drawn is None else settled
 
 
 def compensation_remark(panel: Panel, data: FcsData) -> str:

@@ -100,6 +100,22 @@ def test_the_panel_chooses_the_matrix() -> None:
         assert np.array_equal(found.matrix, expected.matrix)
 
 
+def test_a_matrix_of_one_channel_compensates_nothing_without_drawn_gates_and_is_still_checked() -> None:
+    automatic = Panel.model_validate(
+        {
+            "markers": {"CD3": "FITC-A"},
+            "thresholds": {"CD3": {"method": "fixed", "value": 3000}},
+            "gates": {"T": {"where": {"CD3": "above"}}},
+            "populations": {"T": {"gate": "T"}},
+        }
+    )
+    alone = Spillover(("FITC-A",), np.eye(1))
+    assert spillover_of(automatic, tube(own=alone), "a.fcs") is None
+    assert spillover_of(panel(), tube(own=alone), "a.fcs") is not None
+    with pytest.raises(InputError, match="2 on the diagonal"):
+        spillover_of(automatic, tube(own=Spillover(("FITC-A",), np.array([[2.0]]))), "a.fcs")
+
+
 def test_names_that_flowjo_changed_find_their_channel() -> None:
     data = tube(("FSC-A", "FITC-A", "PE/Cy7-A"))
     flowjo = Spillover(("FITC-A", "PE_Cy7-A"), np.array(MATRIX))
