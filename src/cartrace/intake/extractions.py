@@ -20,6 +20,12 @@ RANGES = {
 """Lowest and highest plausible number of each column, with its meaning. House values, wide enough
 that only a wrong unit breaks them."""
 
+PG_PER_CELL = 6.6
+"""DNA of a diploid human cell, pg [recalled]; for this check only, copies/cell have a setting of their own."""
+MOST_OFF = 100.0
+"""By so many fold DNA and white cells may disagree: little is recovered of few cells, and a photometer sees
+some DNA in water. A unit is off by a thousand. House value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
@@ -59,5 +65,23 @@ def read_extractions(folder: Path, file: str, problems: list[Problem]) -> tuple[
         if not any(row.text(column) for column in RANGES):
             row.problem(None, "no number", f"at least one of {', '.join(SPECS['extractions'].columns[1:])}")
         numbers = {column: row.number(column, *limits) for column, limits in RANGES.items()}
-        out.append(Extraction(sample, **numbers))
+        extraction = Extraction(sample, **numbers)
+        picograms = pg_per_cell(extraction)
+        if picograms is not None and not PG_PER_CELL / MOST_OFF <= picograms <= PG_PER_CELL * MOST_OFF:
+            row.problem(
+                None,
+                f"{picograms:.2g} pg of DNA for each white cell that was extracted",
+                f"numbers that fit together: a cell holds {PG_PER_CELL} pg; is one in another unit "
+                "(ug for ng, mL for uL, 10^9/L for cells/uL)?",
+            )
+        out.append(extraction)
     return tuple(out)
+
+
+def pg_per_cell(extraction: Extraction) -> float | None:
+    """Return the DNA that came out for each white cell that went in, pg; None where one number is missing or 0."""
+    dna, eluate = extraction.dna_ng_per_ul, extraction.elution_volume_ul
+    blood, cells = extraction.blood_volume_ul, extraction.white_cells_per_ul
+    if not dna or not eluate or not blood or not cells:
+        return None
+    return 1000.0 * dna * eluate / (blood * cells)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cartrace.config import load
-from cartrace.intake.extractions import Extraction, read_extractions
+from cartrace.intake.extractions import Extraction, pg_per_cell, read_extractions
 from cartrace.intake.plan import load_plan, manifest_of, write_manifest
 from cartrace.intake.sheets import read_sheets
 from cartrace.problems import InputError, Problem
@@ -90,6 +90,13 @@ def test_extractions_are_read_with_the_other_sheets(trial: Path) -> None:
     )
 
 
+def test_dna_of_one_white_cell_is_what_came_out_over_what_went_in() -> None:
+    # 80 ng/uL in 50 uL are 4000 ng, of 200 uL with 5000 cells each: 1,000,000 cells.
+    assert pg_per_cell(Extraction("S1", 80.0, 50.0, 200.0, 5000.0)) == pytest.approx(4.0)
+    assert pg_per_cell(Extraction("S1", 80.0, 50.0, 200.0, 0.0)) is None
+    assert pg_per_cell(Extraction("S1", 80.0, 50.0, None, 5000.0)) is None
+
+
 def test_without_a_sheet_there_are_no_extractions(trial: Path) -> None:
     config = load(CONFIG | {"sheets": {"samples": "sheets/samples.tsv"}})
     assert read_sheets(trial, config)[0].extractions == ()
@@ -102,6 +109,8 @@ def test_without_a_sheet_there_are_no_extractions(trial: Path) -> None:
         ("S1\t80\t0.05\t200\t", "column 'elution_volume_ul': found '0.05'; allowed: uL of eluate, 5 to 2000"),
         ("S1\t80\t50\t0.2\t", "column 'blood_volume_ul': found '0.2'; allowed: uL of the specimen"),
         ("S1\t80\t50\t200\t5e9", "allowed: white cells per uL (5 x 10^9/L are 5000)"),
+        ("S1\t80.5\t50\t200\t5", "row 2: found 4e+03 pg of DNA for each white cell that was extracted"),
+        ("S1\t0.0805\t50\t200\t5000", "row 2: found 0.004 pg of DNA for each white cell"),
         ("S1\t80,5\t50\t200\t", "found '80,5'"),
         ("\t80\t50\t200\t", "column 'sample': found nothing"),
         ("S1\t\t\t\t", "row 2: found no number; allowed: at least one of dna_ng_per_ul"),
