@@ -10,6 +10,9 @@ import pytest
 import yaml
 from scripts.intake.list_inbox import main
 
+from cartrace.intake.plan import load_plan
+from cartrace.tables import INBOX, read_table
+
 CONFIG: dict[str, Any] = {
     "sheets": {"subjects": None, "infusions": None, "products": None},
     "single_infusion": {"product": "P"},
@@ -40,6 +43,22 @@ def listed(trial: Path, digest: str) -> int:
     output = str(trial / "out/inbox.parquet")
     arguments = ["--folder", str(trial), "--settings", json.dumps(CONFIG), "--digest", digest]
     return main([*arguments, "--output", output])
+
+
+def test_a_file_that_the_sheet_awaits_is_listed(trial: Path) -> None:
+    assert listed(trial, load_plan(CONFIG, trial).inbox.digest) == 0
+    table = read_table(trial / "out/inbox.parquet", INBOX)
+    assert table[["inbox", "name", "status", "file_id"]].to_numpy().tolist() == [
+        ["elisa", "plate.csv", "awaited", "plate"]
+    ]
+
+
+def test_another_inbox_than_the_planned_one_is_told_and_writes_nothing(
+    trial: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(trial, "0" * 64) == 2
+    assert "changed since the workflow was planned" in capsys.readouterr().err
+    assert not (trial / "out").exists()
 
 
 def test_a_fault_in_a_sheet_is_told_and_writes_nothing(

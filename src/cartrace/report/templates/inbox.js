@@ -25,7 +25,7 @@
       const chosen = () => all.filter((r) => text[r].includes(word) && (!only || T(R.status[r]) === only));
       const list = table([
         { label: "Inbox", cls: "text", cell: (r) => T(R.inbox[r]), sort: (r) => T(R.inbox[r]) },
-        { label: "File", cls: "wide text", cell: (r) => [T(R.name[r]) || "(the folder itself)", T(R.file_id[r]) ? h("div", { class: "say" }, T(R.file_id[r])) : null].filter(Boolean), sort: (r) => T(R.name[r]) },
+        { label: "File", cls: "wide text", cell: (r) => [T(R.name[r]) || (T(R.file_id[r]) ? "(name not known)" : "(the folder itself)"), T(R.file_id[r]) ? h("div", { class: "say" }, T(R.file_id[r])) : null].filter(Boolean), sort: (r) => T(R.name[r]) },
         { label: "Why", cls: "remark", cell: (r) => [capital(T(R.detail[r])), T(R.hint[r]) ? h("div", { class: "say" }, capital(T(R.hint[r]))) : null].filter(Boolean) },
       ], all, { plain: true, limit: 200, label: "Files not used", group: (r) => of[T(R.status[r])].label });
       const fill = () => { const shown = chosen(); list.update(shown); count.textContent = `${plural(shown.length, "row")} shown.`; };
