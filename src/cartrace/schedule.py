@@ -596,6 +596,9 @@ def _locked_run(
         else:
             command = snakemake_command(request, executor=executor)
             status = _follow(command, request, transcript, tell, lock)
+            if status and executor == "slurm":
+                # What Snakemake had been about to submit when it was stopped, and what it lost sight of.
+                problems += _cancel_left(request, tell)
             _remove_parts(request.trial)
         tell(f"cartrace: run {number} {_ending(status)} after {transcript.elapsed():.1f} s")
         changes = _changes(before, _snapshot(request.trial))
@@ -604,7 +607,7 @@ def _locked_run(
             "exit_status": int(status),
             "ended": _ending(status),
             "elapsed_seconds": round(transcript.elapsed(), 1),
-            "problems": problems or transcript.problems,
+            "problems": problems + transcript.problems,
             "planned": transcript.planned,
             "rules": transcript.rules(),
             "outputs": changes,
@@ -662,6 +665,18 @@ def _ending(status: int) -> str:
     if status in set(Exit):
         return Exit(status).name.lower().replace("_", " ")
     return f"stopped by signal {status - 128}"
+
+
+def _cancel_left(request: Request, tell: Callable[[str], None]) -> list[str]:
+    """Cancel the Slurm jobs of this run that outlived its Snakemake; return what went wrong."""
+    try:
+        cancelled = cancel_orphans(request.prefix)
+    except SlurmError as error:
+        tell(f"cartrace: {error}")
+        return [str(error)]
+    if cancelled:
+        tell(f"cartrace: cancelled {len(cancelled)} Slurm jobs that were left")
+    return []
 
 
 def _clear_up(request: Request, tell: Callable[[str], None], *, stale: bool) -> None:
