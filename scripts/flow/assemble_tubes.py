@@ -19,6 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--panels", type=Path, nargs="*", default=[], help="panel file of each tube")
     parser.add_argument("--folder", type=Path, default=Path(), help="folder of the tubes' tables")
     parser.add_argument("--tubes-sheet", type=Path, nargs="*", default=[], help="tubes sheet")
+    parser.add_argument(
+        "--inbox-tubes",
+        nargs="*",
+        default=[],
+        help="tubes that no sheet lists, as JSON (intake.tubes.named_tube)",
+    )
     parser.add_argument("--review", type=Path, nargs="*", default=[], help="gate review sheet, if any")
     parser.add_argument("--samples-sheet", type=Path, nargs="*", default=[], help="samples of check_sheets")
     parser.add_argument(
@@ -39,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from cartrace.flow.populations import TubeTables
     from cartrace.flow.tables import TABLES
     from cartrace.intake.results import RESULTS
-    from cartrace.intake.tubes import read_gate_review, read_tubes
+    from cartrace.intake.tubes import named_tube, read_gate_review, read_tubes
     from cartrace.problems import InputError, Problem, raise_if_any
     from cartrace.tables import QC, SAMPLES, concat, read_table, write_table
 
@@ -49,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         panels = {path: read_panel(path, str(path)) for path in dict.fromkeys(args.panels)}
         problems: list[Problem] = []
         sheet = {t.file_id: t for path in args.tubes_sheet for t in read_tubes(Path(), str(path), problems)}
+        sheet |= {tube.file_id: tube for tube in (named_tube(*json.loads(text)) for text in args.inbox_tubes)}
         reviews = {
             r.file_id: r for path in args.review for r in read_gate_review(Path(), str(path), problems)
         }

@@ -134,6 +134,7 @@ rule assemble_tubes:
             os.path.dirname(output.results), "tube"
         ),
         digest=PLAN.tubes_digest,
+        inbox_tubes=PLAN.inbox.tubes,
         settings=settings("flow", "kinetics.post_infusion_visits"),
     shell:
         r"""
@@ -143,6 +144,7 @@ rule assemble_tubes:
             --panels {params.panels:q} \
             --folder {params.folder:q} \
             --tubes-sheet {input.tubes_sheet:q} \
+            --inbox-tubes {params.inbox_tubes:q} \
             --review {input.review:q} \
             --samples-sheet {input.samples_sheet:q} \
             --settings {params.settings:q} \

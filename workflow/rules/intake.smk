@@ -161,7 +161,8 @@ rule assemble_measurements:
 
 
 # No param, which would list the inbox anew after any change of a setting: what the list rests on is in its digest.
-WHOLE_CONFIGURATION = settings()
+# Not settings(): those leave the inbox out.
+WHOLE_CONFIGURATION = PLAN.config.model_dump_json()
 
 
 rule list_inbox:

@@ -459,7 +459,7 @@ class _Names:
     def tube(self, file_id: str, groups: Mapping[str, str]) -> Tube | None:
         """Return the row of the tubes sheet that a name stands for; None where the sheet has one."""
         from cartrace.intake.sheets import id_fault, look_alike, quote
-        from cartrace.intake.tubes import RANGES, Tube
+        from cartrace.intake.tubes import named_tube
 
         if self._config.sheets.samples is None:
             raise _Unmatched("a flow tube, and no samples sheet", "sheets.samples in the configuration")
@@ -492,17 +492,8 @@ class _Names:
                     f"its name tells the batch {quote(batch)}", f"{alike}: one spelling of a name"
                 )
             self._batches.add(batch)
-        return Tube(
-            file_id,
-            kind,
-            sample.sample_id if sample else None,
-            marker or None,
-            batch or None,
-            data_set=None,
-            unreadable=(),
-            row=None,
-            **dict.fromkeys(RANGES),
-        )
+        sample_id = sample.sample_id if sample else None
+        return named_tube(file_id, kind, sample_id, marker or None, batch or None)
 
     def _sample(self, groups: Mapping[str, str]) -> Sample | None:
         from cartrace.intake.sheets import quote

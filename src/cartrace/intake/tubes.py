@@ -116,6 +116,21 @@ def read_tubes(folder: Path, file: str, problems: list[Problem]) -> tuple[Tube, 
     return tuple(_tube(row) for row in rows)
 
 
+def named_tube(file_id: str, kind: str, sample_id: str | None, marker: str | None, batch: str | None) -> Tube:
+    """Return a tube of which the name of its file tells all that there is."""
+    return Tube(
+        file_id,
+        kind,
+        sample_id,
+        marker,
+        batch,
+        data_set=None,
+        unreadable=(),
+        row=None,
+        **dict.fromkeys(RANGES),
+    )
+
+
 def read_gate_review(folder: Path, file: str, problems: list[Problem]) -> tuple[GateReview, ...]:
     """Read and check the gate review sheet.
 
