@@ -134,7 +134,7 @@ rule assemble_tubes:
             os.path.dirname(output.results), "tube"
         ),
         digest=PLAN.tubes_digest,
-        inbox_tubes=PLAN.inbox.tubes,
+        inbox_tubes=list(PLAN.inbox.tubes),
         settings=settings("flow", "kinetics.post_infusion_visits"),
     shell:
         r"""
