@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,14 +207,13 @@ def test_a_second_run_is_skipped_with_status_75_and_names_the_holder(trial):
 
 
 def test_time_up_stops_the_jobs_and_gives_status_124(trial):
-    configure(trial, seconds=60)
-    begun = time.monotonic()
+    configure(trial, seconds=600)
     done = run(trial, "--timeout-minutes", "0.1", "--grace-seconds", "20")
     assert done.returncode == 124
-    assert time.monotonic() - begun < 50
     assert "time is up after 0.1 minutes" in done.stdout
     assert record(trial, 1)["ended"] == "timed out"
-    wait_for(lambda: not alive(int((trial / "job.pid").read_text())))
+    # On a busy machine the time may be up before the job has begun.
+    wait_for(lambda: not (job := trial / "job.pid").exists() or not alive(int(job.read_text())))
     configure(trial, seconds=0)
     assert run(trial).returncode == 0
 
@@ -251,3 +251,37 @@ def test_after_a_kill_the_orphans_are_ended_the_lock_removed_and_the_work_done(t
     assert "removing the lock that an earlier run left" in done.stdout
     assert (trial / "results" / "end.txt").read_text() == "x\nhello\n"
     assert record(trial, 2)["exit_status"] == 0
+
+
+def test_a_snakemake_started_by_hand_keeps_its_lock_and_the_run_leaves_with_status_75(trial):
+    configure(trial, seconds=60)
+    words = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config.yaml"]
+    with subprocess.Popen(
+        words, cwd=trial, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        wait_for((trial / "job.pid").exists, process)
+        locks = sorted((trial / ".snakemake" / "locks").iterdir())
+        beside = run(trial)
+        assert beside.returncode == 75
+        assert f"process {process.pid}, a Snakemake of its own, is running on this trial" in beside.stdout
+        assert sorted((trial / ".snakemake" / "locks").iterdir()) == locks
+        assert locks
+        assert process.poll() is None
+        assert not (trial / "logs").exists()
+        os.killpg(process.pid, signal.SIGKILL)
+    configure(trial, seconds=0)
+    assert run(trial).returncode == 0
+
+
+def test_results_that_snakemake_has_no_record_of_are_made_anew_and_left_parts_removed(trial):
+    assert run(trial).returncode == 0
+    shutil.rmtree(trial / ".snakemake")
+    (trial / "results" / ".end.txt.x1y2z3.part").write_text("half")
+    # Without the record, Snakemake alone takes the old result for this word.
+    configure(trial, seconds=0, word="goodbye")
+    done = run(trial)
+    assert done.returncode == 0
+    assert "removed 1 half-written files that an earlier run left" in done.stdout
+    assert "2 results are made anew, since Snakemake has no record of them" in done.stdout
+    assert (trial / "results" / "end.txt").read_text() == "x\ngoodbye\n"
+    assert [path.name for path in (trial / "results").glob("*.part")] == []

@@ -277,6 +277,48 @@ def test_what_an_ended_process_had_started_is_ended_too(trial):
     assert left == []
 
 
+def test_a_snakemake_is_known_by_its_words_and_its_folder(trial, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def start(folder, *words):
+        # As `python -m snakemake` and `snakemake` look from outside.
+        code = "import time; print(flush=True); time.sleep(60)"
+        process = subprocess.Popen(
+            ["/usr/bin/snakemake", "-c", code, *words],
+            executable=sys.executable,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONHOME": sys.base_prefix},
+        )
+        process.stdout.readline()
+        return process
+
+    running = [start(elsewhere), start(trial, "--nolock")]
+    try:
+        assert schedule.other_snakemake(trial) is None
+        running.append(start(trial))
+        assert schedule.other_snakemake(trial) == running[-1].pid
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+
+
+def test_records_of_snakemake_are_found_also_of_long_names(tmp_path):
+    from snakemake.persistence.file import FilePersistence
+
+    persistence = FilePersistence(path=tmp_path / ".snakemake")
+    metadata = tmp_path / ".snakemake" / "metadata"
+    for name in ("results/report.html", f"results/{'long' * 50}/{'name' * 40}.parquet"):
+        assert not schedule._is_recorded(metadata, name)
+        path = Path(persistence._record_path(str(metadata), name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        assert not schedule._is_recorded(metadata, name), "an empty record is none"
+        path.write_text("{}")
+        assert schedule._is_recorded(metadata, name)
+
+
 def wait_for(condition):
     deadline = time.monotonic() + 30
     while not condition():
@@ -485,3 +527,95 @@ def test_the_heading_of_snakemake_loses_who_started_it_where_and_when():
     assert take("  User: quackenbush") == "  User: -"
     assert take("  Config file(s): [PosixPath('/home/q/config.yaml')]") == "  Config file(s): -"
     assert take("    host: counts") == "    host: counts"
+
+
+INBOX = """inbox:
+  settle_minutes: 0
+  folders:
+    qpcr:
+      folder: left
+      patterns: [{name: 'run_(?P<file_id>.+)[.]tsv', reader: laboratory_table, mapping: mappings/pcr.yaml}]
+"""
+
+
+@pytest.fixture
+def with_inbox(trial, monkeypatch):
+    """A trial folder with an inbox, on which Snakemake has nothing to do."""
+    files = {
+        "config.yaml": INBOX,
+        "sheets/subjects.tsv": "subject_id\nP1\n",
+        "sheets/products.tsv": "product\tvector\nCT103A\tlentiviral\n",
+        "sheets/infusions.tsv": "subject_id\tinfusion\tproduct\tday\nP1\t1\tCT103A\t0\n",
+        "sheets/files.tsv": "file_id\tpath\treader\tmapping\n",
+        "mappings/pcr.yaml": "subject: patient\nmatrix: blood\nday: day\n"
+        "values: [{column: copies, analyte: transgene, assay: qpcr, unit: copies/ug}]\n",
+        "left/run_1.tsv": "one",
+        "left/run_2.tsv": "two",
+        "left/stray.tsv": "three",
+        "left/run_2031-03-04.tsv": "four",
+    }
+    for name, text in files.items():
+        (trial / name).parent.mkdir(exist_ok=True)
+        (trial / name).write_text(text)
+    monkeypatch.setattr(schedule, "_follow", lambda *_: Exit.OK)
+    monkeypatch.setattr(schedule.identity, "code_sha256", lambda _: "0" * 64)
+    return trial
+
+
+def scheduled(trial, **options):
+    heard = []
+    assert schedule.run(Request(trial / "config.yaml", **options), heard.append) == Exit.OK
+    lines = [line.removeprefix("cartrace: inbox: ") for line in heard if "inbox: " in line]
+    assert not any(holds_date(line) for line in heard)
+    return lines
+
+
+UNUSED = [
+    "not used, refused: qpcr/run_<date>.tsv: a calendar date in its name (a name without a date "
+    "(or privacy.dates_in_file_names: allow))",
+    "not used, unmatched: qpcr/stray.tsv: no row of a sheet names it, and no pattern fits its name",
+]
+
+
+def test_each_run_takes_in_what_came_and_its_log_and_record_tell_it(with_inbox):
+    assert scheduled(with_inbox) == [
+        "taken in: qpcr/run_1.tsv",
+        "taken in: qpcr/run_2.tsv",
+        "taken in: qpcr/stray.tsv",
+        *UNUSED,
+    ]
+    record = json.loads((with_inbox / schedule.RECORDS / "1.json").read_text())
+    assert record["inbox"]["taken_in"] == ["qpcr/run_1.tsv", "qpcr/run_2.tsv", "qpcr/stray.tsv"]
+    assert record["inbox"]["counts"] == {"refused": 1, "unmatched": 1, "used": 2}
+    assert [entry["name"] for entry in record["inbox"]["not_used"]] == ["run_<date>.tsv", "stray.tsv"]
+    stored = {name for name in record["inputs"] if "inbox" in name}
+    assert stored == {"data/inbox/qpcr/run_1.tsv", "data/inbox/qpcr/run_2.tsv"}
+    (with_inbox / "left/run_2.tsv").write_text("two, corrected")
+    assert scheduled(with_inbox) == ["corrected: qpcr/run_2.tsv", *UNUSED]
+    record = json.loads((with_inbox / schedule.RECORDS / "2.json").read_text())
+    assert (record["inbox"]["taken_in"], record["inbox"]["corrected"]) == ([], ["qpcr/run_2.tsv"])
+    assert record["metrics"] == {"not_compared": "no metrics"} or record["exit_status"] == 0
+
+
+def test_a_dry_run_tells_what_would_be_taken_in_and_writes_nothing(with_inbox):
+    before = {path: path.stat().st_mtime_ns for path in with_inbox.rglob("*")}
+    lines = scheduled(with_inbox, dry_run=True)
+    assert lines == [f"would be taken in: qpcr/{name}.tsv" for name in ("run_1", "run_2", "stray")]
+    assert {path: path.stat().st_mtime_ns for path in with_inbox.rglob("*")} == before
+
+
+def test_long_lists_of_the_inbox_are_counted(with_inbox):
+    for number in range(60):
+        (with_inbox / f"left/x{number:02d}.tsv").write_text(str(number))
+    lines = scheduled(with_inbox)
+    assert lines.count("and 13 more files taken in") == 1
+    assert lines.count("and 12 more files that are not used") == 1
+    assert len(lines) == 2 * 51
+
+
+def test_a_faulty_inbox_is_bad_input_and_takes_in_nothing(with_inbox):
+    (with_inbox / "config.yaml").write_text(INBOX.replace("folder: left", "folder: data"))
+    assert schedule.run(Request(with_inbox / "config.yaml"), lambda _: None) == Exit.BAD_INPUT
+    record = json.loads((with_inbox / schedule.RECORDS / "1.json").read_text())
+    assert "inbox.folders.qpcr.folder" in record["problems"][0]
+    assert not (with_inbox / "data").exists()
