@@ -10,13 +10,13 @@ Light, because the schedule reads it at each start: pandas is loaded only when t
 from __future__ import annotations
 
 import filecmp
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cartrace.files import replacing
+from cartrace.identity import NotRead, read_record
 
 METRICS = "results/cohort/metrics.parquet"
 MEASUREMENTS = "results/intake/measurements.parquet"
@@ -113,25 +113,27 @@ def _compare(
 
 
 def last_record(records: Path) -> dict[str, Any] | None:
-    """Return the record of the newest run that ended well and whose metrics were kept."""
+    """Return the record of the newest run that ended well and whose metrics were kept.
+
+    A record that is not as the run wrote it counts as none, as in :func:`cartrace.identity.verify`.
+    """
     kept = (path.name.split(".")[0] for path in records.glob("*.metrics.parquet"))
     for number in sorted((int(name) for name in kept if name.isdecimal()), reverse=True):
         try:
-            record = json.loads((records / f"{number}.json").read_text("utf-8"))
-        except (OSError, ValueError):
+            record = read_record(records / f"{number}.json", records.parents[1])
+        except NotRead:
             continue
-        if isinstance(record, dict) and record.get("exit_status") == 0 and record.get("run") == number:
+        if record["exit_status"] == 0 and record.get("run") == number:
             return record
     return None
 
 
-def forget_older(records: Path) -> None:
-    """Remove the kept metrics of runs before the last one that ended well."""
-    newest = last_record(records)
-    if newest is None:
+def forget_older(records: Path, newest: int) -> None:
+    """Remove the kept metrics of runs before ``newest``, which ended well; none where its own were not kept."""
+    if not (records / f"{newest}.metrics.parquet").is_file():
         return
     for name in _KEPT:
         for path in records.glob(f"*.{name}.parquet"):
             number = path.name.split(".")[0]
-            if number.isdecimal() and int(number) != newest["run"]:
+            if number.isdecimal() and int(number) != newest:
                 path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ RESULTS = "results"
 RECORDS = "results/runs"
 LOGS = "logs/runs"
 CACHE = f"{RECORDS}/hashes.json"
-NO_RESULTS = frozenset({"results/intake/manifest.json"})
+NO_RESULTS = frozenset({"results/intake/manifest.json", "results/intake/inbox.json"})
 """Caches: they follow times of files and hold no result."""
 _MOST_BYTES = 256 * 2**20
 """A larger record is refused; one file takes about 120 bytes of it. House value."""
@@ -57,17 +57,22 @@ def sha256_inside(path: Path, roots: Iterable[Path]) -> str:
         With the reason in words.
     """
     try:
-        real = path.resolve(strict=True)
-        if not any(real.is_relative_to(root.resolve()) for root in roots):
-            raise NotRead("leads out of the trial folder")
-        # A pipe would be waited for without end.
-        if not stat.S_ISREG(real.stat().st_mode):
-            raise NotRead("no file")
-        return sha256_of(real)
+        return sha256_of(_inside(path, roots))
     except (FileNotFoundError, NotADirectoryError):
         raise NotRead("missing") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
         raise NotRead(f"can't be read ({type(error).__name__})") from None
+
+
+def _inside(path: Path, roots: Iterable[Path]) -> Path:
+    """Return the file at the end of all links, which lies in one of the folders."""
+    real = path.resolve(strict=True)
+    if not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise NotRead("leads out of the trial folder")
+    # A pipe would be waited for without end.
+    if not stat.S_ISREG(real.stat().st_mode):
+        raise NotRead("no file")
+    return real
 
 
 def grouped(hashes: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -289,24 +294,29 @@ def records(trial: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     numbers = {int(p.stem): p for p in (trial / RECORDS).glob("*.json") if p.stem.isdecimal()}
     for number in sorted(numbers, reverse=True):
         try:
-            yield number, _read_record(numbers[number], trial)
+            yield number, read_record(numbers[number], trial)
         except NotRead as why:
             yield number, str(why)
 
 
-def _read_record(path: Path, trial: Path) -> dict[str, Any]:
+def read_record(path: Path, trial: Path) -> dict[str, Any]:
+    """Return a run record as the run wrote it.
+
+    Raises
+    ------
+    NotRead
+        With the reason in words, also when somebody changed it since.
+    """
     try:
-        real = path.resolve(strict=True)
-        if not real.is_relative_to((trial / RESULTS).resolve()) or not real.is_file():
-            raise NotRead("leads out of the trial folder, or is no file")
+        real = _inside(path, [trial / RESULTS])
         if real.stat().st_size > _MOST_BYTES:
             raise NotRead(f"more than {_MOST_BYTES:,} bytes")
         record = json.loads(real.read_bytes())
+    except NotRead:
+        raise
     except (OSError, RuntimeError) as error:
         raise NotRead(f"can't be read ({type(error).__name__})") from None
-    except ValueError as error:
-        if isinstance(error, NotRead):
-            raise
+    except ValueError:
         raise NotRead("no JSON") from None
     if not isinstance(record, dict) or not isinstance(record.get("exit_status"), int):
         raise NotRead("no run record")

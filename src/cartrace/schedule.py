@@ -46,7 +46,7 @@ from typing import IO, Any
 from cartrace import baseline, identity, provenance
 from cartrace.files import write_whole
 from cartrace.identity import LOGS, RECORDS
-from cartrace.problems import InputError, Problem, raise_if_any, redact_dates
+from cartrace.problems import InputError, Problem, plain, raise_if_any, redact_dates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCK = ".cartrace.lock"
@@ -623,7 +623,8 @@ def _locked_run(
         record_path = request.trial / RECORDS / f"{number}.json"
         try:
             write_whole(record_path, json.dumps(record, indent=1) + "\n")
-            baseline.forget_older(record_path.parent)
+            if status == Exit.OK:
+                baseline.forget_older(record_path.parent, number)
         except OSError as error:
             tell(f"cartrace: the record of run {number} could not be written ({error.strerror})")
             status = status or Exit.FAILED
@@ -882,7 +883,7 @@ def _snapshot(trial: Path) -> dict[str, tuple[int, int]]:
         relative = path.relative_to(trial).as_posix()
         if path.is_file() and not relative.startswith(RECORDS):
             status = path.stat()
-            found[redact_dates(relative)] = (status.st_size, status.st_mtime_ns)
+            found[plain(relative, 4096)] = (status.st_size, status.st_mtime_ns)
     return found
 
 

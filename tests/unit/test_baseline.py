@@ -7,6 +7,7 @@ import pytest
 
 from cartrace import baseline
 from cartrace.changes_between_runs import CHANGES
+from cartrace.identity import seal
 from cartrace.tables import MEASUREMENTS, METRICS, empty, read_table, rows, write_table
 
 COURSE = {"subject_id": "NMO-001", "infusion": 1, "matrix": "blood", "analyte": "transgene", "assay": "qpcr"}
@@ -31,8 +32,10 @@ class Trial:
         if status == 0:
             told = baseline.tell_changes(self.folder, self.records, record, self.heard.append)
         if recorded:
+            record["record_sha256"] = seal(record)
             (self.records / f"{number}.json").write_text(json.dumps(record))
-            baseline.forget_older(self.records)
+            if status == 0:
+                baseline.forget_older(self.records, number)
         return told
 
     def changes(self, number):
@@ -147,6 +150,28 @@ def test_a_broken_record_is_no_baseline(trial, text):
     trial.run(1)
     (trial.records / "1.json").write_text(text)
     assert baseline.last_record(trial.records) is None
+
+
+def test_a_record_that_somebody_edited_is_no_baseline(trial):
+    trial.run(1, config_sha256="old")
+    record = trial.records / "1.json"
+    written = record.read_text()
+    assert baseline.last_record(trial.records)["config_sha256"] == "old"
+    record.write_text(written.replace('"old"', '"new"'))
+    assert baseline.last_record(trial.records) is None
+    assert trial.run(2) == {"not_compared": "no earlier run that ended well"}
+
+
+def test_metrics_that_could_not_be_kept_leave_those_before_them(trial, monkeypatch):
+    trial.run(1)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfile", full)
+        trial.run(2)
+    assert trial.run(3)["since_run"] == 1
 
 
 def test_numbers_count_as_numbers(trial):
