@@ -15,7 +15,7 @@ CODE := src scripts tests benchmarks
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run verify test test-fast check fix lock bench bench-scale clean
+.PHONY: help setup demo run verify test test-fast test-slurm check fix lock bench bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test: setup  ## the whole test suite
 
 test-fast: setup  ## without the slow tests
 	@pytest -n $(CORES) --dist worksteal -m "not slow"
+
+test-slurm: setup  ## a real Slurm on this machine, as root; installs Debian's slurm and mariadb packages where missing
+	@CARTRACE_SLURM=1 pytest tests/slurm --durations=0
 
 check: setup  ## formatting, lint, types, workflow lint, generated files
 	ruff check $(CODE)
