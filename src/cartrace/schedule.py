@@ -41,12 +41,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from cartrace import baseline, identity, provenance
 from cartrace.files import write_whole
 from cartrace.identity import LOGS, RECORDS
 from cartrace.problems import InputError, Problem, plain, raise_if_any, redact_dates
+
+if TYPE_CHECKING:
+    from cartrace.intake.inbox import TakenIn
+    from cartrace.intake.inbox_rows import InboxRow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCK = ".cartrace.lock"
@@ -56,6 +60,12 @@ _FEW_BYTES = 64 * 2**20
 """With less free space after a failed run, that is named as a likely cause. House value."""
 _OLDEST = 1
 """Time of a result to be made anew; to Snakemake, 0 is none."""
+
+
+_MOST_LINES = 50
+"""Files of the inbox that a log names of each kind, and then counts. House value."""
+_MOST_TOLD = 1000
+"""The same, of a record. House value."""
 
 
 class Exit(IntEnum):
@@ -397,7 +407,13 @@ def read_configuration(path: Path) -> dict[str, Any]:
     return raw
 
 
-def read_manifest(request: Request) -> list[dict[str, Any]]:
+class Inputs(list[dict[str, Any]]):
+    """What a run rests on: ``path`` and ``sha256`` of each input; and what became of the inbox."""
+
+    inbox: tuple[InboxRow, ...] = ()
+
+
+def read_manifest(request: Request) -> Inputs:
     """Check the trial folder, write its manifest of laboratory files, and return its inputs.
 
     Those are the laboratory files and all else that can change a number, each with ``path`` and ``sha256``.
@@ -412,8 +428,62 @@ def read_manifest(request: Request) -> list[dict[str, Any]]:
     plan = load_plan(read_configuration(request.config), request.trial, request.config.name)
     if not request.dry_run:
         write_manifest(plan, request.trial)
-    inputs = identity.input_hashes(plan, request.trial)
-    return [{"path": name, "sha256": sha256} for name, sha256 in inputs.items()]
+    hashes = identity.input_hashes(plan, request.trial)
+    inputs = Inputs({"path": name, "sha256": sha256} for name, sha256 in hashes.items())
+    inputs.inbox = plan.inbox.rows
+    return inputs
+
+
+def take_in(request: Request, tell: Callable[[str], None]) -> TakenIn | None:
+    """Take in what laboratories left, and tell it; None without an inbox, or when the check will say what is wrong."""
+    from cartrace import config as configuration
+    from cartrace.intake.inbox import take_in as take
+
+    config, problems = configuration.check(read_configuration(request.config), request.config.name)
+    if config.inbox is None or problems:
+        return None
+    try:
+        taken = take(config, request.trial, dry_run=request.dry_run)
+    except InputError:
+        return None
+    would = "would be " if request.dry_run else ""
+    _tell_some([f"{would}taken in: {name}" for name in taken.taken_in], "files taken in", tell)
+    _tell_some([f"{would}corrected: {name}" for name in taken.corrected], "files corrected", tell)
+    _tell_some(list(taken.notes), "notes", tell)
+    return taken
+
+
+def tell_unused(rows: Sequence[InboxRow], tell: Callable[[str], None]) -> None:
+    """Tell each file of the inbox that is not used, and why."""
+    lines = []
+    for row in rows:
+        if row.status != "used":
+            name = "/".join(part for part in (row.inbox, row.name or row.file_id) if part)
+            hint = f" ({row.hint})" if row.hint else ""
+            lines.append(f"not used, {row.status}: {name}: {row.detail}{hint}")
+    _tell_some(lines, "files that are not used", tell)
+
+
+def _tell_some(lines: Sequence[str], what: str, tell: Callable[[str], None]) -> None:
+    for line in lines[:_MOST_LINES]:
+        tell(f"cartrace: inbox: {line}")
+    if len(lines) > _MOST_LINES:
+        tell(f"cartrace: inbox: and {len(lines) - _MOST_LINES} more {what}")
+
+
+def inbox_record(taken: TakenIn, rows: Sequence[InboxRow]) -> dict[str, Any]:
+    """Return what the record of a run says of the inbox."""
+    unused = [row for row in rows if row.status != "used"]
+    named = ("inbox", "name", "status", "detail")
+    lists: dict[str, list[Any]] = {
+        "taken_in": list(taken.taken_in),
+        "corrected": list(taken.corrected),
+        "not_used": [{name: redact_dates(getattr(row, name)) for name in named} for row in unused],
+    }
+    return {name: entries[:_MOST_TOLD] for name, entries in lists.items()} | {
+        "counts": dict(sorted(Counter(row.status for row in rows).items())),
+        "not_told": sum(max(0, len(entries) - _MOST_TOLD) for entries in lists.values()),
+    }
 
 
 def run(
@@ -534,7 +604,8 @@ def _dry_run(
     """Show what would run; write nothing, take no lock, keep no record."""
     try:
         if check:
-            check(request)
+            take_in(request, say)
+            tell_unused(getattr(check(request), "inbox", ()), say)
         command = snakemake_command(request, executor=executor_of(request.profile))
     except InputError as error:
         say(placeless(request)(str(error)))
@@ -563,6 +634,7 @@ def _locked_run(
         "versions": provenance.versions(),
     }
     inputs: list[dict[str, Any]] | None = None
+    taken: TakenIn | None = None
     problems: list[str] = []
     # Not buffered: what can't be written now would be tried again, and fail, at the end.
     with log_path.open("wb", buffering=0) as log:
@@ -583,7 +655,9 @@ def _locked_run(
         try:
             _clear_up(request, tell, stale=stale)
             before = _snapshot(request.trial)
+            taken = take_in(request, tell) if check else None
             inputs = check(request) if check else None
+            tell_unused(getattr(inputs, "inbox", ()), tell)
             executor = executor_of(request.profile)
         except InputError as error:
             problems = [hide(str(p)) for p in error.problems]
@@ -615,6 +689,8 @@ def _locked_run(
             "inputs": {str(entry["path"]): entry["sha256"] for entry in inputs or []},
             "whole": identity.is_whole(request.extra),
         }
+        if taken is not None:
+            record["inbox"] = inbox_record(taken, getattr(inputs, "inbox", ()))
         if inputs is not None:
             record |= identity.identify_results(request.trial, number, {*changes["new"], *changes["changed"]})
         if status == Exit.OK:
