@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -36,6 +37,12 @@ def _compiles(value: str) -> str:
         re.compile(value)
     except re.error as error:
         raise ValueError(f"a regular expression ({error})") from None
+    return value
+
+
+def _path(value: str) -> str:
+    if not value.isprintable() or set(value) & set("<>{}"):
+        raise ValueError("a path in printable letters without < > { }, which Snakemake takes for its own")
     return value
 
 
@@ -88,6 +95,13 @@ class Sheets(Section):
         description="Bedside observations: temperature, pressors, oxygen, ICE score, seizures, the clinician's grades; null "
         "when none.",
     )
+
+    @field_validator("*")
+    @classmethod
+    def _inside(cls, sheet: str | None) -> str | None:
+        if sheet is not None and (PurePosixPath(sheet).is_absolute() or ".." in PurePosixPath(sheet).parts):
+            raise ValueError("a path inside the trial folder")
+        return sheet if sheet is None else _path(sheet)
 
 
 class SingleInfusion(Section):
@@ -1588,6 +1602,11 @@ class Config(Section):
     efficacy: Efficacy = Field(default_factory=Efficacy)
     cohort: Cohort = Field(default_factory=Cohort)
     report: Report = Field(default_factory=Report)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _data_path(cls, folder: str) -> str:
+        return _path(folder)
 
     @model_validator(mode="after")
     def _sheets_or_single(self) -> Config:

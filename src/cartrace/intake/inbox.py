@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartrace.files import write_whole
 from cartrace.intake.inbox_match import STORE, Place, Standing, Stored, inbox_place, key_of
-from cartrace.intake.paths import RESULTS, Hashes, add_to_manifest
+from cartrace.intake.paths import READ_BY_SNAKEMAKE, RESULTS, Hashes, add_to_manifest
 from cartrace.intake.sheets import quote, read_sheets
 from cartrace.problems import Problem, holds_date, plain, raise_if_any
 
@@ -93,8 +93,9 @@ def source_folders(config: Config, trial: Path) -> tuple[dict[str, Path], list[P
     for name, inbox in config.inbox.folders.items():
         column = f"inbox.folders.{name}.folder"
         try:
-            folder = (trial / inbox.folder).resolve()
-        except (OSError, RuntimeError, ValueError):  # a link in a circle, a null character
+            # Links in a circle stay as they are: such a folder is told like one that is not there.
+            folder = Path(os.path.realpath(trial / inbox.folder))
+        except (OSError, ValueError):  # a null character
             problems.append(Problem("config.yaml", "a path that can't be read", "a folder", column=column))
             continue
         for words, other in taken.items():
@@ -378,7 +379,7 @@ class _Work:
                 self.refuse(place, f"the same content as {_name(other)}", status="same_content")
                 return
             if temporary is not None:
-                _put(temporary, self._target(place))
+                _put(temporary, self._inside(self._target(place)))
                 self._note_hash(place, sha256)
         except _Refused as why:
             self._refuse_read(place, why)
@@ -411,8 +412,8 @@ class _Work:
             if earlier is None:
                 raise _Refused("refused", "the earlier content in the store can't be read")
             kept = _store(self.config, self.trial) / _SUPERSEDED / place[0] / earlier[:12] / place[1]
-            _keep(target, kept, self._temporary())
-            _put(temporary, target)
+            _keep(target, self._inside(kept), self._temporary())
+            _put(temporary, self._inside(target))
             self._note_hash(place, expected)
         except _Refused as why:
             self._refuse_read(place, why)
@@ -486,6 +487,13 @@ class _Work:
 
     def _target(self, place: Place) -> Path:
         return _store(self.config, self.trial) / place[0] / place[1]
+
+    def _inside(self, path: Path) -> Path:
+        """Return a path of the store; refuse one that a link leads out of it."""
+        store = os.path.realpath(_store(self.config, self.trial))
+        if not Path(os.path.realpath(path.parent)).is_relative_to(store):
+            raise _Refused("refused", "a folder of this name is a link in the store")
+        return path
 
     def _temporary(self) -> Path:
         folder = _store(self.config, self.trial) / _INCOMING
@@ -587,6 +595,8 @@ def _fault(path: str, status: os.stat_result, *, allow_dates: bool) -> tuple[str
         return "no regular file", "a file"
     if not path.isprintable():
         return "a control character, or a byte that is no letter, in its name", "printable letters"
+    if READ_BY_SNAKEMAKE & set(path):
+        return "one of < > { } in its name, which Snakemake takes for its own", "a name without it"
     if not allow_dates and holds_date(path):
         return "a calendar date in its name", "a name without a date (or privacy.dates_in_file_names: allow)"
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 STORE = "inbox"
 """Folder of the data folder in which the files of all inboxes are kept."""
+_LONGEST_MATCH = 1.0
+"""Seconds of processor time that a pattern may take for one name. House value."""
 _MOST_COMPARED = 20_000
 """Pairs of names that are compared for a hint; above it there is none. House value."""
 
@@ -305,8 +308,17 @@ def _of_patterns(
         patterns = [(re.compile(p.name), p) for p in config.inbox.folders[inbox].patterns]
         free = [path for path in paths if found.rows[inbox, path].status == "unmatched"]
         unknown: list[str] = []
+        slow: list[str] = []
         for path in free:
-            told = [(p, hit.groupdict("")) for regex, p in patterns if (hit := regex.fullmatch(path))]
+            told = []
+            for regex, p in patterns:
+                try:
+                    hit = None if p.name in slow else _fullmatch(regex, path)
+                except TimeoutError:
+                    slow.append(p.name)
+                    continue
+                if hit:
+                    told.append((p, hit.groupdict("")))
             if len(told) == 1:
                 fits[inbox, path] = told[0]
             elif told:
@@ -322,6 +334,9 @@ def _of_patterns(
                 "no row of a sheet names it, and no pattern fits its name",
                 f"{near} is awaited" if near else "",
             )
+            if slow and not near:
+                hint = f"the pattern {quote(slow[0])} without a repeat inside a repeat: it took too long and was left out"
+                why = _Unmatched(why.detail, plain(hint))
             _tell(found, (inbox, path), why)
     read = _Names(sheets, config, fits, found.left_out)
     files, tubes = [], []
@@ -381,6 +396,30 @@ def _each_id_once(sheets: Sheets, files: list[LaboratoryFile], found: Matched) -
         found.rows[place] = replace(found.rows[place], status="withheld", detail=plain(detail, 500))
         del found.owners[place]
     return kept
+
+
+def _fullmatch(regex: re.Pattern[str], path: str) -> re.Match[str] | None:
+    """Match a whole name, in a second of processor time at most: ``(a+)+b`` takes years for some names.
+
+    Raises
+    ------
+    TimeoutError
+        When the second is over. Only in the main thread, where the plan is made, can it be told.
+    """
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    try:
+        earlier = signal.signal(signal.SIGVTALRM, stop)
+    except ValueError:
+        return regex.fullmatch(path)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _LONGEST_MATCH)
+    try:
+        return regex.fullmatch(path)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, earlier)
 
 
 _Fits = Mapping[Place, "tuple[InboxPattern, dict[str, str]]"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RESULTS = "results"
 MANIFEST = f"{RESULTS}/intake/manifest.json"
+READ_BY_SNAKEMAKE = frozenset("<>{}")
+"""Signs of wildcards and path variables: a file with one in its name would stop the whole workflow."""
 Tell = Callable[..., None]
 """Adds a problem of one place: takes what was found, what is allowed, and maybe a suggestion."""
 
@@ -96,6 +98,9 @@ def path_in(root: Path, text: str, place: str, tell: Tell, kind: str = "file") -
     """
     if not text.isprintable():
         tell("a control character in a path", "printable text")
+        return None
+    if READ_BY_SNAKEMAKE & set(text):
+        tell(f"{quote(text)}, with a sign that Snakemake takes for its own", "a path without < > { }")
         return None
     path = root / text
     try:
