@@ -76,6 +76,15 @@ def redact_dates(text: str) -> str:
     return _WORDS.sub("<date>", text) if _STEM.search(text) else text
 
 
+def printable(text: str) -> str:
+    r"""Return text that can't steer a terminal.
+
+    >>> printable("CAR\x07")
+    'CAR?'
+    """
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def plain(text: str, most: int = 200) -> str:
     r"""Return text of a file as tables may keep it: short, printable, without a calendar date.
 
@@ -83,7 +92,7 @@ def plain(text: str, most: int = 200) -> str:
     'CAR? <date>'
     """
     # A cell of ten million letters took half a minute. Dates shrink to a quarter at most: what is shown stays.
-    text = redact_dates("".join(c if c.isprintable() else "?" for c in text[: 20 * most]))
+    text = redact_dates(printable(text[: 20 * most]))
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
@@ -120,8 +129,7 @@ class Problem:
         if self.suggestion:
             line += f" (did you mean '{self.suggestion}'?)"
         # Whatever part of it came from a file: nothing there may steer the terminal.
-        line = "".join(c if c.isprintable() else "?" for c in " ".join(line.split()))
-        return redact_dates(line)
+        return redact_dates(printable(" ".join(line.split())))
 
 
 class InputError(ValueError):

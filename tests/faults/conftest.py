@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 from tests.faults.sound import make_trial
+from tests.made_once import made_once
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound trial, shared by all test processes, never changed."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    folder = shared / "faults"
-    with (shared / "faults.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "faults.ok").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            make_trial(folder)
-            (shared / "faults.ok").touch()
-    return folder
+    return made_once("faults", make_trial, tmp_path_factory)
 
 
 @pytest.fixture

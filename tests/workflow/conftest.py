@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.made_once import made_once
 from tests.workflow import dry_runs, planted
 from tests.workflow.forked_python import forked_python
 
@@ -89,17 +89,12 @@ def jobs(output: str) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A workplace whose trial has run once; shared by all test processes, never changed."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    place = Workplace(shared / "finished")
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "finished.ok").exists():
-            shutil.rmtree(place.folder, ignore_errors=True)
-            make_workplace(place)
-            place.run()
-            (shared / "finished.ok").touch()
-    return place
+
+    def make(folder: Path) -> None:
+        make_workplace(Workplace(folder))
+        Workplace(folder).run()
+
+    return Workplace(made_once("finished", make, tmp_path_factory))
 
 
 @pytest.fixture(scope="session")
