@@ -574,7 +574,7 @@ class _Reader:
                 "source_row": row,
                 "source_column": None if column is None else show(column),
                 "message": redact_dates(message),
-                **more,
+                **{key: redact_dates(v) if isinstance(v, str) else v for key, v in more.items()},
             }
         )
 

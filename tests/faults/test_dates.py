@@ -1,0 +1,78 @@
+"""A date in a place where none belongs is told without the date, and is in nothing that is written."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.faults import sound as programs
+from tests.faults.sound import FILES
+from tests.workflow.planted import NAME, SEEN, forms, texts, traces
+
+from cartrace import config
+from cartrace.intake.plan import load_plan
+from cartrace.intake.sheets import read_sheets
+from cartrace.problems import InputError
+
+# The last form is the number of a spreadsheet, which nobody can tell from any other.
+DATES = [*forms(SEEN)[:-1], f"{SEEN:%b %d 08:30:00 %Y}", f"{SEEN:%d. %m. %Y}", f"{SEEN:%Y%m%d}083000"]
+SHEETS = "subjects products infusions samples files extractions tubes events observations libraries integration_sites"
+LINES = {
+    "table_csv": (";", 1, range(20)),
+    "table_tsv": ("\t", 1, range(20)),
+    "pcr": ("\t", 40, (1, 3)),
+    "elisa": ("\t", 1, (1, 5)),
+    "luminex": (",", 3, range(20)),
+    "contigs": (",", 1, range(40)),
+    "sites": ("\t", 1, range(20)),
+}
+"""Delimiter of a reader's file, one of its lines (from 0), and which of its cells."""
+
+
+@pytest.mark.parametrize("sheet", [f"sheets/{name}.tsv" for name in SHEETS.split()])
+def test_a_date_in_a_column_of_a_sheet_is_told_without_it(trial: Path, sheet: str) -> None:
+    header, *rows, last = Path(sheet).read_text().rstrip("\n").split("\n")
+    settings, faults = config.check(yaml.safe_load(Path("config.yaml").read_text()), "config.yaml")
+    assert not faults
+    for place, date in zip(range(header.count("\t") + 1), cycle(DATES), strict=False):
+        cells = last.split("\t")
+        cells[place] = f"{NAME} {date}"
+        Path(sheet).write_text("\n".join([header, *rows, "\t".join(cells), ""]))
+        _, problems = read_sheets(trial, settings)
+        if not problems:
+            # A path, which the plan of the whole folder judges.
+            with pytest.raises(InputError) as error:
+                load_plan(settings.model_dump(), trial)
+            problems = list(error.value.problems)
+        told = "\n".join(map(str, problems))
+        assert f"{sheet}, row {len(rows) + 2}" in told
+        assert {t for t in traces(told) if t not in NAME} == set(), place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", LINES)
+def test_a_date_in_a_cell_of_a_file_is_told_and_kept_without_it(
+    trial: Path, reader: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    delimiter, row, places = LINES[reader]
+    path = Path(FILES[reader])
+    raw = path.read_bytes()
+    encoding = "utf-16" if raw[:2] == b"\xff\xfe" else "utf-8"
+    lines = raw.decode(encoding).split("\n")
+    for place, date in zip(places, cycle(DATES), strict=False):
+        cells = lines[row].split(delimiter)
+        if place >= len(cells):
+            break
+        cells[place] = f"seen {date}"
+        path.write_bytes("\n".join([*lines[:row], delimiter.join(cells), *lines[row + 1 :]]).encode(encoding))
+        assert programs.run(reader) in {0, 2}
+        told = "".join(capfd.readouterr())
+        assert "Traceback" not in told
+        assert traces(told) == set(), place
+        for written in Path("results").rglob("*.*"):
+            for where, text in texts(written):
+                assert traces(text) == set(), (place, written, where)
+        shutil.rmtree("results", ignore_errors=True)
