@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from cartrace.intake.sheets import Sheets, _event_day, _known, _read_rows, _Row, quote, to_number
@@ -53,31 +54,53 @@ def read_observations(
     tuple of Observation
         In the order of the sheet.
     """
+    # The day of the death itself is in: whole days have no hours.
+    ends = {e.subject_id: math.floor(e.study_day) + 1 for e in sheets.events if e.kind == "death"}
     deaths = {e.subject_id: e.study_day for e in sheets.events if e.kind == "death"}
+    # A big cohort has a million rows and few different cells, and every start of the workflow reads them:
+    # what was once without fault is not checked again.
+    subjects: set[str] = set()
+    days: dict[tuple[str, str, date | None], float] = {}
+    values: dict[tuple[str, str], tuple[float | None, str | None]] = {}
     out = []
     for row in _read_rows(folder, file, "observations", problems):
-        subject = row.identifier("subject_id")
+        subject, item, value = row.text("subject_id"), row.text("item"), row.text("value")
+        moment = (row.text("day"), row.text("date"), sheets.first_dates.get(subject))
+        seen, read = days.get(moment), values.get((item, value))
+        if (
+            seen is not None
+            and read is not None
+            and subject in subjects
+            and (subject not in ends or seen < ends[subject])
+        ):
+            out.append(Observation(subject, seen, item, *read, row.row))
+            continue
+        before = len(problems)
+        row.identifier("subject_id")
         if known_subjects is not None:
             _known(row, "subject_id", subject, known_subjects, "the subjects sheet")
         day = _event_day(row, "day", "date", subject, sheets.first_dates)
         if not row.text("day") and not row.text("date"):
             row.problem("day", "neither day nor date", "either day or date")
-        # The day of the death itself is in: whole days have no hours.
-        if day is not None and subject in deaths and math.floor(day) > math.floor(deaths[subject]):
+        if day is not None and subject in ends and day >= ends[subject]:
             row.problem(
                 "date" if row.text("date") else "day",
                 f"day {day:g}",
                 f"no later than the subject's death (day {deaths[subject]:g})",
             )
-        item = row.required("item")
+        row.required("item")
         if item and item not in ITEMS:
             row.problem("item", quote(item), ", ".join(ITEMS), did_you_mean(item, ITEMS))
-        value = row.required("value")
+        row.required("value")
         if item not in ITEMS or not value:
             continue
         number, word = _value(row, item, value)
         if day is not None and (number is not None or word is not None):
             out.append(Observation(subject, day, item, number, word, row.row))
+            if len(problems) == before:
+                subjects.add(subject)
+                days[moment] = day
+                values[item, value] = (number, word)
     return tuple(out)
 
 

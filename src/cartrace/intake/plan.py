@@ -15,6 +15,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -215,6 +217,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     sheets, more = read_sheets(folder, config, inbox=stored)
     problems += more
     hashes = Hashes(folder)
+    clock_digest = _clock_digests(sheets)
     data_folder = (folder / config.data_dir).resolve()
     files: dict[str, FilePlan] = {}
     mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None] = {}
@@ -268,7 +271,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
             sha256,
             item.reader,
             item.mapping,
-            _clock_digest(sheets, item.subjects) if dated else "",
+            clock_digest(item.subjects) if dated else "",
             plate_map,
             amplitudes,
             curves,
@@ -707,16 +710,16 @@ def _sheets_digest(sheets: Sheets) -> str:
             sorted((asdict(p) for p in sheets.products), key=lambda p: str(p["product"])),
             sorted((asdict(i) for i in sheets.infusions), key=lambda i: (i["subject_id"], i["infusion"])),
             sorted((asdict(s) for s in sheets.samples), key=lambda s: str(s["sample_id"])),
-            sorted(_flat(sheets.events), key=repr),
-            sorted(_flat(sheets.observations), key=repr),
+            _flat(sheets.events),
+            _flat(sheets.observations),
         ]
     )
 
 
-def _flat(items: Sequence[Event] | Sequence[Observation]) -> list[dict[str, object]]:
-    """Return rows of plain values as ``asdict`` would, in a tenth of its time: there are many."""
+def _flat(items: Sequence[Event] | Sequence[Observation]) -> list[object]:
+    """Return names and sorted values of rows of plain values; in text, since there are many and that is quick."""
     names = [field.name for field in fields(items[0])] if items else []
-    return [{name: getattr(item, name) for name in names} for item in items]
+    return [names, sorted(map(repr, map(attrgetter(*names), items))) if items else []]
 
 
 def _tubes_digest(sheets: Sheets) -> str:
@@ -729,20 +732,24 @@ def _tubes_digest(sheets: Sheets) -> str:
     return digest([rows(sheets.tubes), rows(sheets.reviews)])
 
 
-def _clock_digest(sheets: Sheets, subjects: tuple[str, ...]) -> str:
-    chosen = set(subjects)
+def _clock_digests(sheets: Sheets) -> Callable[[tuple[str, ...]], str]:
+    """Return a function that gives the digest of the clocks of some subjects, or of all where none is named.
 
-    def counts(subject: str) -> bool:
-        return not chosen or subject in chosen
+    Clocks are looked up by subject: with a file for each subject, a search would grow with their square.
+    """
+    tables: tuple[dict[str, list[tuple[object, ...]]], ...] = ({}, {}, {})
+    for s, d in sheets.first_dates.items():
+        tables[0].setdefault(s, []).append((s, d.isoformat()))
+    for i in sheets.infusions:
+        tables[1].setdefault(i.subject_id, []).append((i.subject_id, i.infusion, i.study_day))
+    for m in sheets.samples:
+        tables[2].setdefault(m.subject_id, []).append((m.sample_id, m.subject_id, m.matrix, m.study_day))
 
-    return digest(
-        [
-            sorted((s, d.isoformat()) for s, d in sheets.first_dates.items() if counts(s)),
-            sorted((i.subject_id, i.infusion, i.study_day) for i in sheets.infusions if counts(i.subject_id)),
-            sorted(
-                (s.sample_id, s.subject_id, s.matrix, s.study_day)
-                for s in sheets.samples
-                if counts(s.subject_id)
-            ),
-        ]
-    )
+    @cache
+    def of(subjects: tuple[str, ...]) -> str:
+        chosen = set(subjects)
+        return digest(
+            sorted(row for subject in chosen or table for row in table.get(subject, ())) for table in tables
+        )
+
+    return of

@@ -499,18 +499,21 @@ def _read_rows(folder: Path, file: str, kind: str, problems: list[Problem]) -> l
     for number, padded in lines[1:]:
         # A big cohort has a million of these cells, and every dry-run reads them.
         cells = list(map(str.strip, padded))
-        if not any(cells):
+        whole = "".join(cells)
+        if not whole:
             continue
         if len(cells) > len(header) and any(cells[len(header) :]):
             problems.append(Problem(file, f"{len(cells)} cells", f"{len(header)} cells", number))
         named = {name: cells[n] for n, name in named_columns if n < len(cells)}
         row = _Row(file, number, named, problems)
+        rows.append(row)
+        if len(whole) <= 1000 and whole.isprintable():
+            continue
         for name, cell in named.items():
             if not cell.isprintable():
                 row.problem(name, "a control character", "printable text")
             elif len(cell) > 1000:
                 row.problem(name, f"{len(cell)} characters", "at most 1000")
-        rows.append(row)
     # Rows are still checked when a column is unknown, so that all problems come at once.
     return [] if missing_required and len(problems) > before else rows
 

@@ -154,3 +154,25 @@ def test_the_order_of_rows_does_not_matter(seen: list[tuple[str, int, int]], ran
     for row in on_clock(listed, plans):
         start = {1: 0.0, 2: 30.0}[int(str(row["infusion"]))]
         assert row["day"] == float(str(row["study_day"])) - start
+
+
+def test_cells_seen_before_are_still_checked_together(trial: Path) -> None:
+    # Each cell of the later rows has stood in a row without fault.
+    good = ["1003\t12\t\ttemperature_c\t38\n", "1003\t\t2021-03-07\toxygen\tlow_flow\n", FEVER]
+    _, problems = read(trial, *good)
+    assert problems == ""
+    _, problems = read(
+        trial,
+        *good,
+        "1004\t12\t\ttemperature_c\t38\n",  # after the death on day 9.5
+        "1004\t\t2021-03-07\toxygen\tlow_flow\n",  # this subject's first infusion has no date
+        "1003\t12\t\toxygen\t38\n",
+        "1003\t12\t2021-03-07\ttemperature_c\t38\n",
+    )
+    rows = [line.split(" row ")[1].split(",")[0].split(":")[0] for line in problems.splitlines()]
+    assert rows == ["5", "6", "7", "8"], problems
+
+
+def test_a_fault_that_stands_twice_is_told_twice(trial: Path) -> None:
+    _, problems = read(trial, *["1005\t1\t\ttemperature_c\t38\n"] * 2)
+    assert problems.count("'1005'") == 2
