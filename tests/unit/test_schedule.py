@@ -438,7 +438,7 @@ def test_a_corrected_file_shows_in_what_changed_since_the_last_good_run(trial, m
             return status
 
         monkeypatch.setattr(schedule, "_follow", follow)
-        inputs = [{"path": "data/pcr.csv", "sha256": sha256}]
+        inputs = [{"path": "data/pcr.csv", "sha256": sha256 * 64}]
         heard = []
         assert schedule.run(Request(trial / "config.yaml"), heard.append, lambda _: inputs) == status
         assert heard == (trial / schedule.LOGS / f"{night.number}.log").read_text().splitlines()
