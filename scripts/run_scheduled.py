@@ -9,6 +9,7 @@ was skipped; 124 time was up; 128 + n stopped by signal n.
 from __future__ import annotations
 
 import argparse
+import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def say(line: str) -> None:
         print(line, flush=True)
 
+    # As in workflow/rules/common.smk: a plan is many small things that stay.
+    gc.set_threshold(100_000, 20, 100)
     return run(request, say, check=None if arguments.snakefile else read_manifest)
 
 

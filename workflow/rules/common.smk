@@ -17,6 +17,7 @@ GIVES:
     memory, minutes   resources that grow with the input and with each attempt
 """
 
+import gc
 import os
 import re
 from pathlib import Path
@@ -28,6 +29,10 @@ from cartrace.intake.plan import load_plan
 from cartrace.problems import InputError
 
 REPOSITORY = Path(workflow.current_basedir).parents[1]
+
+# Nearly all that is planned here and by Snakemake stays: Python's search for unused circles every
+# 700 objects takes a quarter of a start at 1,000 patients and frees nothing (docs/scale.md).
+gc.set_threshold(100_000, 20, 100)
 
 if not config:
     raise WorkflowError(
