@@ -138,6 +138,11 @@ def open_bam(path: Path, name: str, index: Path | None = None) -> Iterator[pysam
                 raise InputError(
                     [Problem(str(index), "no index that can be read", "an index made with 'samtools index'")]
                 )
+            if bam.has_index() and not _leads_right(bam):
+                found = "the index of another BAM file, or of an earlier one"
+                raise InputError(
+                    [Problem(str(index or f"index of {name}"), found, "a new one made with 'samtools index'")]
+                )
             yield bam
         except (OSError, UnicodeDecodeError) as error:
             raise InputError([_broken(name, error)]) from None
@@ -145,6 +150,24 @@ def open_bam(path: Path, name: str, index: Path | None = None) -> Iterator[pysam
             # Of a damaged file, closing fails once more.
             with suppress(OSError):
                 bam.close()
+
+
+def _leads_right(bam: pysam.AlignmentFile) -> bool:
+    """Say whether the index leads to reads of each contig that it knows reads of, and behind them to those of none.
+
+    An index of other reads has other places, which are mostly no beginnings of a block: reads would be lost unseen.
+    """
+    begin = bam.tell()
+    try:
+        for contig in bam.get_index_statistics():
+            if contig.total and next(bam.fetch(contig.contig), None) is None:
+                return False
+        rest = next(bam.fetch(UNMAPPED), None)
+        return rest.reference_id < 0 if rest is not None else bam.nocoordinate == 0
+    except (OSError, ValueError):
+        return False
+    finally:
+        bam.seek(begin)
 
 
 def find_targets(

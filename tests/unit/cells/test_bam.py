@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,26 @@ def test_an_index_that_is_none_is_told(tmp_path: Path) -> None:
     index.write_bytes(b"nonsense")
     with pytest.raises(InputError, match="an index that can't be read"), open_bam(path, "x.bam", index):
         pass
+
+
+def test_an_index_of_other_reads_is_told_since_it_would_lose_reads_unseen(tmp_path: Path) -> None:
+    def letters(seed: int) -> str:
+        return "".join(random.Random(seed).choices("ACGT", k=100))
+
+    few, many = (
+        write_reads(
+            tmp_path / f"{n}.bam",
+            CONTIGS,
+            [read(c, i, sequence=letters(i), cigar="100M") for c in ("chr1", "CAR") for i in range(n)],
+        )
+        for n in (3, 1_500)
+    )
+    for path, other in ((few, many), (many, few)):
+        index = Path(f"{other}.bai")
+        with pytest.raises(InputError, match="the index of another BAM"), open_bam(path, "x.bam", index):
+            pass
+        with open_bam(path, "x.bam", Path(f"{path}.bai")) as bam:
+            assert bam.has_index()
 
 
 def test_loci_are_read_from_bed_and_gtf() -> None:
