@@ -254,12 +254,15 @@ def test_only_processes_that_a_run_on_this_folder_started_are_ended(trial, tmp_p
 
 
 def test_what_an_ended_process_had_started_is_ended_too(trial):
-    # Each starts the next, so that one look at the list of processes may miss the last.
+    # Each of forty starts the next, so that one look at the list of processes may miss the last.
     code = (
-        "import os, sys, time\n"
-        "while os.fork() == 0:\n"
-        "    time.sleep(0.01)\n"
-        "print('started', flush=True); time.sleep(60)"
+        "import os, time\n"
+        "print('started', flush=True)\n"
+        "for _ in range(40):\n"
+        "    if os.fork():\n"
+        "        break\n"
+        "    time.sleep(0.02)\n"
+        "time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -375,6 +378,22 @@ def test_commands_of_slurm_without_a_cluster_do_not_stop_a_run_that_never_used_o
 
 def refuse(request):
     raise InputError([Problem("config.yaml", "anything", "nothing")])
+
+
+def test_jobs_that_outlive_their_snakemake_are_cancelled(slurm, trial):
+    request = Request(trial / "config.yaml", jobname_prefix="nightly")
+    slurm.write_text("11 nightly_aaa\n14 else\n")
+    heard = []
+    assert schedule._cancel_left(request, heard.append) == []
+    assert heard == ["cartrace: cancelled 1 Slurm jobs that were left"]
+    assert slurm.read_text() == "14 else\n"
+
+
+def test_that_they_can_t_be_cancelled_is_told_in_the_record(deaf_slurm, trial):
+    heard = []
+    (problem,) = schedule._cancel_left(Request(trial / "config.yaml"), heard.append)
+    assert heard == [f"cartrace: {problem}"]
+    assert "squeue got no answer" in problem
 
 
 def test_orphans_that_do_not_end_are_an_error(slurm):
