@@ -523,10 +523,10 @@ def run(
         return Exit.BAD_INPUT
 
 
-def unwritable(trial: Path) -> list[Problem]:
-    """Return the folders of a trial that this user can't write in, each with the reason."""
+def unwritable(trial: Path, names: Sequence[str] = ("", LOGS, RECORDS, ".snakemake")) -> list[Problem]:
+    """Return those folders of a trial that this user can't write in, each with the reason."""
     problems = []
-    for name in ("", LOGS, RECORDS, ".snakemake"):
+    for name in names:
         # The nearest folder that is there: nothing is made before all are known to do.
         folder = next(f for f in (trial / name, *(trial / name).parents) if f.exists())
         try:
@@ -593,7 +593,7 @@ def _has_snakemake_lock(trial: Path) -> bool:
 def _refuse_beside_another(trial: Path) -> None:
     """Raise Busy when a Snakemake is alive whose lock this may be."""
     if (pid := other_snakemake(trial)) is not None:
-        raise Busy(f"process {pid}, a Snakemake of its own, is running on this trial folder")
+        raise Busy(f"process {pid}, a Snakemake started by hand, is running on this trial folder")
 
 
 def _dry_run(
@@ -603,6 +603,8 @@ def _dry_run(
 ) -> int:
     """Show what would run; write nothing, take no lock, keep no record."""
     try:
+        # Snakemake makes its own folder even now.
+        raise_if_any(unwritable(request.trial, [".snakemake"]))
         if check:
             take_in(request, say)
             tell_unused(getattr(check(request), "inbox", ()), say)

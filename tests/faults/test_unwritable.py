@@ -106,6 +106,10 @@ def test_a_read_only_folder_is_named_before_anything_runs(
         assert f"{name}: found a folder that can't be written ({reason})" in told
     assert told.count("can't be written") == len(shown)
     assert str(tmp_path) not in told
+    if ".snakemake" in shown:
+        said.clear()
+        assert schedule.run(Request(trial / "config.yaml", dry_run=True), said.append) == Exit.BAD_INPUT
+        assert "found a folder that can't be written" in said[0]
     assert not list(trial.rglob("*.log"))
     assert not list(trial.rglob("*.json"))
 
