@@ -119,6 +119,13 @@ def test_a_date_goes_also_behind_the_full_stop_of_a_word_but_not_inside_a_number
     assert redact_dates("0.20210304 and 7,20210304") == "0.20210304 and 7,20210304"
 
 
+def test_a_hash_stays_whole():
+    short, long = "abb7e55d846684d2545a021c3b7feb39", f"20310517{'c' * 56}"
+    assert not holds_date(f"{short} {long}")
+    assert redact_dates(f"of {short}, 2031-05-17, {long}") == f"of {short}, <date>, {long}"
+    assert redact_dates(f"x{short}") == f"x{short[:-6]}<date>"
+
+
 def test_every_date_of_a_text_goes():
     assert redact_dates("from 2021-03-04 to 05.04.2021, 7 samples") == "from <date> to <date>, 7 samples"
 
