@@ -13,6 +13,7 @@ from tests.faults.sound import FILES
 from tests.workflow.planted import NAME, SEEN, forms, texts, traces
 
 from cartrace import config
+from cartrace.intake.inbox import take_in
 from cartrace.intake.plan import load_plan
 from cartrace.intake.sheets import read_sheets
 from cartrace.problems import InputError
@@ -76,3 +77,24 @@ def test_a_date_in_a_cell_of_a_file_is_told_and_kept_without_it(
             for where, text in texts(written):
                 assert traces(text) == set(), (place, written, where)
         shutil.rmtree("results", ignore_errors=True)
+
+
+@pytest.mark.parametrize("dates", ["refuse", "allow"])
+def test_dated_names_in_an_inbox_are_told_without_the_date(trial: Path, dates: str) -> None:
+    raw = yaml.safe_load(Path("config.yaml").read_text())
+    pattern = {"name": "run.*", "reader": "pcr_plate", "mapping": "mappings/car_qpcr_plate.yaml"}
+    folders = {"qpcr": {"folder": "inbox/qpcr", "patterns": [pattern]}}
+    raw |= {"inbox": {"settle_minutes": 0, "folders": folders}, "privacy": {"dates_in_file_names": dates}}
+    settings, faults = config.check(raw, "config.yaml")
+    assert not faults
+    names = [f"run_{date}.txt" for date in DATES if "/" not in date] + [f"{SEEN:%d.%m.%Y}/a.txt"]
+    for name in names:
+        path = Path("inbox/qpcr", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{name} {NAME}\n")
+    taken = take_in(settings, trial)
+    rows = load_plan(raw, trial).inbox.rows
+    assert len(rows) == len(names)
+    assert {row.status for row in rows} == ({"refused"} if dates == "refuse" else {"used", "unmatched"})
+    for told in (str(taken), str(rows), Path("results/intake/inbox.json").read_text()):
+        assert traces(told) == set()
