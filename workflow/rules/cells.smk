@@ -27,9 +27,8 @@ ENDOGENOUS = REFERENCE.endogenous or resources("cells/endogenous.fasta")
 
 
 wildcard_constraints:
-    construct="|".join(map(re.escape, CONSTRUCTS)) or "none",
-    library_id="|".join(map(re.escape, {**LIBRARIES, **PLAN.repertoire.contigs}))
-    or "none",
+    construct=one_of(CONSTRUCTS),
+    library_id=one_of({**LIBRARIES, **PLAN.repertoire.contigs}),
 
 
 rule check_construct:

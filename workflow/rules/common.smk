@@ -10,6 +10,7 @@ GIVES:
     sources(name)     one hash of this program and the package files that it rests on, as a
                       param, since Snakemake does not see the package (docs/adr/0002)
     resources(pattern) files of resources/, as inputs
+    one_of(names)     a wildcard constraint: one of many names
     settings(section) a part of the configuration with its defaults, as a plain param
     existing(path)    a list of the one file, or of none where none is configured
     library_files(table, names)   one table of single-cell libraries
@@ -19,19 +20,19 @@ GIVES:
 
 import gc
 import os
-import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from cartrace import provenance
 from cartrace.intake.plan import load_plan
+from cartrace.patterns import one_of
 from cartrace.problems import InputError
 
 REPOSITORY = Path(workflow.current_basedir).parents[1]
 
 # Nearly all that is planned here and by Snakemake stays: Python's search for unused circles every
-# 700 objects takes a quarter of a start at 1,000 patients and frees nothing (docs/scale.md).
+# 700 objects takes an eighth of a start at 1,000 patients and frees nothing (docs/scale.md).
 gc.set_threshold(100_000, 20, 100)
 
 if not config:
@@ -103,4 +104,4 @@ def minutes(limit):
 
 
 wildcard_constraints:
-    file_id="|".join(map(re.escape, PLAN.files)) or "none",
+    file_id=one_of(PLAN.files),

@@ -20,7 +20,7 @@ PLATE_TABLES = ["wells", "curves", "samples", "droplets", "qc"]
 
 
 wildcard_constraints:
-    limits="|".join(map(re.escape, PLAN.limits)) or "none",
+    limits=one_of(PLAN.limits),
 
 
 rule estimate_detection_limits:

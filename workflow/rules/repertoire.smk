@@ -43,10 +43,9 @@ SITE_TABLES = {
 
 
 wildcard_constraints:
-    subject="|".join(map(re.escape, REPERTOIRE.subjects)) or "none",
-    # (?!) fits nothing: a set can be called "none", and must not fit both rules.
-    table_set="|".join(map(re.escape, TABLE_SETS)) or "(?!)",
-    bam_set="|".join(map(re.escape, BAM_SETS)) or "(?!)",
+    subject=one_of(REPERTOIRE.subjects),
+    table_set=one_of(TABLE_SETS),
+    bam_set=one_of(BAM_SETS),
 
 
 rule read_contigs:
