@@ -166,7 +166,7 @@ class Cluster:
         self.cleaning.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._configure()
         self.cleaning.callback(self._stop)
-        self._start_accounting()
+        self._start_database()
         self.start_controller()
         for node in NODES:
             self._run(node, "slurmd", "-D", "-N", node)
@@ -213,7 +213,7 @@ class Cluster:
         here.symlink_to(configuration)
         self.cleaning.callback(here.unlink, missing_ok=True)
 
-    def _start_accounting(self) -> None:
+    def _start_database(self) -> None:
         folder = self.folder
         self._run(
             "munged",
@@ -233,26 +233,24 @@ class Cluster:
         )
         self._wait_until(lambda: self.ask("mariadb-admin", "--no-defaults", door, "ping") != "")
         self.ask("mariadb", "--no-defaults", door, "-e", f"source {folder}/database.sql")
-        # The one daemon that reads its configuration from beside SLURM_CONF.
-        os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
-        try:
-            self._run("slurmdbd", "slurmdbd", "-D")
-        finally:
-            del os.environ["SLURM_CONF"]
+        self.start_accounting()
         manage = ("sacctmgr", "-i", "-Q")
-        self._wait_until(lambda: self.answers("sacctmgr", "-n", "list", "cluster"))
         self.ask(*manage, "add", "cluster", "cartrace")
-        self.ask(*manage, "add", "account", ACCOUNT, f"Description={ACCOUNT}", f"Organization={ACCOUNT}")
-        self.ask(*manage, "add", "user", "root", f"Account={ACCOUNT}")
+        # The first is where jobs go that ask for none.
+        for account in ("other", ACCOUNT):
+            self.ask(*manage, "add", "account", account, f"Description={account}", "Organization=trial")
+            self.ask(*manage, "add", "user", "root", f"Account={account}")
+
+    def start_accounting(self) -> None:
+        """Start slurmdbd."""
+        # It looks for its configuration beside that of Slurm, which it finds by this alone.
+        self._run("slurmdbd", "env", f"SLURM_CONF={self.folder}/slurm.conf", "slurmdbd", "-D")
+        self._wait_until(lambda: self.answers("sacctmgr", "-n", "list", "cluster"))
 
     def start_controller(self) -> None:
         """Start slurmctld; it goes on with the jobs that it knows."""
         self._run("slurmctld", "slurmctld", "-D")
         self._wait_until(lambda: "is UP" in self.ask("scontrol", "ping", check=False))
-
-    def stop_controller(self) -> None:
-        """Stop slurmctld; its jobs go on."""
-        self._end("slurmctld")
 
     def ask(self, *command: str, check: bool = True) -> str:
         """Run a command and return what it says."""
@@ -290,7 +288,8 @@ class Cluster:
         )
         log.close()
 
-    def _end(self, name: str) -> None:
+    def stop(self, name: str) -> None:
+        """Stop a daemon; the jobs go on."""
         daemon = self.daemons.pop(name)
         daemon.terminate()
         try:
@@ -306,7 +305,7 @@ class Cluster:
                 self.ask("scancel", "--me")
                 self._wait_until(lambda: not self.ask("squeue", "--noheader"))
         for name in reversed(list(self.daemons)):
-            self._end(name)
+            self.stop(name)
 
     def _wait_until(self, ready: Callable[[], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
@@ -332,7 +331,8 @@ def free_ports(number: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     install()
-    with Cluster() as cluster:
+    with suppress(KeyboardInterrupt), Cluster() as cluster:
         print(f"up; state in {cluster.folder}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.pause()

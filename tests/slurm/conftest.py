@@ -55,7 +55,8 @@ class Place:
         """Return the command of one run; ``changes`` replace keys of the profile, with _ for -."""
         profile = yaml.safe_load((REPOSITORY / "profiles/slurm/profile.v9+.yaml").read_text())
         profile["default-resources"] |= {"slurm_account": ACCOUNT, "slurm_partition": PARTITION}
-        profile |= {"jobs": jobs, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 3}
+        profile |= {"jobs": jobs, "latency-wait": 5}
+        profile |= {"slurm-init-seconds-before-status-checks": 3, "max-status-checks-per-second": 1}
         profile |= {key.replace("_", "-"): value for key, value in changes.items()}
         folder = self.trial.parent / "profile"
         folder.mkdir(exist_ok=True)
