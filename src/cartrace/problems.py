@@ -87,7 +87,7 @@ def printable(text: str) -> str:
     >>> printable("CAR\x07")
     'CAR?'
     """
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def plain(text: str, most: int = 200) -> str:
