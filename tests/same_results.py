@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-NOT_COMPARED = ("results/runs/", "results/intake/manifest.json")
-"""Run records tell of their run; the manifest is a cache of file times."""
+NOT_COMPARED = ("results/runs/", "results/intake/manifest.json", "results/intake/inbox.json")
+"""Run records tell of their run; the others are caches of file times."""
 
 
 def differences(first: Path, second: Path, *, tolerance: float = 0.0) -> list[str]:
