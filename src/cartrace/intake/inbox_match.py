@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cartrace.flow.vocabulary import TUBE_KINDS
 from cartrace.intake.inbox_rows import InboxPlan, InboxRow
 from cartrace.intake.inbox_settings import PLACEHOLDER
-from cartrace.problems import Problem, did_you_mean, holds_date, plain
+from cartrace.problems import Problem, did_you_mean, plain
 
 if TYPE_CHECKING:
     from cartrace.config import Config
@@ -360,9 +360,7 @@ def _of_patterns(
         )
         files.append(item)
         tubes += [tube] if tube else []
-        found.rows[place] = replace(
-            found.rows[place], status="used", matched_by="pattern", file_id=plain(file_id)
-        )
+        found.rows[place] = replace(found.rows[place], status="used", matched_by="pattern", file_id=file_id)
         found.owners[place] = (("file", file_id),)
         found.places[("file", file_id)] = [*found.places.get(("file", file_id), []), place]
     files = _each_id_once(sheets, files, found)
@@ -566,9 +564,9 @@ class _Names:
 
 
 def _is_id(text: str) -> bool:
-    from cartrace.intake.sheets import _FILE_ID
+    from cartrace.intake.sheets import names_files
 
-    return bool(text) and len(text) <= 64 and bool(_FILE_ID.fullmatch(text)) and not holds_date(text)
+    return names_files(text)
 
 
 def _without_awaited_tubes(sheets: Sheets, config: Config, found: Matched) -> Sheets:

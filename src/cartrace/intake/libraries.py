@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.cells.vocabulary import CHEMISTRIES, SORTS
-from cartrace.intake.sheets import _FILE_ID, _read_rows, _Row, nearest, quote
+from cartrace.intake.sheets import NEEDED_SHEETS, _read_rows, _Row, check_samples, quote
 from cartrace.intake.tubes import RANGES
-from cartrace.problems import Problem, did_you_mean, holds_date
+from cartrace.problems import Problem, did_you_mean
 
 if TYPE_CHECKING:
     from cartrace import config as configuration
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 _OF_COUNTS = ("raw_counts", "metrics", "bam", "car_flow_percent", "car_features", "tag_features")
 """Columns that say nothing without a count matrix."""
 _BLOOD_COUNTS = ("lymphocytes_per_ul", "white_cells_per_ul")
-_NEEDED_SHEETS = {
-    "samples": "from whom and when a library is",
-    "subjects": "who the subjects are",
-    "infusions": "which samples came before the infusion",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +96,16 @@ def check_libraries(
     if not sheets.libraries:
         return
     file = str(names.libraries)
-    for sheet, tells in _NEEDED_SHEETS.items():
+    for sheet, tells in NEEDED_SHEETS.items():
         if getattr(names, sheet) is None:
             allowed = f"sheets.{sheet} in the configuration: it tells {tells}"
             problems.append(Problem(file, f"libraries, and no {sheet} sheet", allowed))
-    for library in sheets.libraries:
-        if names.samples and library.sample_id and library.sample_id not in samples:
-            found, near = f"unknown {quote(library.sample_id)}", nearest(library.sample_id, samples)
-            problems.append(Problem(file, found, "one of the samples sheet", library.row, "sample_id", near))
+    if names.samples:
+        check_samples(((i.sample_id, i.row) for i in sheets.libraries), file, samples, problems)
 
 
 def _library(row: _Row, seen: dict[str, int]) -> Library:
-    library_id = row.required("library_id")
-    if library_id and (holds_date(library_id) or len(library_id) > 64 or not _FILE_ID.fullmatch(library_id)):
-        allowed = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
-        row.problem("library_id", quote(library_id), allowed)
-    elif library_id.casefold() in seen:
-        found = f"{quote(library_id)} again"
-        row.problem("library_id", found, f"each once; it is in row {seen[library_id.casefold()]}")
-    seen.setdefault(library_id.casefold(), row.row)
+    library_id = row.file_name("library_id", seen)
     chemistry = row.required("chemistry")
     if chemistry and chemistry not in CHEMISTRIES:
         row.problem(

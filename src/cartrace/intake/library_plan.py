@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.intake.paths import RESULTS, Hashes, Tell, digest, path_in, teller, undated
-from cartrace.intake.sheets import quote
-from cartrace.intake.tube_controls import before_infusion
-from cartrace.problems import Problem, did_you_mean, holds_date
+from cartrace.intake.sheets import FILE_NAME, names_files, quote
+from cartrace.problems import Problem, did_you_mean
 
 if TYPE_CHECKING:
     from cartrace import config as configuration
@@ -38,10 +36,9 @@ _READING = (
     "sha256",
 )
 _MATRIX_FILES = (".mtx", ".mtx.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FILES = 20
 """Files of a matrix folder; a larger one is no matrix folder."""
-_EMPTY_CONTIGS = 1000
+EMPTY_CONTIGS = 1000
 """Bytes below which a file of contigs, or of sites, can be a header alone."""
 
 
@@ -106,9 +103,8 @@ def plan_constructs(
     """Find the files of each registered construct; every problem is added to ``problems``."""
     plans = {}
     for name, construct in config.cells.constructs.items():
-        if not _NAME.fullmatch(name) or holds_date(name):
-            allowed = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
-            problems.append(Problem(config_file, quote(name), allowed, column="cells.constructs"))
+        if not names_files(name):
+            problems.append(Problem(config_file, quote(name), FILE_NAME, column="cells.constructs"))
             continue
         found = {}
         for column in ("sequence", "annotation"):
@@ -138,14 +134,19 @@ def plan_reference(
 
 
 def plan_libraries(
-    folder: Path, config: configuration.Config, sheets: Sheets, hashes: Hashes, problems: list[Problem]
+    folder: Path,
+    config: configuration.Config,
+    sheets: Sheets,
+    *,
+    early: frozenset[str],
+    hashes: Hashes,
+    problems: list[Problem],
 ) -> dict[str, LibraryPlan]:
-    """Find the files of each library and what its jobs need; every problem is added to ``problems``."""
+    """Find the files of each library and what its jobs need; every problem is added to ``problems``.
+
+    ``early`` has the samples from before the infusion, without the product.
+    """
     samples = {s.sample_id: s for s in sheets.samples}
-    # The product carries the CAR, though its sample's day is 0.
-    early = before_infusion(
-        (s for s in sheets.samples if s.matrix != "infusion_product"), config.kinetics.post_infusion_visits
-    )
     subject_of = {i: s.subject_id for i, s in samples.items()}
     plans: dict[str, LibraryPlan] = {}
     contents: dict[str, str] = {}
@@ -174,7 +175,7 @@ def plan_libraries(
         contigs = tuple(dict.fromkeys(filter(None, (single["tcr_contigs"], single["bcr_contigs"]))))
         for path in contigs:
             # Files without a contig are all alike.
-            if (folder / path).stat().st_size < _EMPTY_CONTIGS:
+            if (folder / path).stat().st_size < EMPTY_CONTIGS:
                 continue
             other = contig_files.setdefault(files.content([path]), library.library_id)
             if other != library.library_id:

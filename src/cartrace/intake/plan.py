@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -39,7 +38,15 @@ from cartrace.intake.mapping import Mapping as TableMapping
 from cartrace.intake.mapping import read_mapping
 from cartrace.intake.paths import MANIFEST, RESULTS, Hashes, Tell, digest, path_in, stamp, teller, undated
 from cartrace.intake.repertoire_plan import RepertoirePlan, plan_repertoire
-from cartrace.intake.sheets import PLATE_COLUMNS, LaboratoryFile, Sheets, quote, read_sheets
+from cartrace.intake.sheets import (
+    FILE_NAME,
+    PLATE_COLUMNS,
+    LaboratoryFile,
+    Sheets,
+    names_files,
+    quote,
+    read_sheets,
+)
 from cartrace.intake.tube_controls import Control, before_infusion, controls_of, tube_faults, tube_json
 from cartrace.pcr.assay import Assay, read_assay
 from cartrace.pcr.vocabulary import AMPLITUDE_FILE
@@ -51,7 +58,6 @@ if TYPE_CHECKING:
     from cartrace.intake.sheets import Event, Sample
     from cartrace.intake.tubes import GateReview, Tube
 
-_LIMITS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Read = TypeVar("_Read")
 
 
@@ -297,11 +303,22 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     limits = _limits(folder, config, config_file, hashes, problems)
     constructs = plan_constructs(folder, config, config_file, hashes, problems)
     reference = plan_reference(folder, config, config_file, hashes, problems)
+    # The product carries the CAR, though its sample's day is 0.
+    early = before_infusion(
+        (s for s in sheets.samples if s.matrix != "infusion_product"), config.kinetics.post_infusion_visits
+    )
     while True:
         told: list[Problem] = []
-        libraries = plan_libraries(folder, config, sheets, hashes, told)
+        libraries = plan_libraries(folder, config, sheets, early=early, hashes=hashes, problems=told)
         repertoire = plan_repertoire(
-            folder, config, sheets, libraries, config_file=config_file, hashes=hashes, problems=told
+            folder,
+            config,
+            sheets,
+            libraries,
+            early=early,
+            config_file=config_file,
+            hashes=hashes,
+            problems=told,
         )
         kept = _without_faulty(sheets, config, told)
         if kept is sheets:
@@ -619,9 +636,8 @@ def _limits(
     plans = {}
     for name, entry in config.pcr.detection_limits.items():
         place = f"pcr.detection_limits.{name}"
-        if not _LIMITS_NAME.fullmatch(name) or holds_date(name):
-            allowed = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
-            problems.append(Problem(config_file, quote(name), allowed, column="pcr.detection_limits"))
+        if not names_files(name):
+            problems.append(Problem(config_file, quote(name), FILE_NAME, column="pcr.detection_limits"))
             continue
         digests = []
         for column, text in (("dilutions", entry.dilutions), ("blanks", entry.blanks)):

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartrace.intake.library_plan import _EMPTY_CONTIGS, LibraryPlan, bam_index, own_file, place
+from cartrace.intake.library_plan import EMPTY_CONTIGS, LibraryPlan, bam_index, own_file, place
 from cartrace.intake.paths import Hashes, digest, path_in, teller, undated
-from cartrace.intake.sheets import quote
-from cartrace.intake.tube_controls import before_infusion
+from cartrace.intake.sheets import SAFE_NAME, quote
 
 if TYPE_CHECKING:
     from cartrace import config as configuration
     from cartrace.intake.sheets import Sample, Sheets
     from cartrace.problems import Problem
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FACTS = ("sample_id", "subject_id", "matrix", "infusion", "day", "study_day", "visit")
 
 
@@ -130,6 +128,7 @@ def plan_repertoire(
     sheets: Sheets,
     libraries: Mapping[str, LibraryPlan],
     *,
+    early: frozenset[str],
     config_file: str,
     hashes: Hashes,
     problems: list[Problem],
@@ -146,6 +145,8 @@ def plan_repertoire(
         What the sheets say.
     libraries
         All libraries of the sheet, also those without a count matrix.
+    early
+        Samples from before the infusion, without the product.
     config_file
         How errors name the configuration.
     hashes
@@ -154,9 +155,6 @@ def plan_repertoire(
         Every problem is added to it.
     """
     samples = {s.sample_id: s for s in sheets.samples}
-    early = before_infusion(
-        (s for s in sheets.samples if s.matrix != "infusion_product"), config.kinetics.post_infusion_visits
-    )
     with_contigs = [
         i for i in libraries.values() if (i.tcr_contigs or i.bcr_contigs) and i.sample_id in samples
     ]
@@ -200,7 +198,7 @@ def plan_repertoire(
                 "repertoire.sites.junctions.vector in the configuration: the vector's sequences in it",
             )
         path = place(config, sites_row.path)
-        if (folder / path).stat().st_size >= _EMPTY_CONTIGS:
+        if (folder / path).stat().st_size >= EMPTY_CONTIGS:
             content = (hashes.sha256(path, tell), sites_row.specimen)
             other = contents.setdefault(content, sites_row.site_set_id)
             if other != sites_row.site_set_id:
@@ -237,12 +235,12 @@ def subject_keys(subjects: Iterable[str]) -> dict[str, str]:
     """
     return {
         subject: subject
-        if _SAFE.fullmatch(subject)
+        if SAFE_NAME.fullmatch(subject)
         # A name that began with a dash would be an option of a command.
         else f"{re.sub(r'[^A-Za-z0-9]+', '-', subject)[:40]}-{digest([subject])[:8]}".lstrip("-")
         for subject in subjects
     }
 
 
-def _facts(sample: Sample, early: frozenset[str] | set[str]) -> dict[str, object]:
+def _facts(sample: Sample, early: frozenset[str]) -> dict[str, object]:
     return {name: getattr(sample, name) for name in _FACTS} | {"pre_infusion": sample.sample_id in early}

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.intake.clock import EARLIEST, days_between, infusion_at, parse_date
-from cartrace.problems import Problem, did_you_mean, holds_date
+from cartrace.problems import Problem, did_you_mean, holds_date, printable
 from cartrace.vocabulary import EVENT_KINDS, MATRICES, VECTORS
 
 if TYPE_CHECKING:
@@ -330,6 +330,16 @@ class _Row:
                 self.problem(column, quote(value), allowed)
         return value
 
+    def file_name(self, column: str, seen: dict[str, int]) -> str:
+        """Return an id that names files, and tell where another row of ``seen`` has it."""
+        value = self.required(column)
+        if value and not names_files(value):
+            self.problem(column, quote(value), FILE_NAME)
+        elif value.casefold() in seen:
+            self.problem(column, f"{quote(value)} again", f"each once; it is in row {seen[value.casefold()]}")
+        seen.setdefault(value.casefold(), self.row)
+        return value
+
     def number(self, column: str, low: float, high: float, meaning: str) -> float | None:
         text = self.text(column)
         if not text:
@@ -367,7 +377,14 @@ class _Row:
 
 
 _ID = re.compile(r"[^\W_](?:[\w .:/#+-]*[\w#+])?")
-_FILE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+FILE_NAME = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
+NEEDED_SHEETS = {
+    "samples": "from whom and when a sample is",
+    "subjects": "who the subjects are",
+    "infusions": "which samples came before the infusion",
+}
+"""Sheets without which tubes, libraries and integration sites can't be read, and what each tells."""
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -392,9 +409,27 @@ def to_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def names_files(text: str) -> bool:
+    """Say whether a name may be part of the names of files."""
+    return bool(SAFE_NAME.fullmatch(text)) and not holds_date(text)
+
+
+def check_samples(
+    listed: Iterable[tuple[str | None, int | None]],
+    file: str,
+    samples: Collection[str],
+    problems: list[Problem],
+) -> None:
+    """Tell each sample_id that the samples sheet does not have; ``listed`` has those of a sheet and their rows."""
+    for sample_id, row in listed:
+        if sample_id and sample_id not in samples:
+            found, near = f"unknown {quote(sample_id)}", nearest(sample_id, samples)
+            problems.append(Problem(file, found, "one of the samples sheet", row, "sample_id", near))
+
+
 def quote(text: str) -> str:
     """Show hostile text: quoted, without control characters, at most 60 characters."""
-    shown = "".join(c if c.isprintable() else "?" for c in text)
+    shown = printable(text[:61])
     return f"'{shown[:60]}...'" if len(shown) > 60 else f"'{shown}'"
 
 
@@ -843,18 +878,7 @@ def _files(rows: list[_Row], known_subjects: set[str] | None) -> tuple[Laborator
     seen: dict[str, int] = {}
     out = []
     for row in rows:
-        file_id = row.required("file_id")
-        if file_id and (holds_date(file_id) or len(file_id) > 64 or not _FILE_ID.fullmatch(file_id)):
-            row.problem(
-                "file_id",
-                quote(file_id),
-                "at most 64 letters, digits, or . _ - (no calendar date): it names files",
-            )
-        elif file_id.casefold() in seen:
-            row.problem(
-                "file_id", f"{quote(file_id)} again", f"each once; it is in row {seen[file_id.casefold()]}"
-            )
-        seen.setdefault(file_id.casefold(), row.row)
+        file_id = row.file_name("file_id", seen)
         reader = row.required("reader")
         if reader and reader not in READERS:
             row.problem("reader", quote(reader), ", ".join(READERS), did_you_mean(reader, READERS))

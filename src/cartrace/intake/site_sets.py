@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartrace.intake.sheets import _FILE_ID, _read_rows, _Row, nearest, quote
+from cartrace.intake.sheets import NEEDED_SHEETS, _read_rows, _Row, check_samples, quote
 from cartrace.problems import Problem, holds_date
 from cartrace.repertoire.vocabulary import UNSORTED
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from cartrace.intake.sheets import Sheets
 
 _LONGEST = 40
-_NEEDED_SHEETS = {
-    "samples": "from whom and when a sample is",
-    "subjects": "who the subjects are",
-    "infusions": "which samples came before the infusion",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +56,16 @@ def check_site_sets(
     if not sheets.site_sets:
         return
     file = str(names.integration_sites)
-    for sheet, tells in _NEEDED_SHEETS.items():
+    for sheet, tells in NEEDED_SHEETS.items():
         if getattr(names, sheet) is None:
             allowed = f"sheets.{sheet} in the configuration: it tells {tells}"
             problems.append(Problem(file, f"integration sites, and no {sheet} sheet", allowed))
-    for item in sheets.site_sets:
-        if names.samples and item.sample_id and item.sample_id not in samples:
-            found, near = f"unknown {quote(item.sample_id)}", nearest(item.sample_id, samples)
-            problems.append(Problem(file, found, "one of the samples sheet", item.row, "sample_id", near))
+    if names.samples:
+        check_samples(((i.sample_id, i.row) for i in sheets.site_sets), file, samples, problems)
 
 
 def _site_set(row: _Row, seen: dict[str, int], parts: dict[tuple[str, str], int]) -> SiteSet:
-    name = row.required("site_set_id")
-    if name and (holds_date(name) or len(name) > 64 or not _FILE_ID.fullmatch(name)):
-        allowed = "at most 64 letters, digits, or . _ - (no calendar date): it names files"
-        row.problem("site_set_id", quote(name), allowed)
-    elif name.casefold() in seen:
-        row.problem("site_set_id", f"{quote(name)} again", f"each once; it is in row {seen[name.casefold()]}")
-    seen.setdefault(name.casefold(), row.row)
+    name = row.file_name("site_set_id", seen)
     path, specimen = row.required("path"), row.text("specimen")
     part = (path, specimen)
     if path and part in parts:

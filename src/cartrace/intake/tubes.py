@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartrace.flow.vocabulary import REVIEWS, TUBE_KINDS
-from cartrace.intake.sheets import _read_rows, _Row, id_fault, look_alike, nearest, quote
+from cartrace.intake.sheets import (
+    NEEDED_SHEETS,
+    _read_rows,
+    _Row,
+    check_samples,
+    id_fault,
+    look_alike,
+    nearest,
+    quote,
+)
 from cartrace.problems import Problem, did_you_mean, holds_date
 
 if TYPE_CHECKING:
@@ -38,12 +47,7 @@ _BLOOD_COUNTS = ("lymphocytes_per_ul", "white_cells_per_ul")
 _WHOLE_BELOW = 100.0
 """A blood count below this with decimals is one in 10^9/L: analysers print whole cells per uL."""
 _LEAVES_OUT = ("fmo", "isotype")
-_NEEDED_SHEETS = {
-    "tubes": "what each FCS file is",
-    "samples": "from whom and when a sample is",
-    "subjects": "who the subjects are",
-    "infusions": "which samples came before the infusion",
-}
+_NEEDED_SHEETS = {"tubes": "what each FCS file is"} | NEEDED_SHEETS
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -206,12 +210,8 @@ def check_tubes(
             allowed = f"a file_id of {names.files} whose reader is fcs_tube"
             near = nearest(item.file_id, acquired)
             problems.append(Problem(str(file), found, allowed, item.row, "file_id", near))
-    for tube in sheets.tubes:
-        if names.samples and tube.sample_id and tube.sample_id not in samples:
-            found, near = f"unknown {quote(tube.sample_id)}", nearest(tube.sample_id, samples)
-            problems.append(
-                Problem(str(names.tubes), found, "one of the samples sheet", tube.row, "sample_id", near)
-            )
+    if names.samples:
+        check_samples(((t.sample_id, t.row) for t in sheets.tubes), str(names.tubes), samples, problems)
     # A sheet that could not be read as a whole has told its own problem.
     if names.tubes and (sheets.tubes or not any(p.file == names.tubes for p in problems)):
         told = {tube.file_id for tube in sheets.tubes}
