@@ -28,8 +28,8 @@ with socket.socket(socket.AF_UNIX) as server:
 
 _SERVER = """
 import gc, json, os, runpy, select, signal, socket, sys, threading, traceback
-import h5py, openpyxl, pandas, plotly.graph_objects, pyarrow.parquet, pydantic, pysam
-import scanpy, scipy.optimize, scipy.sparse, scipy.stats, yaml
+import duckdb, h5py, jinja2, lifelines, openpyxl, pandas, plotly.graph_objects, pyarrow.parquet, pydantic, pysam
+import scanpy, scipy.optimize, scipy.sparse, scipy.stats, statsmodels.api, yaml
 
 def end_with(caller):
     poll = select.poll()
