@@ -121,3 +121,15 @@ def test_every_tube_needs_a_panel(trial: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         run("--tubes", "t1", "--panels")
     assert "same number of entries" in capsys.readouterr().err
+
+
+def test_a_tube_that_only_its_name_tells_of_counts_like_one_of_the_sheet(trial: Path) -> None:
+    lines = SHEET.splitlines(keepends=True)
+    (trial / "tubes.tsv").write_text(lines[0] + lines[1].replace("1000\t50\t50", "\t\t") + lines[2])
+    assert run(*USUAL) == 0
+    listed = {name: written(name) for name in OUTPUTS}
+    (trial / "tubes.tsv").write_text(lines[0])
+    named = ('["t1", "sample", "S-t1", null, "b1"]', '["f", "fmo", null, "CAR", "b1"]')
+    assert run(*USUAL, "--inbox-tubes", *named) == 0
+    for name, table in listed.items():
+        pd.testing.assert_frame_equal(written(name), table)
