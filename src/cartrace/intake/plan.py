@@ -224,11 +224,11 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     problems += more
     hashes = Hashes(folder)
     clock_digest = _clock_digests(sheets)
-    data_folder = (folder / config.data_dir).resolve()
+    data_folder = os.path.realpath(folder / config.data_dir)
     files: dict[str, FilePlan] = {}
     mappings: dict[tuple[str, str], TableMapping | _AssayPlan | _PanelPlan | Immunoassay | None] = {}
     data_sets = {tube.file_id: tube.data_set or 1 for tube in sheets.tubes}
-    paths: dict[tuple[Path, str, int], LaboratoryFile] = {}
+    paths: dict[tuple[str, str, int], LaboratoryFile] = {}
     contents: dict[tuple[str, str, int], LaboratoryFile] = {}
     mappings |= _pattern_mappings(folder, config, config_file, problems)
 
@@ -237,19 +237,19 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
         tell = teller(own, config.sheets.files, "path", item.row)
         # A file of the inbox that no row names was found in the store.
         listed = item.row is not None
-        path = _data_path(item.path, folder, config, tell) if listed else data_folder / item.path
+        found = _data_path(item.path, folder, config, tell) if listed else None
         if item.mapping and (item.reader, item.mapping) not in mappings:
             read = _MAPPINGS.get(item.reader, _mapping)
             mappings[item.reader, item.mapping] = read(item, folder, config, problems)
         mapping = mappings.get((item.reader, item.mapping))
         plate_map = _plate_map(item, folder, config, own)
         amplitudes = _amplitudes(item, folder, config, own)
-        if path is None:
+        if listed and found is None:
             return None
         # One workbook may hold several tables: each mapping reads its own sheet. One FCS file may hold
         # several data sets.
         part = (item.mapping, data_sets.get(item.file_id, 1))
-        real = (path.resolve() if listed else path, *part)
+        real = (str(found.resolve()) if found else f"{data_folder}/{item.path}", *part)
         if real in paths:
             tell("the file again", f"each file once for a mapping; it is also {paths[real].file_id}")
             return None
