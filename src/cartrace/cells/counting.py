@@ -143,6 +143,8 @@ def starsolo_command(
         "--outFilterScoreMin", "30",
         "--outSAMtype", "BAM", "SortedByCoordinate",
         "--outSAMattributes", "NH", "HI", "AS", "nM", "GX", "GN", "CR", "UR", "CB", "UB",
+        # Names of reads tell instrument and run, some the day.
+        "--outSAMreadID", "Number",
         # Reads without a home stay: the CAR may be found among them.
         "--outSAMunmapped", "Within",
         "--limitBAMsortRAM", str(max(LEAST_SORT_MEMORY, index_bytes)),

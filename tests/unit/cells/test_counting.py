@@ -240,8 +240,10 @@ def test_the_bam_is_indexed_shows_the_whole_car_and_names_no_file(
         header = str(bam.header)
         shared = car.span("signalling")
         depth = sum(map(sum, bam.count_coverage(car.name, shared.start, shared.stop)))  # type: ignore[arg-type]
-        tags = {tag for tag, _ in next(bam.fetch(car.name)).get_tags()}
+        first = next(bam.fetch(car.name))
+        tags = {tag for tag, _ in first.get_tags()}
     assert depth > 0
+    assert str(first.query_name).isdecimal()
     assert {"CB", "UB", "GX", "GN"} <= tags
     assert str(folder) not in header
     assert sorted(p.name for p in folder.iterdir()) == [BAM, f"{BAM}.bai", "Solo.out"]
