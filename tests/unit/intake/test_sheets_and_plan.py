@@ -134,7 +134,7 @@ def test_dates_become_days_and_samples_find_their_infusion(trial: Path) -> None:
         (
             "files",
             SHEETS["files"].replace("mappings/pcr", "mappings/none"),
-            "mappings/none.yaml: found no such file",
+            "no file 'mappings/none.yaml'",
         ),
     ],
 )
