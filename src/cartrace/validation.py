@@ -34,6 +34,13 @@ def validated(raw: Any, model: type[Model], file: str, keys: str) -> Model:
         raise InputError([problem_of(e, file, model) for e in error.errors()]) from None
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # more digits than Python writes: 0xfff... in YAML
+        return "a number of thousands of digits"
+
+
 def problem_of(fault: Any, file: str, model: type[BaseModel]) -> Problem:
     """Turn one entry of ``ValidationError.errors()`` into a problem.
 
@@ -56,7 +63,7 @@ def problem_of(fault: Any, file: str, model: type[BaseModel]) -> Problem:
     elif isinstance(fault.get("input"), Mapping):
         found = "a mapping that does not fit together" if fault["type"] == "value_error" else "a mapping"
     else:
-        found = _undated(repr(fault.get("input")))[:200]
+        found = _undated(_shown(fault.get("input")))[:200]
     message = _undated(fault["msg"].removeprefix("Value error, "))
     return Problem(file=file, column=dotted, found=found, allowed=message)
 

@@ -374,11 +374,12 @@ class Mapping(Part):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
-        import codecs
-
         try:
-            codecs.lookup(value)
-        except LookupError as error:
+            # zlib and hex are codecs as well, and none of text.
+            b"xx".decode(value)
+        except UnicodeError:
+            return value
+        except (LookupError, ValueError) as error:
             raise ValueError(f"'{value}' is no text encoding") from error
         return value
 
