@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from itertools import cycle
+from datetime import datetime
+from itertools import cycle, product
 from pathlib import Path
 
+import openpyxl
 import pytest
 import yaml
 from tests.faults import sound as programs
@@ -76,6 +78,29 @@ def test_a_date_in_a_cell_of_a_file_is_told_and_kept_without_it(
         for written in Path("results").rglob("*.*"):
             for where, text in texts(written):
                 assert traces(text) == set(), (place, written, where)
+        shutil.rmtree("results", ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_date_cell_of_a_workbook_is_told_and_kept_without_the_date(
+    trial: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(FILES["table_xlsx"])
+    raw = path.read_bytes()
+    sheet = openpyxl.load_workbook(path).worksheets[0]
+    # The header and the last row.
+    for row, column in product((1, sheet.max_row), range(1, sheet.max_column + 1)):
+        path.write_bytes(raw)
+        book = openpyxl.load_workbook(path)
+        book.worksheets[0].cell(row, column).value = datetime(SEEN.year, SEEN.month, SEEN.day, 8, 30)
+        book.save(path)
+        assert programs.run("table_xlsx") in {0, 2}
+        told = "".join(capfd.readouterr())
+        assert "Traceback" not in told
+        assert traces(told) == set(), (row, column)
+        for written in Path("results").rglob("*.parquet"):
+            for where, text in texts(written):
+                assert traces(text) == set(), (row, column, where)
         shutil.rmtree("results", ignore_errors=True)
 
 
