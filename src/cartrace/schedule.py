@@ -446,6 +446,9 @@ def take_in(request: Request, tell: Callable[[str], None]) -> TakenIn | None:
         taken = take(config, request.trial, dry_run=request.dry_run)
     except InputError:
         return None
+    except OSError as error:
+        tell(f"cartrace: inbox: nothing was taken in ({type(error).__name__}); what came before is used")
+        return None
     would = "would be " if request.dry_run else ""
     _tell_some([f"{would}taken in: {name}" for name in taken.taken_in], "files taken in", tell)
     _tell_some([f"{would}corrected: {name}" for name in taken.corrected], "files corrected", tell)

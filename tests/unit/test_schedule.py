@@ -638,3 +638,14 @@ def test_a_faulty_inbox_is_bad_input_and_takes_in_nothing(with_inbox):
     record = json.loads((with_inbox / schedule.RECORDS / "1.json").read_text())
     assert "inbox.folders.qpcr.folder" in record["problems"][0]
     assert not (with_inbox / "data").exists()
+
+
+def test_an_inbox_that_can_t_be_looked_at_stops_no_run(with_inbox, monkeypatch):
+    from cartrace.intake import inbox
+
+    def broken(*_, **__):
+        raise OSError(5, "a share that went away")
+
+    monkeypatch.setattr(inbox, "take_in", broken)
+    assert scheduled(with_inbox) == ["nothing was taken in (OSError); what came before is used"]
+    assert "inbox" not in json.loads((with_inbox / schedule.RECORDS / "1.json").read_text())

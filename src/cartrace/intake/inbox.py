@@ -77,11 +77,13 @@ class _Refused(Exception):  # noqa: N818 - says what happened to a file
     """Why a file was not taken in: status and words."""
 
 
-def source_folders(config: Config, trial: Path) -> tuple[dict[str, Path], list[Problem]]:
+def source_folders(
+    config: Config, trial: Path, file: str = "config.yaml"
+) -> tuple[dict[str, Path], list[Problem]]:
     """Return the folder of each inbox, and the problems of those that can't be one.
 
     A folder may not hold the store, lie in it or in what the workflow writes, or overlap another's:
-    a file would be taken in twice, or without end.
+    a file would be taken in twice, or without end. ``file`` is how problems name the configuration.
     """
     folders: dict[str, Path] = {}
     problems: list[Problem] = []
@@ -89,20 +91,20 @@ def source_folders(config: Config, trial: Path) -> tuple[dict[str, Path], list[P
         return folders, problems
     own = {"the store of the inboxes": _store(config, trial)}
     own |= {f"{name}/": trial / name for name in (RESULTS, "logs", ".snakemake")}
-    taken = {words: path.resolve() for words, path in own.items()}
+    taken = {words: Path(os.path.realpath(path)) for words, path in own.items()}
     for name, inbox in config.inbox.folders.items():
         column = f"inbox.folders.{name}.folder"
         try:
             # Links in a circle stay as they are: such a folder is told like one that is not there.
             folder = Path(os.path.realpath(trial / inbox.folder))
         except (OSError, ValueError):  # a null character
-            problems.append(Problem("config.yaml", "a path that can't be read", "a folder", column=column))
+            problems.append(Problem(file, "a path that can't be read", "a folder", column=column))
             continue
         for words, other in taken.items():
             if folder.is_relative_to(other) or other.is_relative_to(folder):
                 found = f"a folder that holds {words} or lies in it"
                 allowed = "a folder of its own, such as inbox/qpcr"
-                problems.append(Problem("config.yaml", found, allowed, column=column))
+                problems.append(Problem(file, found, allowed, column=column))
                 break
         else:
             folders[name] = trial / inbox.folder
@@ -117,7 +119,9 @@ def read_stored(config: Config, trial: Path, problems: list[Problem]) -> Stored:
     store = _store(config, trial)
     for name in config.inbox.folders:
         root = store / name
-        if not root.resolve().is_relative_to((trial / config.data_dir).resolve()):
+        # Links in a circle stay as they are, and hold no file.
+        data_folder = os.path.realpath(trial / config.data_dir)
+        if not Path(os.path.realpath(root)).is_relative_to(data_folder):
             found = f"{quote(f'{STORE}/{name}')}, which leads out of the data folder"
             problems.append(Problem("config.yaml", found, "a folder in it", column=f"inbox.folders.{name}"))
             continue

@@ -218,7 +218,7 @@ def load_plan(config_raw: Mapping[str, Any], folder: Path, config_file: str = "c
     config, problems = configuration.check(config_raw, config_file)
     stored = None
     if config.inbox is not None:
-        problems += source_folders(config, folder)[1]
+        problems += source_folders(config, folder, config_file)[1]
         stored = read_stored(config, folder, problems)
     sheets, more = read_sheets(folder, config, inbox=stored)
     problems += more

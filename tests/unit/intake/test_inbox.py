@@ -523,3 +523,16 @@ def _check(trial: Trial, seen: set[str], ever: set[tuple[str, str]]) -> None:
     assert ever <= set(stored.items()) | older
     used = [f.sha256 for f in trial.plan().files.values()]
     assert len(used) == len(set(used))
+
+
+def test_a_store_that_a_link_leads_out_is_an_error_and_links_in_a_circle_hold_nothing(trial: Trial) -> None:
+    trial.leave("run_7.tsv")
+    (trial.folder / "data/inbox").mkdir()
+    link = trial.folder / "data/inbox/qpcr"
+    link.symlink_to(trial.folder / "sheets")
+    with pytest.raises(InputError, match="leads out of the data folder"):
+        trial.plan()
+    link.unlink()
+    link.symlink_to(link)
+    assert trial.take_in().taken_in == ()
+    assert trial.plan().files == {}
