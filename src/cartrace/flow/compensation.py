@@ -76,7 +76,10 @@ def read_compensation_csv(text: str, name: str) -> Spillover:
         raise InputError([Problem(name, "an empty file", "a spillover matrix")])
     header_line, header = lines[0][0], lines[0][1].lstrip("# ")
     mark = max("\t;,", key=header.count)
-    cells = [_split(header, mark), *(_split(line, mark) for _, line in lines[1:])]
+    try:
+        cells = [_split(header, mark), *(_split(line, mark) for _, line in lines[1:])]
+    except csv.Error as error:
+        raise InputError([Problem(name, f"broken text ({error})", "a spillover matrix")]) from None
     body, numbers = cells[1:], [number for number, _ in lines[1:]]
     named = bool(body) and all(row and _number(row[0], mark) is None for row in body)
     # A named first column has an empty corner above it, some other word, or nothing at all.
@@ -126,6 +129,7 @@ def _shape_problems(
     n = len(channels)
     if n > _MAX_CHANNELS:
         yield Problem(name, f"{n} channels", f"at most {_MAX_CHANNELS}", header)
+        return
     for i, channel in enumerate(channels):
         if not channel:
             yield Problem(name, f"no name of channel {i + 1}", "a channel name", header)

@@ -164,6 +164,9 @@ def estimate_limits(
     )
 
 
+_MAX_COLUMNS = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One limit: its value or the reasons why there is none, and remarks on it."""
@@ -539,6 +542,10 @@ def _records(
         problems.append(Problem(name, f"broken text ({error})", "a tab-separated table", row=reader.line_num))
         return
     header = lines[0] if lines else []
+    if len(header) > _MAX_COLUMNS:
+        # Each unknown column costs a search for the nearest name.
+        problems.append(Problem(name, f"{len(header)} columns", ", ".join(known), row=1))
+        return
     for column in header:
         if column not in known:
             problems.append(

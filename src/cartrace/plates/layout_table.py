@@ -18,6 +18,9 @@ NO_REASON = frozenset({"x", "y", "yes", "true", "1", "n", "no", "false", "0", "e
 """What people write into ``exclude`` that gives no reason."""
 
 
+_MAX_COLUMNS = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns of such a table: ``well``, ``sample``, ``task``, ``target``, ``exclude`` and numbers."""
@@ -96,6 +99,9 @@ def _rows(
     if "well" not in header:
         found = "no column 'well'" if any(header) else "an empty file"
         raise InputError([Problem(name, found, f"a header row: {listed}", 1)])
+    if len(header) > _MAX_COLUMNS:
+        # Each unknown column costs a search for the nearest name: a million of them take minutes.
+        raise InputError([Problem(name, f"{len(header)} columns", f"a header row: {listed}", 1)])
     for n, column in enumerate(header):
         if column in columns.names and header.index(column) != n:
             problems.append(Problem(name, "the column twice", "each column once", 1, column))
