@@ -309,8 +309,8 @@ class _Work:
         listed = {inbox_place(f.path, self.config) for f in sheets.files}
         for place, row in sheets.inbox.rows.items():
             rank = {"sheet": _SHEET, "pattern": _PATTERN}.get(row.matched_by, _UNKNOWN)
-            # Parts of a library may be alike, as its features; the plan compares what would count twice.
-            part = rank == _SHEET and place not in listed
+            # Plate maps and parts of libraries may be alike; the plan compares what would count twice.
+            part = rank != _UNKNOWN and place not in listed
             self.ranks[place] = None if part else rank
         for place in there:
             if self.ranks[place] is not None and (sha256 := self._stored_sha256(place)):

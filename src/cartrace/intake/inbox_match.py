@@ -364,9 +364,32 @@ def _of_patterns(
         found.owners[place] = (("file", file_id),)
         found.places[("file", file_id)] = [*found.places.get(("file", file_id), []), place]
     files = _each_id_once(sheets, files, found)
+    _match_plate_maps(files, config, found)
     ids = {item.file_id for item in files}
     found.by_pattern = frozenset(ids)
     return files, [tube for tube in tubes if tube.file_id in ids]
+
+
+def _match_plate_maps(files: Iterable[LaboratoryFile], config: Config, found: Matched) -> None:
+    """Note which stored files are plate maps of files that their names tell."""
+    for item in files:
+        for path in _paths_of(item, config)[1:]:
+            place = inbox_place(path, config)
+            if place is None or place not in found.rows:
+                continue  # the plan withholds a plate whose map is not there
+            row = found.rows[place]
+            own = found.owners.get(place, ())
+            if row.status == "unmatched" or ("file", row.file_id.split(", ")[0]) in own:
+                ids = ", ".join(filter(None, (row.file_id, item.file_id)))
+                found.rows[place] = replace(
+                    row,
+                    status="used",
+                    matched_by=row.matched_by or "pattern",
+                    file_id=ids,
+                    detail="",
+                    hint="",
+                )
+                found.owners[place] = (*own, ("file", item.file_id))
 
 
 def _tell(found: Matched, place: Place, why: _Unmatched) -> None:

@@ -303,6 +303,24 @@ def test_the_same_content_is_not_stored_again(trial: Trial) -> None:
     assert set(trial.plan().files) == {"old", "run_7"}
 
 
+def test_plate_maps_may_be_alike(trial: Trial) -> None:
+    example = Path(__file__).parents[3] / "examples/immunoassay_plates/mappings/sbcma_elisa.yaml"
+    trial.put("mappings/elisa.yaml", example.read_text())
+    plate = {
+        "name": r"run_(?P<run>\d+)\.csv",
+        "reader": "immunoassay_plate",
+        "mapping": "mappings/elisa.yaml",
+        "plate_map": "data/inbox/qpcr/run_{run}_map.csv",
+    }
+    trial.config = config_of(folders={"qpcr": {"folder": "left/qpcr", "patterns": [plate]}})
+    for run in ("1", "2"):
+        trial.leave(f"run_{run}.csv", run)
+        trial.leave(f"run_{run}_map.csv", "the same layout")
+    assert len(trial.take_in().taken_in) == 4
+    assert set(trial.plan().files) == {"run_1", "run_2"}
+    assert trial.rows()["run_2_map.csv"] == ("used", "pattern", "run_2")
+
+
 def test_a_file_left_again_under_its_right_name_is_used(trial: Trial) -> None:
     trial.leave("rnu_7.tsv", "7")
     trial.take_in()
