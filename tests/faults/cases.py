@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 from tests.faults import spoilers as s
 from tests.faults.sound import FILES
 
@@ -22,13 +21,13 @@ class Case:
     names: tuple[str, ...] = ()
     """What the message must hold besides the file."""
     names_file: bool = True
-    marks: tuple[pytest.MarkDecorator, ...] = ()
 
     @property
     def id(self) -> str:
         return f"{self.reader}-{self.file.rpartition('/')[2]}-{self.kind}".replace(" ", "_")
 
 
+BLOOD = "mappings/blood_counts.yaml"
 SHEETS = (
     "subjects products infusions samples files extractions tubes gate_review events observations libraries "
     "integration_sites"
@@ -69,6 +68,19 @@ VALUES = [
     _in_sheet("negative", "libraries", "lymphocytes_per_ul", "-1"),
     _in_sheet("unit mix-up", "libraries", "lymphocytes_per_ul", "1.2"),
     _in_sheet("unit mix-up", "observations", "value", "98.6", "temperature"),
+    _in_sheet("unit mix-up", "infusions", "dose", "1e20"),
+    _in_sheet("unit mix-up", "tubes", "acquired_volume_ul", "0.05"),
+    _in_sheet("unit mix-up", "subjects", "weight_kg", "70000"),
+    _in_sheet("unknown word", "observations", "item", "<b>"),
+    _in_sheet("unknown id", "observations", "subject_id", "NMO-999"),
+    _in_sheet("Snakemake's sign", "files", "path", "{input}.csv", "Snakemake"),
+    _in_sheet("Snakemake's sign", "files", "mapping", "mappings/<b>.yaml", "Snakemake"),
+    _in_sheet("Snakemake's sign", "libraries", "counts", "cells/{x}.h5", "Snakemake"),
+    _in_sheet("right to left", "files", "path", "a\u202evsc.csv", "a control character"),
+    _in_sheet("invisible", "samples", "visit", "D\u200b10", "a control character"),
+    _in_sheet("control character", "events", "label", "tocilizumab\x1b[2J", "a control character"),
+    _in_sheet("long cell", "events", "label", "x" * 1001, "1001 characters"),
+    _in_sheet("path out", "files", "plate_map", "../../map.tsv", "leads out", row=13),
     _in_sheet("date in an id", "samples", "sample_id", "2023-01-17"),
     _in_sheet("formula in an id", "subjects", "subject_id", '=HYPERLINK("x")'),
     _in_sheet("script in an id", "samples", "sample_id", "<script>alert(1)</script>"),
@@ -100,6 +112,10 @@ VALUES = [
     Case("sheet", "open quote", "sheets/samples.tsv", s.cell(3, "visit", '"D10'), ("row",)),
     Case("sheet", "link out", FILES["table_csv"], s.link_out, ("leads out", "sheets/files.tsv"), False),
     Case("sheet", "link to itself", FILES["table_csv"], s.link_to_itself, ("sheets/files.tsv",), False),
+    Case("sheet", "link to itself", BLOOD, s.link_to_itself, ("sheets/files.tsv",), False),
+    Case("sheet", "link out", BLOOD, s.link_out, ("sheets/files.tsv", "leads out"), False),
+    Case("sheet", "absent", BLOOD, s.missing, ("sheets/files.tsv", "column 'mapping'")),
+    Case("sheet", "link to itself", FILES["panel"], s.link_to_itself, ("sheets/files.tsv",), False),
     Case("sheet", "link out", FILES["matrix_h5"], s.link_out, ("leads out", "sheets/libraries.tsv"), False),
     Case("sheet", "absent", FILES["sites"], s.missing, ("sheets/integration_sites.tsv", "row 2"), False),
 ]
@@ -107,7 +123,6 @@ VALUES = [
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
 )
-BLOOD = "mappings/blood_counts.yaml"
 
 
 def _yaml(reader: str, file: str) -> list[Case]:
@@ -163,7 +178,40 @@ PLANNED = [
         ("sheets.tubes",),
         False,
     ),
+    *(
+        Case(
+            "config",
+            kind,
+            "config.yaml",
+            s.added(f"plausibility: {{neighbour_fold: {value}}}\n"),
+            ("neighbour_fold",),
+        )
+        for kind, value in [
+            ("huge number", "1" + "0" * 400),
+            ("huge hexadecimal", "0x" + "f" * 5_000),
+            ("a word", "yes"),
+        ]
+    ),
+    Case("config", "huge number as key", "config.yaml", s.added("1" + "0" * 5_000 + ": 1\n")),
+    Case(
+        "config", "a number as title", "config.yaml", s.added("report: 0x" + "f" * 5_000 + "\n"), ("report",)
+    ),
+    Case(
+        "config",
+        "absolute sheet",
+        "config.yaml",
+        s.replaced("sheets/tubes.tsv", "/etc/passwd"),
+        ("sheets.tubes", "inside the trial folder"),
+    ),
+    Case(
+        "config",
+        "braces in data",
+        "config.yaml",
+        s.replaced("data_dir: data", "data_dir: 'd{x}'"),
+        ("data_dir",),
+    ),
     Case("mapping", "empty", BLOOD, s.emptied),
+    Case("mapping", "no encoding of text", BLOOD, s.added("encoding: zlib\n"), ("encoding",)),
     Case("mapping", "unknown unit", BLOOD, s.replaced("1e9/L", "1e9/furlong"), ("unit",)),
     Case("mapping", "NaN", BLOOD, s.replaced("lloq: 0.1", "lloq: .nan"), ("lloq",)),
     Case("mapping", "negative", BLOOD, s.replaced("lloq: 0.1", "lloq: -1"), ("lloq",)),
@@ -190,6 +238,63 @@ _PLATE_KINDS: list[tuple[str, s.Spoil]] = [
     ("cut in half", s.cut(0.5)),
     ("a workbook", s.workbook_under_its_name),
 ]
+# What stands beside a laboratory's file: named by a sheet, a panel, an assay file or the configuration.
+BESIDE: dict[str, list[tuple[str, s.Spoil]]] = {
+    "plate_map": [
+        ("utf-16", s.utf16),
+        ("duplicate header", s.header_twice),
+        ("cut in the header", s.cut_header),
+        ("the well twice", s.replaced("A02", "A01")),
+        ("million columns", s.wide),
+    ],
+    "amplitudes": [
+        ("text", s.text_under_its_name),
+        ("latin-1", s.latin1),
+        ("cut in the header", s.cut_header),
+        ("absent", s.missing),
+    ],
+    "curve": [
+        ("latin-1", s.latin1),
+        ("edited", s.replaced("slope: -3", "slope: -2")),
+        ("NaN", s.replaced("r2: 0.99", "r2: .nan")),
+        ("nested deep", s.written("[" * 2_000)),
+        ("an object", s.written("!!python/object/apply:os.system ['touch harmed']\n")),
+    ],
+    "gates": [
+        ("text", s.text_under_its_name),
+        ("cut in half", s.cut(0.5)),
+        ("utf-16 that is none", s.written('<?xml version="1.0" encoding="utf-16"?><a/>')),
+        ("entities", s.written('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>')),
+        ("nested deep", s.written("<a>" * 100_000)),
+        ("a web page", s.web_page),
+    ],
+    "compensation": [
+        ("cut in half", s.cut(0.5)),
+        ("latin-1", s.latin1),
+        ("duplicate header", s.header_twice),
+        ("percent", s.written("B1-A,B2-A\n100,10\n0,100\n")),
+        ("no number", s.written("B1-A,B2-A\n1,nan\n0,1\n")),
+        ("not to be inverted", s.written("B1-A,B2-A\n1,1\n1,1\n")),
+        ("million columns", s.wide),
+    ],
+    "dilutions": [
+        ("utf-16", s.utf16),
+        ("duplicate header", s.header_twice),
+        ("cut in the header", s.cut_header),
+        ("NaN", s.cell(2, "copies", "nan")),
+        ("million columns", s.wide),
+        ("negative", s.cell(2, "level", "-1")),
+        ("overflow", s.cell(2, "copies", "1e400")),
+        ("absent", s.missing),
+    ],
+    "blanks": [
+        ("latin-1", s.latin1),
+        ("inf", s.cell(2, "copies", "inf")),
+        ("named a table of wells", s.written("PAR1" * 100)),
+        ("absent", s.missing),
+    ],
+}
+
 READ = [
     *(
         Case(reader, kind, FILES[reader], spoil)
@@ -218,6 +323,30 @@ READ = [
     ),
     Case("table_xlsx", "lying bomb", FILES["table_xlsx"], s.lying_zip("xl/worksheets/sheet1.xml", 60)),
     Case("elisa_xlsx", "bomb", FILES["elisa_xlsx"], s.zip_bomb("xl/worksheets/sheet1.xml", 505)),
+    *(
+        Case(reader, kind, FILES[reader], spoil)
+        for reader, kinds in BESIDE.items()
+        for kind, spoil in [("empty", s.emptied), ("a picture", s.png), *kinds]
+    ),
+    *(
+        Case(
+            "index",
+            kind,
+            FILES["index"],
+            spoil,
+            (FILES["bam"], "an index that can't be read"),
+            names_file=False,
+        )
+        for kind, spoil in [("empty", s.emptied), ("a picture", s.png), ("cut in half", s.cut(0.5))]
+    ),
+    Case(
+        "compensation",
+        "of other channels",
+        FILES["compensation"],
+        s.written("B8-A,B9-A\n1,0\n0,1\n"),
+        (FILES["fcs"], "no channel 'B8-A'"),
+        names_file=False,
+    ),
     Case("pcr", "negative Cq", FILES["pcr"], s.replaced("27.", "-27.")),
     Case("elisa", "NaN", FILES["elisa"], s.replaced("2.3303", "NaN")),
     Case("elisa", "overflow", FILES["elisa"], s.replaced("2.3303", "1e400")),

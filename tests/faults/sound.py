@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.unit.flow.hand_fcs import write_fcs
 from tests.unit.repertoire.test_chains import chain
 from tests.unit.repertoire.test_contigs import TENX
 
+from cartrace.pcr.standard_curve import dump_stored_curve, master_curve
 from cartrace.simulate.cell_reads import Planted, ReadModel, make_genome, simulate_reads, write_bam
 from cartrace.simulate.construct import fasta_text, gtf_text, made_up_construct, made_up_endogenous
 
@@ -36,6 +39,14 @@ FILES = {
     "sites": "data/sites/s1.tsv",
     "construct": "constructs/car.fasta",
     "annotation": "constructs/car.gtf",
+    "plate_map": "plate_maps/qpcr_run_01.tsv",
+    "amplitudes": "data/droplets/x_A01_Amplitude.csv",
+    "curve": "curves/car.yaml",
+    "gates": "gates/drawn.xml",
+    "compensation": "gates/matrix.csv",
+    "dilutions": "limits/dilutions.tsv",
+    "blanks": "limits/blanks.tsv",
+    "index": "data/cells/reads.bam.bai",
 }
 """Where the sound file of each reader lies."""
 
@@ -80,6 +91,39 @@ def make_trial(folder: Path) -> None:
     (folder / FILES["construct"]).write_text(fasta_text({CAR.name: CAR.sequence}))
     (folder / FILES["annotation"]).write_text(gtf_text(CAR))
     (folder / "constructs/endogenous.fasta").write_text(fasta_text(made_up_endogenous()))
+    _beside(folder)
+
+
+def _beside(folder: Path) -> None:
+    """Put what assay and panel files name: a stored curve, drawn gates, a spillover matrix."""
+    for name in ("curves", "gates", "limits"):
+        (folder / name).mkdir()
+    wells = "".join(f"{level}\t{level + 0.1 * n}\n" for level in (1, 3, 10) for n in range(8))
+    (folder / FILES["dilutions"]).write_text(f"level\tcopies\n{wells}")
+    (folder / FILES["blanks"]).write_text("copies\n" + "0\n" * 30)
+    levels = np.repeat(np.arange(1.0, 6.0), 3)
+    wobble = np.tile([-0.1, 0.0, 0.1], 5)
+    standards = {f"p{n}": (levels, 38 + 0.1 * n - 3.4 * levels + wobble) for n in (1, 2)}
+    (folder / FILES["curve"]).write_text(dump_stored_curve(master_curve(standards), "car", "CAR"))
+    assay = yaml.safe_load((folder / "mappings/car_qpcr_plate.yaml").read_text())
+    assay["targets"]["CAR"]["curve"] = {"source": "stored", "file": FILES["curve"]}
+    (folder / "mappings/stored.yaml").write_text(yaml.safe_dump(assay))
+    with contextlib.chdir(folder):
+        assert run("fcs") == 0
+        Path("results/gating-ml.parquet").rename(FILES["gates"])
+        shutil.rmtree("results")
+    (folder / FILES["plate_map"]).write_text("well\tdilution\nA01\t1\nA02\t1\nA03\t1\n")
+    (folder / FILES["amplitudes"]).parent.mkdir()
+    droplets = "".join(f"{9000 if n % 3 else 900}.5,{500 + n},{1 + n % 3}\n" for n in range(300))
+    (folder / FILES["amplitudes"]).write_text("Ch1 Amplitude,Ch2 Amplitude,Cluster\n" + droplets)
+    (folder / FILES["compensation"]).write_text("B1-A,B2-A\n1,0.1\n0,1\n")
+    drawn = {key: PANEL[key] for key in ("assay", "markers", "populations")}
+    panels = {
+        "drawn": drawn | {"drawn": {"gating_ml": FILES["gates"]}},
+        "compensated": PANEL | {"compensation": {"source": "csv", "file": FILES["compensation"]}},
+    }
+    for name, panel in panels.items():
+        (folder / f"mappings/{name}.yaml").write_text(yaml.safe_dump(panel, sort_keys=False))
 
 
 def _config(path: Path) -> None:
@@ -163,9 +207,25 @@ def run(reader: str) -> int:
             given += ["--layout", "plate_maps/srp_elisa_01.xlsx"]
         outputs = _out("wells", "standards", "curves", "samples", "qc")
         return program("immunoassay/calibrate_plate")([*given, *outputs])
-    if reader == "fcs":
+    if reader in {"plate_map", "amplitudes"}:
+        given = ["--file-id", "p1", "--mapping", "mappings/car_qpcr_plate.yaml", *_planned("pcr")]
+        given += [f"--{reader.replace('_', '-')}", FILES[reader]]
+        return program("pcr/quantify_plate")([*given, *_out("wells", "curves", "samples", "droplets", "qc")])
+    if reader == "curve":
+        given = ["--file-id", "p1", "--mapping", "mappings/stored.yaml", *_planned("pcr")]
+        given += ["--curve", FILES["curve"]]
+        return program("pcr/quantify_plate")([*given, *_out("wells", "curves", "samples", "droplets", "qc")])
+    if reader in {"dilutions", "blanks"}:
+        given = ["--dilutions", FILES["dilutions"], "--blanks", FILES["blanks"], "--name", "car"]
+        return program("pcr/estimate_detection_limits")([*given, "--target", "CAR", *_out("output")])
+    if reader in {"fcs", "gates", "compensation"}:
         names = ("tubes", "gates", "thresholds", "background", "acquisition", "plots", "qc", "gating-ml")
-        given = ["--file-id", "t1", "--panel", FILES["panel"], *_planned(reader)]
+        panel = {"fcs": FILES["panel"], "gates": "mappings/drawn.yaml"}.get(
+            reader, "mappings/compensated.yaml"
+        )
+        given = ["--file-id", "t1", "--panel", panel, *_planned("fcs")]
+        given += ["--drawn", FILES["gates"]] if reader == "gates" else []
+        given += ["--compensation", FILES["compensation"]] if reader == "compensation" else []
         return program("flow/gate_tube")([*given, *_out(*names)])
     if reader in {"matrix_h5", "matrix_mtx"}:
         plan = {"library_id": "L1", "chemistry": "5p", "sort": "none", "sha256": "", "counts": FILES[reader]}
@@ -173,10 +233,11 @@ def run(reader: str) -> int:
         outputs = _out("h5ad", "cells", "ambient", "libraries", "qc")
         return program("cells/read_library")(["--library", "L1", "--plan", json.dumps(plan), *outputs])
     construct = ["--endogenous", "constructs/endogenous.fasta"]
-    if reader == "bam":
+    if reader in {"bam", "index"}:
         names = ("molecules", "coverage", "variants", "car-reads", "qc")
         given = ["--library", "L1", "--chemistry", "5p", "--bam", FILES["bam"], "--constructs", CAR.name]
         given += ["--sequences", FILES["construct"], "--annotations", FILES["annotation"], *construct]
+        given += ["--index", FILES["index"]] if reader == "index" else []
         return program("cells/count_car_molecules")([*given, *_out(*names)])
     if reader == "contigs":
         plan = {"tcr_contigs": FILES["contigs"]}

@@ -6,7 +6,6 @@ import gzip
 import io
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,8 +200,3 @@ def lying_zip(member: str, megabytes: int) -> Spoil:
 def packed_wrongly(path: Path) -> None:
     """Pack it by gzip and cut the end off."""
     path.write_bytes(gzip.compress(path.read_bytes())[:-12])
-
-
-def deflated(path: Path) -> None:
-    """Pack it by deflate, which no reader knows, under its old name."""
-    path.write_bytes(zlib.compress(path.read_bytes()))

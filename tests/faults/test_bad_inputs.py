@@ -25,7 +25,7 @@ def inventory(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, id=c.id, marks=c.marks) for c in CASES])
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.id) for c in CASES])
 def test_a_bad_input_is_refused_with_its_place(
     case: Case, trial: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
