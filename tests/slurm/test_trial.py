@@ -40,10 +40,9 @@ def test_a_trial_through_slurm_has_the_results_of_a_local_run(tmp_path, cluster,
     jobs = cluster.jobs(place.prefix)
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert {job.account for job in jobs} == {ACCOUNT}
-    assert {job.node for job in jobs} == {"n1", "n2"}
-    started = sum(rule["jobs"] for rule in place.record()["rules"].values())
-    print(f"{started} jobs of the workflow in {len(jobs)} of Slurm, {place.record()['elapsed_seconds']} s")
-    assert len(jobs) < started
+    rules = place.record()["rules"]
+    assert rules.pop("all")["jobs"] == 1
+    assert len(jobs) == sum(rule["jobs"] for rule in rules.values())
     assert place.run() == 0
     assert "Nothing to be done" in place.said
     assert cluster.jobs(place.prefix) == jobs
