@@ -373,7 +373,7 @@ def _of_patterns(
 def _match_plate_maps(files: Iterable[LaboratoryFile], config: Config, found: Matched) -> None:
     """Note which stored files are plate maps of files that their names tell."""
     for item in files:
-        for path in _paths_of(item, config)[1:]:
+        for path in _paths_of(item, config)[1:] if item.plate_map else ():
             place = inbox_place(path, config)
             if place is None or place not in found.rows:
                 continue  # the plan withholds a plate whose map is not there
@@ -530,7 +530,7 @@ class _Names:
             raise _Unmatched(
                 f"its name tells the unknown kind {quote(kind)}", f"one of {', '.join(TUBE_KINDS)}"
             )
-        sample = self._sample(groups)
+        sample = self._sample(groups, needed=kind == "sample")
         marker, batch = groups.get("marker", ""), groups.get("batch", "")
         if kind == "sample" and sample is None:
             raise _Unmatched(
@@ -555,7 +555,8 @@ class _Names:
         sample_id = sample.sample_id if sample else None
         return named_tube(file_id, kind, sample_id, marker or None, batch or None)
 
-    def _sample(self, groups: Mapping[str, str]) -> Sample | None:
+    def _sample(self, groups: Mapping[str, str], *, needed: bool) -> Sample | None:
+        """Return the sample that a name tells; a control needs none, so several are none."""
         from cartrace.intake.sheets import quote
 
         if groups.get("sample_id"):
@@ -572,6 +573,8 @@ class _Names:
         if len(hits) == 1:
             return hits[0]
         of_matrix = f" of {quote(matrix)}" if matrix else ""
+        if hits and not needed:
+            return None
         if hits:
             ids = ", ".join(s.sample_id for s in hits)
             raise _Unmatched(

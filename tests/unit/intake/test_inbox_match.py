@@ -244,6 +244,13 @@ def test_a_tube_whose_sample_is_not_clear_is_told(trial: Trial, name: str, detai
     assert near.startswith(hint)
 
 
+def test_a_control_needs_no_sample_that_is_clear(trial: Trial) -> None:
+    name = r"(?P<subject_id>[A-Z]+-\d+)_(?P<visit>D\d+)_(?P<kind>fmo)_(?P<marker>\w+)_(?P<batch>\w+)\.fcs"
+    trial.patterns("flow", name=name)
+    trial.came("flow/NMO-001_D7_fmo_CAR_B1.fcs", "flow/NMO-002_D7_fmo_CAR_B2.fcs")
+    assert [json.loads(text)[2] for text in trial.plan().inbox.tubes] == [None, "B7"]
+
+
 def test_a_row_of_the_tubes_sheet_tells_more_than_the_name(trial: Trial) -> None:
     trial.came("flow/NMO-001_D7_B1.fcs", "flow/fmo_CAR_B1.fcs")
     trial.sheet("tubes", "NMO-001_D7_B1\tsample\tA7c\t\tB1", "late\tsample\tB7\t\tB1")
