@@ -96,3 +96,27 @@ def test_numbers_within_the_tolerance_are_equal(trials: tuple[Path, Path]) -> No
     _matrix(trials[1] / "results")
     assert differences(*trials, tolerance=1e-6) == []
     assert len(differences(*trials, tolerance=1e-9)) == 1
+
+
+def test_with_a_tolerance_numbers_in_texts_have_one_and_the_piecewise_model_is_left_out(
+    trials: tuple[Path, Path],
+) -> None:
+    tables = [
+        pd.DataFrame(
+            {
+                "metric": ["cmax", "stein_cmax"],
+                "value": [2.0, value],
+                "covariance": [f"[[{number!r}, 0.5]]", None],
+            }
+        )
+        for value, number in ((1.0, 1 / 3), (3.0, 1 / 3 + 1e-15), (3.0, 1 / 3 + 1e-6))
+    ]
+    first, second = trials
+    for folder, table in zip(trials, tables, strict=False):
+        table.to_parquet(folder / "results/table.parquet")
+    assert differences(first, second, tolerance=0.0) != []
+    assert differences(first, second, tolerance=1e-9) == []
+    tables[2].to_parquet(second / "results/table.parquet")
+    assert [told.partition(":")[0] for told in differences(first, second, tolerance=1e-9)] == [
+        "results/table.parquet"
+    ]
