@@ -15,7 +15,7 @@ CODE := src scripts tests benchmarks
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run verify test test-fast test-slurm check fix lock bench bench-scale clean
+.PHONY: help setup demo run verify test test-fast test-year test-slurm test-kill test-determinism check fix lock bench bench-scale clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,15 @@ test-fast: setup  ## without the slow tests
 
 test-slurm: setup  ## a real Slurm on this machine, as root; installs Debian's slurm and mariadb packages where missing
 	@CARTRACE_SLURM=1 pytest tests/slurm --durations=0
+
+test-kill: demo  ## kill runs of the demo trial 50 times (KILLS=50 SEED=9); a quarter of an hour
+	@CARTRACE_DEMO=$(abspath $(DEMO)) CARTRACE_KILLS=$(or $(KILLS),50) CARTRACE_SEED=$(or $(SEED),9) pytest -n 0 -s tests/kills
+
+test-determinism: demo  ## the demo trial with one core, and with .venv311 or CARTRACE_OTHER_PYTHON where there is one
+	@CARTRACE_DEMO=$(abspath $(DEMO)) CARTRACE_DETERMINISM=1 pytest -n 0 tests/determinism
+
+test-year: setup  ## a year of nightly runs on a growing cohort, each with exactly its jobs: half an hour
+	@CARTRACE_NIGHTS=365 pytest -n 0 -s tests/nights
 
 check: setup  ## formatting, lint, types, workflow lint, generated files
 	ruff check $(CODE)
