@@ -271,7 +271,7 @@ class Cluster:
     def jobs(self, prefix: str = "") -> list[Job]:
         """Return the jobs of the accounting by number, of those whose name begins so."""
         fields = "JobIDRaw,State,Account,NodeList,ReqMem,JobName%80"
-        told = self.ask("sacct", "-X", "-a", "-n", "-P", "-S", "now-1days", "-o", fields)
+        told = self.ask("sacct", "-X", "-a", "-n", "-P", "--units=M", "-S", "now-1days", "-o", fields)
         rows = (line.split("|") for line in told.splitlines())
         return [
             Job(number, state.split()[0], account, node, int(memory.removesuffix("M") or 0), name)
