@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cartrace import baseline, schedule, tables
 from cartrace.problems import InputError, Problem, holds_date
@@ -184,6 +185,17 @@ def test_the_profiles_of_this_repository_are_understood():
     profiles = schedule.REPOSITORY / "profiles"
     assert schedule.executor_of(profiles / "default") == "local"
     assert schedule.executor_of(profiles / "slurm") == "slurm"
+
+
+def test_the_slurm_profile_avoids_the_traps_of_the_plugin():
+    path = schedule.REPOSITORY / "profiles/slurm/profile.v9+.yaml"
+    profile = yaml.safe_load(path.read_text())
+    # docs/cluster.md: T2, T3, T5, T10, T11.
+    assert profile["slurm-status-command"] == "squeue"
+    assert profile["retries"] == 2
+    assert profile["scheduler"] == "greedy"
+    assert profile["slurm-status-attempts"] / profile["max-status-checks-per-second"] >= 600
+    assert "groups" not in profile
 
 
 def test_run_numbers_go_on_after_logs_and_records(trial):
