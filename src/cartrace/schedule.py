@@ -40,6 +40,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -579,7 +580,8 @@ def placeless(request: Request) -> Callable[[str], str]:
         os.path.relpath(REPOSITORY, request.trial): "<cartrace>",
     }
     with suppress(InputError, OSError):
-        for key, text in identity.texts(read_configuration(request.config)):
+        # Bounded: aliases of YAML can multiply without end.
+        for key, text in islice(identity.texts(read_configuration(request.config)), 10_000):
             if Path(text).is_absolute() or text.startswith("../"):
                 places[text.rstrip("/")] = "<data_dir>" if key == "data_dir" else f"<configuration>/{key}"
     # Steps up alone tell nothing.
