@@ -27,7 +27,7 @@ with socket.socket(socket.AF_UNIX) as server:
 """
 
 _SERVER = """
-import gc, json, os, runpy, select, signal, socket, sys, threading, traceback
+import gc, importlib, json, os, runpy, select, signal, socket, sys, threading, traceback
 import duckdb, h5py, jinja2, lifelines, openpyxl, pandas, plotly.graph_objects, pyarrow.parquet, pydantic, pysam
 import scanpy, scipy.optimize, scipy.sparse, scipy.stats, statsmodels.api, yaml
 
@@ -50,7 +50,7 @@ def work(caller):
     sys.argv = arguments
     packages = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:1] = [os.path.dirname(os.path.abspath(arguments[0])), *filter(None, packages)]
-    assert not any(name.split(".")[0] == "cartrace" for name in sys.modules)
+    assert PRELOADED or not any(name.split(".")[0] == "cartrace" for name in sys.modules)
     try:
         runpy.run_path(arguments[0], run_name="__main__")
         code = 0
@@ -63,6 +63,9 @@ def work(caller):
     sys.stderr.flush()
     caller.sendall(str(code).encode())
 
+PRELOADED = sys.argv[2:]
+for name in PRELOADED:
+    importlib.import_module(name)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen()
@@ -82,15 +85,20 @@ while True:
 
 
 @contextmanager
-def forked_python() -> Iterator[Path]:
-    """Give a folder for the front of ``PATH``, whose ``python`` works as long as the context lasts."""
+def forked_python(*preloaded: str) -> Iterator[Path]:
+    """Give a folder for the front of ``PATH``, whose ``python`` works as long as the context lasts.
+
+    ``preloaded`` are modules of cartrace, for a test that edits none.
+    """
     # Of its own: the path of a socket has 107 characters at most.
     with tempfile.TemporaryDirectory(prefix="python-") as name:
         folder = Path(name, "bin")
         folder.mkdir()
         address = folder / "socket"
         with subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _SERVER, str(address)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-W", "ignore", "-c", _SERVER, str(address), *preloaded],
+            stdout=subprocess.PIPE,
+            text=True,
         ) as server:
             try:
                 assert server.stdout is not None
