@@ -123,8 +123,11 @@
   }
 
   function swimmer(into, type, member) {
-    const people = range(0, D.subjects.length).filter((s) => member(s) && D.courses.some((c) => c.s === s && c.t === state.t));
-    const spans = (s) => range(0, D.courses.length).filter((k) => D.courses[k].s === s && D.courses[k].t === state.t).flatMap((k) => D.spans[k]);
+    // Once for all: a search through the courses for each patient grows with the square of the cohort.
+    const own = new Map();
+    D.courses.forEach((c, k) => { if (c.t === state.t && member(c.s)) own.set(c.s, [...(own.get(c.s) || []), ...D.spans[k]]); });
+    const people = [...own.keys()].sort((a, b) => a - b);
+    const spans = (s) => own.get(s);
     const last = (s) => spans(s).reduce((a, [, b]) => Math.max(a, b), -1);
     people.sort((a, b) => last(a) - last(b) || D.subjects[a].end - D.subjects[b].end);
     const box = h("figure", {}, h("h2", {}, "Follow-up of each patient"),

@@ -1,5 +1,16 @@
   // ---------------------------------------------------------------- patients
 
+  // Once for a type, not for each patient: that would grow with the square of the cohort.
+  const sparked = new Map();
+  function pointsOf(t) {
+    if (!sparked.has(t)) {
+      const own = new Map();
+      for (const c of D.courses) if (c.t === t) own.set(c.s, [...(own.get(c.s) || []), ...range(...c.p)]);
+      const all = [...own.values()].flat();
+      sparked.set(t, { own, limits: logRange(all.map((p) => height(D.types[t], p))) });
+    }
+    return sparked.get(t);
+  }
   function spark(s) {
     const NS = "http://www.w3.org/2000/svg";
     const svg = document.createElementNS(NS, "svg");
@@ -9,9 +20,8 @@
     const course = D.courses.find((c) => c.s === s && c.t === 0) || D.courses.find((c) => c.s === s && D.types[c.t].family === "expansion");
     if (!course) return svg;
     const type = D.types[course.t];
-    const mine = D.courses.filter((c) => c.s === s && c.t === course.t).flatMap((c) => range(...c.p)).filter((p) => P.status[p] !== REJECTED);
-    const all = D.courses.filter((c) => c.t === course.t).flatMap((c) => range(...c.p));
-    const [lo, hi] = logRange(all.map((p) => height(type, p)));
+    const { own, limits: [lo, hi] } = pointsOf(course.t);
+    const mine = own.get(s).filter((p) => P.status[p] !== REJECTED);
     const end = Math.max(28, ...mine.map((p) => P.study[p]));
     const start = Math.min(-5, ...mine.map((p) => P.study[p]));
     const X = (p) => 4 + (192 * (P.study[p] - start)) / (end - start);
