@@ -68,17 +68,17 @@ class LibraryWriter:
         """Keep what uns["cartrace"] says of the library."""
         self._uns = dict(uns)
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Write names and attributes, close, and put the file in its place."""
         try:
             if kind is None:
                 self._finish()
         except BaseException as fault:
-            kind = type(fault)
+            kind, error = type(fault), fault
             raise
         finally:
             self._file.close()
-            self._replacing.__exit__(kind, *error)
+            self._replacing.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
         file, matrix = self._file, self._file["X"]
