@@ -87,6 +87,10 @@ def killed(trial: Path) -> None:
         snakemake = int((trial / schedule.LOCK).read_text())
         entry.kill()
         os.kill(snakemake, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while schedule.is_running(trial):  # until the system has taken the lock from it
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def record_of(trial: Path, number: int) -> dict[str, Any]:
