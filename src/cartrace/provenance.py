@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
-from cartrace.files import read_bytes
+from cartrace.files import read_bytes, write_whole
 from cartrace.problems import InputError, Problem
 
 PACKAGE = Path(__file__).resolve().parent
@@ -148,36 +151,83 @@ def _file_of(module: str, package: Path) -> Path | None:
     return None
 
 
+class _Named(NamedTuple):
+    """What one file names, wherever it lies; lists, as JSON gives them back."""
+
+    imports: list[str]
+    """By ``import``, and by ``import_module`` with a literal name."""
+    origins: list[tuple[int, str, list[str]]]
+    """By ``from ... import``: dots, module and names."""
+    modules: list[str]
+    data_files: list[str]
+
+
+_KNOWN: dict[str, _Named] = {}
+"""By the SHA-256 of the file that names it."""
+
+
+def remember_imports(memory: Path, programs: Iterable[Path], *, package: Path = PACKAGE) -> None:
+    """Take what files import from ``memory``, and renew that when a file is not in it.
+
+    Parsing every program and the package takes longer than all else that is done with them at each start.
+    What a file names is known by its content, and forgotten when this module or Python changes; a memory
+    that can't be read or written costs only time. A file that can't be parsed is left for who asks for it.
+    """
+    by = f"{platform.python_version()} {_sha256_of(Path(__file__).resolve())}"
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        told = json.loads(memory.read_bytes())
+        if told["by"] == by:
+            _KNOWN.update({sha256: _Named(*named) for sha256, named in told["files"].items()})
+    found: dict[str, _Named] = {}
+    unknown = False
+    for path in [*programs, *package.rglob("*.py")]:
+        content = path.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        unknown = unknown or sha256 not in _KNOWN
+        with suppress(SourceError):
+            found[sha256] = _named(content, path.name)
+    if unknown:
+        _KNOWN.update(found)
+        with suppress(OSError):
+            write_whole(memory, json.dumps({"by": by, "files": found}))
+
+
 @cache
 def _needs(path: Path, module: str, package: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     """Return the first-party modules and the data files that one file names."""
-    content = path.read_bytes()
-    try:
-        tree = ast.parse(content, filename=str(path))
-    except SyntaxError as error:
-        raise SourceError(f"{path.name}, line {error.lineno}: {error.msg}") from error
+    named = _named(path.read_bytes(), path.name)
     home = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    names: list[str] = []
+    names = list(named.imports)
+    for level, place, imported in named.origins:
+        origin = _absolute(level, place, home)
+        names.append(origin)
+        # `from package import name` runs package.name only where that is a module.
+        names += [f"{origin}.{name}" for name in imported if _file_of(f"{origin}.{name}", package)]
+    names += named.modules
+    return (
+        tuple(dict.fromkeys(n for n in names if n.split(".")[0] == package.name)),
+        tuple(_data_files(named.data_files, path)),
+    )
+
+
+def _named(content: bytes, name: str) -> _Named:
+    known = _KNOWN.get(hashlib.sha256(content).hexdigest()) if _KNOWN else None
+    if known:
+        return known
+    try:
+        tree = ast.parse(content, filename=name)
+    except SyntaxError as error:
+        raise SourceError(f"{name}, line {error.lineno}: {error.msg}") from error
+    named = _Named([], [], _constant(tree, "MODULES"), _constant(tree, "DATA_FILES"))
     # Imports are statements; only a call may stand deeper.
     for node in _running(tree, ast.iter_child_nodes if b"import_module" in content else _statements):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            named.imports.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            origin = _absolute(node, home)
-            names.append(origin)
-            # `from package import name` runs package.name only where that is a module.
-            names += [
-                f"{origin}.{alias.name}"
-                for alias in node.names
-                if _file_of(f"{origin}.{alias.name}", package)
-            ]
+            named.origins.append((node.level, node.module or "", [alias.name for alias in node.names]))
         elif isinstance(node, ast.Call):
-            names += _literal_import(node)
-    names += _constant(tree, "MODULES")
-    return (
-        tuple(dict.fromkeys(n for n in names if n.split(".")[0] == package.name)),
-        tuple(_data_files(_constant(tree, "DATA_FILES"), path)),
-    )
+            named.imports.extend(_literal_import(node))
+    return named
 
 
 def _running(node: ast.AST, children: Callable[[ast.AST], Iterator[ast.AST]]) -> Iterator[ast.AST]:
@@ -203,12 +253,12 @@ def _is_type_checking(test: ast.expr) -> bool:
     return name == "TYPE_CHECKING"
 
 
-def _absolute(node: ast.ImportFrom, home: str) -> str:
-    if not node.level:
-        return node.module or ""
+def _absolute(level: int, module: str, home: str) -> str:
+    if not level:
+        return module
     parts = home.split(".")
-    base = parts[: len(parts) - node.level + 1]
-    return ".".join([*base, *([node.module] if node.module else [])])
+    base = parts[: len(parts) - level + 1]
+    return ".".join([*base, *([module] if module else [])])
 
 
 def _literal_import(call: ast.Call) -> list[str]:

@@ -205,6 +205,78 @@ def test_the_digest_of_a_program_follows_its_code_and_nothing_else(toy, tmp_path
     assert provenance.code_digest(program, package=moved) == digest()
 
 
+def forget():
+    """Empty the caches, as in another process."""
+    provenance._KNOWN.clear()
+    for name in ("code_digest", "_closure", "_needs", "_file_of", "_sha256_of"):
+        getattr(provenance, name).cache_clear()
+
+
+@pytest.fixture
+def remembering(tmp_path, toy):
+    """A package, a program, and a function that gives the program's sources with the memory's help."""
+    package = toy({"a.py": "from . import b\n", "b.py": "", "c.py": "DATA_FILES = ('x.txt',)\n", "x.txt": ""})
+    program = tmp_path / "program.py"
+    program.write_text("def f():\n    import toy.a\n")
+    memory = tmp_path / "kept" / "imports.json"
+
+    def found():
+        forget()
+        provenance.remember_imports(memory, [program], package=package)
+        return names(provenance.sources_of_script(program, package=package), package)
+
+    yield package, memory, found
+    forget()
+
+
+def test_what_files_import_is_remembered_and_not_parsed_again(remembering, monkeypatch):
+    _, memory, found = remembering
+    first = found()
+    assert first == ["__init__.py", "a.py", "b.py"]
+    kept = memory.read_bytes()
+    monkeypatch.setattr(provenance.ast, "parse", None)
+    assert found() == first
+    assert memory.read_bytes() == kept
+
+
+def test_an_edited_file_is_parsed_anew_whatever_its_date(remembering):
+    package, _, found = remembering
+    found()
+    (package / "b.py").write_text("import toy.c\n")
+    os.utime(package / "b.py", (0, 0))
+    assert found() == ["__init__.py", "a.py", "b.py", "c.py", "x.txt"]
+    # The same content, but the name is no module any more.
+    (package / "a.py").write_text("from toy import b, c\n")
+    (package / "b.py").write_text("")
+    assert "c.py" in found()
+    (package / "c.py").unlink()
+    assert found() == ["__init__.py", "a.py", "b.py"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"by": "another"}', '{"by": 1, "files": {"x": 1}}'])
+def test_a_memory_that_can_t_be_used_costs_only_time(remembering, text):
+    _, memory, found = remembering
+    first = found()
+    memory.write_text(text)
+    assert found() == first
+    assert len(memory.read_text()) > 100
+
+
+def test_a_memory_that_can_t_be_written_costs_only_time(remembering):
+    _, memory, found = remembering
+    memory.parent.write_text("a file where the folder should be")
+    assert found() == ["__init__.py", "a.py", "b.py"]
+
+
+def test_a_broken_file_is_told_when_it_is_asked_for_and_not_before(remembering):
+    package, _, found = remembering
+    (package / "c.py").write_text("def broken(:\n")
+    assert found() == ["__init__.py", "a.py", "b.py"]
+    (package / "b.py").write_text("import toy.c\n")
+    with pytest.raises(SourceError, match=r"c\.py, line 1"):
+        found()
+
+
 def test_reading_provenance_loads_no_heavy_library():
     code = "import sys, cartrace.provenance as p; p.sources('cartrace.tables'); print({'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

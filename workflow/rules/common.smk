@@ -47,6 +47,11 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 
+provenance.remember_imports(
+    Path(".snakemake/cartrace_imports.json"), (REPOSITORY / "scripts").rglob("*.py")
+)
+
+
 def script(name):
     """Path of a program in scripts/, relative to the trial folder."""
     return os.path.relpath(REPOSITORY / "scripts" / name)
