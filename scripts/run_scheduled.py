@@ -9,13 +9,13 @@ was skipped; 124 time was up; 128 + n stopped by signal n.
 from __future__ import annotations
 
 import argparse
-import gc
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cartrace.schedule import REPOSITORY, Request, read_manifest, run
+from cartrace.planned import read_told
+from cartrace.schedule import REPOSITORY, Request, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def say(line: str) -> None:
         print(line, flush=True)
 
-    # As in workflow/rules/common.smk: a plan is many small things that stay.
-    gc.set_threshold(100_000, 20, 100)
-    return run(request, say, check=None if arguments.snakefile else read_manifest)
+    return run(request, say, read_plan=None if arguments.snakefile else read_told)
 
 
 def _words(command: str) -> tuple[str, ...]:

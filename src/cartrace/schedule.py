@@ -44,7 +44,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from cartrace import baseline, identity, provenance
+from cartrace import baseline, identity, planned, provenance
 from cartrace.files import write_whole
 from cartrace.identity import LOGS, RECORDS
 from cartrace.problems import InputError, Problem, plain, raise_if_any, redact_dates
@@ -52,6 +52,7 @@ from cartrace.problems import InputError, Problem, plain, raise_if_any, redact_d
 if TYPE_CHECKING:
     from cartrace.intake.inbox import TakenIn
     from cartrace.intake.inbox_rows import InboxRow
+    from cartrace.planned import Inputs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCK = ".cartrace.lock"
@@ -408,39 +409,21 @@ def read_configuration(path: Path) -> dict[str, Any]:
     return raw
 
 
-class Inputs(list[dict[str, Any]]):
-    """What a run rests on: ``path`` and ``sha256`` of each input; and what became of the inbox."""
-
-    inbox: tuple[InboxRow, ...] = ()
-
-
-def read_manifest(request: Request) -> Inputs:
-    """Check the trial folder, write its manifest of laboratory files, and return its inputs.
-
-    Those are the laboratory files and all else that can change a number, each with ``path`` and ``sha256``.
+def take_in(request: Request, tell: Callable[[str], None]) -> TakenIn | None:
+    """Take in what laboratories left, and tell it; None without an inbox, or when the plan will say what is wrong.
 
     Raises
     ------
     InputError
-        With every problem of configuration, sheets, mappings and files.
+        When the configuration is no YAML, or has a key twice, of which Snakemake would take the last.
     """
-    from cartrace.intake.plan import load_plan, write_manifest
-
-    plan = load_plan(read_configuration(request.config), request.trial, request.config.name)
-    if not request.dry_run:
-        write_manifest(plan, request.trial)
-    hashes = identity.input_hashes(plan, request.trial)
-    inputs = Inputs({"path": name, "sha256": sha256} for name, sha256 in hashes.items())
-    inputs.inbox = plan.inbox.rows
-    return inputs
-
-
-def take_in(request: Request, tell: Callable[[str], None]) -> TakenIn | None:
-    """Take in what laboratories left, and tell it; None without an inbox, or when the check will say what is wrong."""
     from cartrace import config as configuration
     from cartrace.intake.inbox import take_in as take
 
-    config, problems = configuration.check(read_configuration(request.config), request.config.name)
+    raw = read_configuration(request.config)
+    if raw.get("inbox") is None:
+        return None
+    config, problems = configuration.check(raw, request.config.name)
     if config.inbox is None or problems:
         return None
     try:
@@ -493,7 +476,7 @@ def inbox_record(taken: TakenIn, rows: Sequence[InboxRow]) -> dict[str, Any]:
 def run(
     request: Request,
     say: Callable[[str], None] = print,
-    check: Callable[[Request], list[dict[str, Any]]] | None = read_manifest,
+    read_plan: Callable[[IO[str]], Inputs | None] | None = planned.read_told,
 ) -> int:
     """Run the workflow on a trial folder and return the exit status (see :class:`Exit`).
 
@@ -503,22 +486,22 @@ def run(
         What to run.
     say
         Takes each line for the terminal as it comes.
-    check
-        Checks the trial folder before Snakemake starts and returns its inputs;
-        None leaves the check to the Snakefile, and the results are not identified.
+    read_plan
+        Reads what the Snakefile told of its plan; None for a Snakefile that tells nothing,
+        and the results are not identified.
     """
     if not request.config.is_file():
         say(f"cartrace: there is no configuration file {redact_dates(request.config.name)}")
         return Exit.BAD_INPUT
     if request.dry_run:
-        return _dry_run(request, say, check)
+        return _dry_run(request, say, read_plan)
     say = _undisturbed(say)
     try:
         raise_if_any(unwritable(request.trial))
         with hold(request.trial) as lock:
             if stale := _has_snakemake_lock(request.trial):
                 _refuse_beside_another(request.trial)
-            return _locked_run(request, say, check, lock, stale=stale)
+            return _locked_run(request, say, read_plan, lock, stale=stale)
     except Busy as busy:
         say(f"cartrace: skipped, since {busy}")
         return Exit.BUSY
@@ -604,26 +587,29 @@ def _refuse_beside_another(trial: Path) -> None:
 def _dry_run(
     request: Request,
     say: Callable[[str], None],
-    check: Callable[[Request], list[dict[str, Any]]] | None,
+    read_plan: Callable[[IO[str]], Inputs | None] | None,
 ) -> int:
     """Show what would run; write nothing, take no lock, keep no record."""
     try:
         # Snakemake makes its own folder even now.
         raise_if_any(unwritable(request.trial, [".snakemake"]))
-        if check:
+        if read_plan:
             take_in(request, say)
-            tell_unused(getattr(check(request), "inbox", ()), say)
         command = snakemake_command(request, executor=executor_of(request.profile))
+        with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as told:
+            transcript = Transcript(placeless(request))
+            status = _follow(command, request, transcript, say, told=told if read_plan else None)
+            tell_unused(getattr(read_plan(told) if read_plan else None, "inbox", ()), say)
     except InputError as error:
         say(placeless(request)(str(error)))
         return Exit.BAD_INPUT
-    return _follow(command, request, Transcript(placeless(request)), say)
+    return status
 
 
 def _locked_run(
     request: Request,
     say: Callable[[str], None],
-    check: Callable[[Request], list[dict[str, Any]]] | None,
+    read_plan: Callable[[IO[str]], Inputs | None] | None,
     lock: IO[str],
     *,
     stale: bool,
@@ -640,11 +626,11 @@ def _locked_run(
         "code_sha256": identity.code_sha256(REPOSITORY),
         "versions": provenance.versions(),
     }
-    inputs: list[dict[str, Any]] | None = None
+    inputs: Inputs | None = None
     taken: TakenIn | None = None
     problems: list[str] = []
     # Not buffered: what can't be written now would be tried again, and fail, at the end.
-    with log_path.open("wb", buffering=0) as log:
+    with log_path.open("wb", buffering=0) as log, tempfile.NamedTemporaryFile("w+", encoding="utf-8") as told:
         full = False
 
         def tell(line: str) -> None:
@@ -662,9 +648,7 @@ def _locked_run(
         try:
             _clear_up(request, tell, stale=stale)
             before = _snapshot(request.trial)
-            taken = take_in(request, tell) if check else None
-            inputs = check(request) if check else None
-            tell_unused(getattr(inputs, "inbox", ()), tell)
+            taken = take_in(request, tell) if read_plan else None
             executor = executor_of(request.profile)
         except InputError as error:
             problems = [hide(str(p)) for p in error.problems]
@@ -676,7 +660,15 @@ def _locked_run(
             before, status = _snapshot(request.trial), Exit.FAILED
         else:
             command = snakemake_command(request, executor=executor)
-            status = _follow(command, request, transcript, tell, lock)
+            status = _follow(command, request, transcript, tell, lock, told=told if read_plan else None)
+            try:
+                inputs = read_plan(told) if read_plan else None
+            except InputError as error:
+                problems = [hide(str(p)) for p in error.problems]
+                tell(hide(str(error)))
+                # Unless it was stopped just then.
+                status = Exit.BAD_INPUT if status in {Exit.OK, Exit.FAILED} else status
+            tell_unused(getattr(inputs, "inbox", ()), tell)
             if status and executor == "slurm":
                 # What Snakemake had been about to submit when it was stopped, and what it lost sight of.
                 problems += _cancel_left(request, tell)
@@ -846,8 +838,13 @@ def _follow(
     transcript: Transcript,
     tell: Callable[[str], None],
     lock: IO[str] | None = None,
+    *,
+    told: IO[str] | None = None,
 ) -> int:
-    """Run Snakemake, pass its lines on as they come, and see to it that it ends."""
+    """Run Snakemake, pass its lines on as they come, and see to it that it ends.
+
+    Into ``told`` the Snakefile writes what became of its plan.
+    """
     environment = os.environ | {
         # Rules call `python`: under cron that must be this one.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -855,6 +852,9 @@ def _follow(
     }
     if lock:  # else a dry-run, which is no orphan of a run and starts no jobs
         environment[MARK] = str(request.trial)
+    environment.pop(planned.ASKED, None)
+    if told:
+        environment |= planned.asking(told.name, request.config.name, dry_run=request.dry_run)
     process = subprocess.Popen(
         command,
         cwd=request.trial,

@@ -53,7 +53,7 @@ def metrics(folder: Path, value: float) -> bytes:
 def night(trial: Path, value: float, table: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run once; the workflow gives one metric this value."""
 
-    def follow(*_: object) -> int:
+    def follow(*_: object, **__: object) -> int:
         with replacing(trial / baseline.METRICS) as temporary:
             temporary.write_bytes(table)
         write_whole(trial / "results/report.html", f"cmax {value}\n")

@@ -6,12 +6,18 @@ from pathlib import Path
 import pytest
 from tests.loading import load_module
 
-from cartrace import schedule
+from cartrace import planned, schedule
 from cartrace.problems import holds_date
 from cartrace.schedule import Request
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "verify_results.py"
 SNAKEFILE = """
+from pathlib import Path
+from cartrace import planned
+
+planned.plan_workflow(config, Path.cwd(), main=workflow.is_main_process)
+
+
 rule all:
     input:
         "data/qpcr.csv",
@@ -50,7 +56,9 @@ def run(trial, monkeypatch=None):
     """Run the trial with its small workflow; with ``monkeypatch`` without starting Snakemake."""
     if monkeypatch:
 
-        def follow(*_):
+        def follow(_command, request, *_, told):
+            raw = schedule.read_configuration(request.config)
+            planned.plan_and_tell(raw, trial, told, config_file="config.yaml", dry_run=False)
             (trial / "results").mkdir(exist_ok=True)
             (trial / "results" / "report.html").write_bytes((trial / "data" / "qpcr.csv").read_bytes())
             return 0

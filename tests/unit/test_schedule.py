@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cartrace import baseline, schedule, tables
-from cartrace.problems import InputError, Problem, holds_date
+from cartrace import baseline, planned, schedule, tables
+from cartrace.problems import InputError, holds_date
 from cartrace.schedule import Exit, Request, Transcript
 
 
@@ -383,13 +383,41 @@ def test_where_orphans_can_t_be_asked_for_nothing_is_started(deaf_slurm, trial):
     assert record["rules"] == {}
 
 
-def test_commands_of_slurm_without_a_cluster_do_not_stop_a_run_that_never_used_one(deaf_slurm, trial):
-    heard = []
-    assert schedule.run(Request(trial / "config.yaml"), heard.append, check=refuse) == Exit.BAD_INPUT
+def plan_only(command, request, transcript, tell, lock=None, *, told=None):
+    """Stand in for a Snakemake that has nothing to do."""
+    try:
+        raw = schedule.read_configuration(request.config)
+        name = request.config.name
+        planned.plan_and_tell(raw, request.trial, told, config_file=name, dry_run=request.dry_run)
+    except InputError:
+        return Exit.FAILED
+    return Exit.OK
 
 
-def refuse(request):
-    raise InputError([Problem("config.yaml", "anything", "nothing")])
+def test_commands_of_slurm_without_a_cluster_do_not_stop_a_run_that_never_used_one(
+    deaf_slurm, trial, monkeypatch
+):
+    monkeypatch.setattr(schedule, "_follow", plan_only)
+    assert schedule.run(Request(trial / "config.yaml"), lambda _: None) == Exit.BAD_INPUT
+
+
+def test_a_snakemake_that_ends_before_its_plan_gives_no_inputs(trial, monkeypatch):
+    monkeypatch.setattr(schedule, "_follow", lambda *_, **__: Exit.FAILED)
+    assert schedule.run(Request(trial / "config.yaml"), lambda _: None) == Exit.FAILED
+    record = json.loads((trial / schedule.RECORDS / "1.json").read_text())
+    assert record["inputs"] == {}
+    assert "results" not in record
+
+
+def test_a_run_that_was_stopped_stays_so_when_its_plan_had_problems(trial, monkeypatch):
+    def follow(*given, told):
+        plan_only(*given, told=told)
+        return Exit.TIMED_OUT
+
+    monkeypatch.setattr(schedule, "_follow", follow)
+    assert schedule.run(Request(trial / "config.yaml"), lambda _: None) == Exit.TIMED_OUT
+    record = json.loads((trial / schedule.RECORDS / "1.json").read_text())
+    assert record["problems"]
 
 
 def test_jobs_that_outlive_their_snakemake_are_cancelled(slurm, trial):
@@ -431,7 +459,8 @@ def test_a_missing_configuration_is_bad_input_and_leaves_nothing(tmp_path):
     ("text", "message"),
     [("a: [1\n", "no YAML"), ("- 1\n", "no mapping"), ("trail: {}\n", "did you mean 'trial'")],
 )
-def test_a_broken_configuration_is_bad_input_with_a_record(trial, text, message):
+def test_a_broken_configuration_is_bad_input_with_a_record(trial, text, message, monkeypatch):
+    monkeypatch.setattr(schedule, "_follow", plan_only)
     (trial / "config.yaml").write_text(text)
     heard = []
     assert schedule.run(Request(trial / "config.yaml"), heard.append) == Exit.BAD_INPUT
@@ -463,7 +492,7 @@ def test_a_corrected_file_shows_in_what_changed_since_the_last_good_run(trial, m
     }
 
     def night(value, sha256, status=Exit.OK):
-        def follow(*_):
+        def follow(*_, **__):
             metrics = tables.rows([{**course, "value": value}], tables.METRICS)
             tables.write_table(metrics, trial / baseline.METRICS, tables.METRICS)
             return status
@@ -588,7 +617,7 @@ def with_inbox(trial, monkeypatch):
     for name, text in files.items():
         (trial / name).parent.mkdir(exist_ok=True)
         (trial / name).write_text(text)
-    monkeypatch.setattr(schedule, "_follow", lambda *_: Exit.OK)
+    monkeypatch.setattr(schedule, "_follow", plan_only)
     monkeypatch.setattr(schedule.identity, "code_sha256", lambda _: "0" * 64)
     return trial
 

@@ -24,8 +24,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from cartrace import provenance
-from cartrace.intake.plan import load_plan
+from cartrace import planned, provenance
 from cartrace.patterns import one_of
 from cartrace.problems import InputError
 
@@ -42,7 +41,7 @@ if not config:
     )
 
 try:
-    PLAN = load_plan(config, Path.cwd())
+    PLAN = planned.plan_workflow(config, Path.cwd(), main=workflow.is_main_process)
 except InputError as error:
     raise WorkflowError(str(error))
 
