@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -90,7 +89,7 @@ def test_problems_of_the_configuration_name_its_file(trial: Path, file: IO[str])
 
 def test_a_snakemake_of_a_job_tells_nothing(trial: Path, file: IO[str]) -> None:
     planned.plan_workflow(CONFIG, trial, main=False)
-    assert os.path.getsize(file.name) == 0
+    assert not Path(file.name).read_bytes()
     assert planned.read_told(file) is None
     assert not (trial / "results").exists()
 
