@@ -29,6 +29,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -818,7 +819,12 @@ def _is_recorded(metadata: Path, output: str) -> bool:
 
 def _remove_parts(trial: Path) -> int:
     """Remove what killed jobs began to write (:mod:`cartrace.files`); return how many."""
-    parts = [path for path in (trial / "results").rglob(".*.part") if not path.is_symlink()]
+    parts = [
+        path
+        for folder, folders, names in os.walk(trial / identity.RESULTS)
+        for name in [*folders, *names]
+        if name.startswith(".") and name.endswith(".part") and not (path := Path(folder, name)).is_symlink()
+    ]
     for path in parts:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -962,11 +968,15 @@ def next_number(trial: Path) -> int:
 def _snapshot(trial: Path) -> dict[str, tuple[int, int]]:
     """Size and modification time of each output, by its path in the trial folder."""
     found = {}
-    for path in (trial / "results").rglob("*"):
-        relative = path.relative_to(trial).as_posix()
-        if path.is_file() and not relative.startswith(RECORDS):
-            status = path.stat()
-            found[plain(relative, 4096)] = (status.st_size, status.st_mtime_ns)
+    for folder, _, names in os.walk(trial / identity.RESULTS):
+        place = Path(folder).relative_to(trial).as_posix()
+        if place.startswith(RECORDS):
+            continue
+        for name in names:
+            with suppress(OSError):  # a link to nothing
+                status = Path(folder, name).stat()
+                if stat.S_ISREG(status.st_mode):
+                    found[plain(f"{place}/{name}", 4096)] = (status.st_size, status.st_mtime_ns)
     return found
 
 
