@@ -398,6 +398,9 @@ class _Work:
         if self.ranks[place] is not None:
             self.contents.setdefault(sha256, {})[place] = self._rank(place)
         self.taken_in.append(_name(place))
+        if self.ranks[place] == _PATTERN and (corrected := self._corrected_from(place, sha256)):
+            held = f"what {_name(corrected)} held before it was corrected"
+            self.notes.append(f"{_name(place)} holds {held}: is it right?")
         self._remove_source(source, sha256)
 
     def _correct(self, source: _Source, expected: str) -> None:
@@ -444,6 +447,15 @@ class _Work:
         if rank is None:
             return None
         return next((o for o, r in self.contents.get(sha256, {}).items() if o != place and r <= rank), None)
+
+    def _corrected_from(self, place: Place, sha256: str) -> Place | None:
+        """Return another file that had this content once: a copy of it may be as wrong as it was."""
+        for name in self.inbox.folders:
+            kept = _store(self.config, self.trial) / _SUPERSEDED / name / sha256[:12]
+            for path, _ in _walk(kept):
+                if (name, path) != place:
+                    return name, path
+        return None
 
     def _hash(self, source: _Source) -> str | None:
         """Return the SHA-256 of a source, read only where size and times are not as they were."""

@@ -350,6 +350,19 @@ def test_a_correction_that_equals_another_file_is_a_conflict(trial: Trial) -> No
     assert "run_8" in trial.plan().files
 
 
+def test_a_copy_of_what_was_corrected_is_told_when_it_comes_in(trial: Trial) -> None:
+    trial.leave("run_7.tsv", "wrong")
+    trial.leave("run_8.tsv", "wrong")
+    assert trial.take_in().notes == ()
+    trial.leave("run_7.tsv", "right")
+    found = trial.take_in()
+    assert (found.taken_in, found.corrected) == (("qpcr/run_8.tsv",), ("qpcr/run_7.tsv",))
+    assert found.notes == (
+        "qpcr/run_8.tsv holds what qpcr/run_7.tsv held before it was corrected: is it right?",
+    )
+    assert trial.take_in().notes == ()
+
+
 def test_two_files_that_were_exchanged_can_be_put_right(trial: Trial) -> None:
     trial.leave("run_7.tsv", "8")
     trial.leave("run_8.tsv", "7")
