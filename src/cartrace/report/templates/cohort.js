@@ -58,11 +58,19 @@
     into.append(h("h2", {}, type.place ? `${type.name} in ${type.place}` : type.name),
       h("p", { class: "say" }, `${plural(courses.length, "course")}${group}, infusion ${state.i}. ${type.linear ? "" : "Measured results are joined; open triangles stand at the limit and are not measurements. "}${D.subject_pages ? "Select a point to open the patient." : ""}`));
     const end = courses.flatMap((c) => range(...c.p)).reduce((a, p) => Math.max(a, P.day[p]), 0);
-    const plot = figure(`${type.label}: ${courses.length} courses over days from infusion on a ${type.linear ? "linear" : "logarithmic"} axis. The numbers are in the tables below.`, 360);
-    const shown = state.zoom === "all" || state.zoom < end ? state.zoom : "all";
+    const some = sample(courses);
+    const plot = figure(`${type.label}: ${some.length} courses over days from infusion on a ${type.linear ? "linear" : "logarithmic"} axis. The numbers are in the tables below.`, 360);
+    const shown = () => (state.zoom === "all" || state.zoom < end ? state.zoom : "all");
     const zoomTo = (z) => { state.zoom = z; Plotly.relayout(plot, { "xaxis.range": window_(z, end) }); };
-    into.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), shown, zoomTo)), h("figure", {}, plot));
-    drawCourses(plot, courses, type, window_(shown, end));
+    const box = h("figure", {}, plot);
+    into.append(h("div", { class: "controls" }, segments("Days shown", zooms(end), shown(), zoomTo)), box);
+    const part = drawnOf(courses, some, "course", () => {
+      renew(box);
+      box.append(plot);
+      drawCourses(plot, courses, type, window_(shown(), end));
+    });
+    drawCourses(plot, some, type, window_(shown(), end));
+    if (part) box.append(part);
     if (type.family === "antibody") into.append(caution());
 
     // The first figure is on the screen before the rest is drawn.
@@ -130,6 +138,14 @@
     const spans = (s) => own.get(s);
     const last = (s) => spans(s).reduce((a, [, b]) => Math.max(a, b), -1);
     people.sort((a, b) => last(a) - last(b) || D.subjects[a].end - D.subjects[b].end);
+    const place = h("div", {});
+    into.append(place);
+    const some = sample(people);
+    swimmerFigure(place, some, spans, last);
+    const part = drawnOf(people, some, "patient", () => { renew(place); swimmerFigure(place, people, spans, last); });
+    if (part) place.append(part);
+  }
+  function swimmerFigure(into, people, spans, last) {
     const box = h("figure", {}, h("h2", {}, "Follow-up of each patient"),
       h("p", { class: "say" }, "Grey: followed. Blue: between quantifiable results without one below the limit between them. Triangles: infusions." + (people.length > 80 ? " Hold the pointer on a bar for the patient." : "")));
     into.append(box);
@@ -202,7 +218,7 @@
           };
         }),
       ];
-      current = table(columns, rows(), { sticky: true, label: "Metrics of each patient" });
+      current = table(columns, rows(), { sticky: true, limit: 200, label: "Metrics of each patient" });
       place.replaceChildren(current);
     };
     into.append(h("div", { class: "controls" },

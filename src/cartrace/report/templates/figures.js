@@ -102,6 +102,19 @@
       });
     }
   }
+  // More lines than this can't be told apart, and take seconds to draw.
+  const MOST_DRAWN = 200;
+  /** Of a long list so many as a figure draws, evenly from its first to its last. */
+  function sample(list) {
+    if (list.length <= MOST_DRAWN) return list;
+    return range(0, MOST_DRAWN).map((k) => list[Math.round((k * (list.length - 1)) / (MOST_DRAWN - 1))]);
+  }
+  /** Say that a figure holds a part of a list, and offer all of it; null where it holds all. */
+  function drawnOf(list, drawn, what, all) {
+    if (drawn.length === list.length) return null;
+    return h("p", { class: "say", role: "status" }, h("b", {}, `${drawn.length.toLocaleString("en-US")} of ${plural(list.length, what)} drawn`), ", evenly from the first to the last. All are in the tables and in every number. ",
+      h("button", { type: "button", onclick: all }, `Draw all ${list.length.toLocaleString("en-US")}`));
+  }
   /** Empty a box that holds figures. */
   function renew(box) {
     for (const div of box.querySelectorAll(".plot")) { Plotly.purge(div); plots.delete(div); }

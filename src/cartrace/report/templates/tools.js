@@ -35,13 +35,24 @@
   // Plotly reads a little HTML in its texts: show it as it is written instead.
   const plain = (s) => String(s).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const shorten = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
-  const range = (a, b) => Array.from({ length: Math.max(0, b - a) }, (_, k) => a + k);
+  function range(a, b) {
+    const out = [];
+    for (let k = a; k < b; k++) out.push(k);
+    return out;
+  }
   const unique = (list) => [...new Set(list)];
   /** The first of the rows with the largest value; undefined without rows. */
   const topRow = (rows, value) => rows.reduce((a, r) => (a === undefined || value(r) > value(a) ? r : a), undefined);
   const plural = (n, one, many) => `${n.toLocaleString("en-US")} ${n === 1 ? one : many || one + "s"}`;
   const SUPER = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
+  // A formatter costs more than a thousand numbers that it writes: one for each number of places.
+  const formatters = new Map();
+  function formatter(least, most) {
+    const name = `${least} ${most}`;
+    if (!formatters.has(name)) formatters.set(name, new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: most }));
+    return formatters.get(name);
+  }
   /** Three significant digits, 5.00 for a rounded 5.0012; numbers that are shorter stay as they are. */
   function num(x, digits = 3) {
     if (x === null || x === undefined) return "–";
@@ -51,10 +62,9 @@
       const [m, e] = x.toExponential(digits - 1).split("e");
       return `${m} × 10${String(Number(e)).replace(/./g, (c) => SUPER[c])}`.replace("-", "−");
     }
-    const places = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
-    return Number(x.toPrecision(digits))
-      .toLocaleString("en-US", { maximumFractionDigits: Math.min(places, 10), minimumFractionDigits: Math.abs(Number(x.toPrecision(digits)) - x) < size * 1e-9 ? 0 : Math.min(places, 10) })
-      .replace("-", "−");
+    const places = Math.min(Math.max(0, digits - 1 - Math.floor(Math.log10(size))), 10);
+    const rounded = Number(x.toPrecision(digits));
+    return formatter(Math.abs(rounded - x) < size * 1e-9 ? 0 : places, places).format(rounded).replace("-", "−");
   }
   const days = (x) => (x === null || x === undefined ? "–" : num(x, Math.abs(x) >= 1000 ? 4 : 3));
 
