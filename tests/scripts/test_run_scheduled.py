@@ -263,7 +263,9 @@ def test_a_snakemake_started_by_hand_keeps_its_lock_and_the_run_leaves_with_stat
         locks = sorted((trial / ".snakemake" / "locks").iterdir())
         beside = run(trial)
         assert beside.returncode == 75
-        assert f"process {process.pid}, a Snakemake started by hand, is running on this trial" in beside.stdout
+        assert (
+            f"process {process.pid}, a Snakemake started by hand, is running on this trial" in beside.stdout
+        )
         assert sorted((trial / ".snakemake" / "locks").iterdir()) == locks
         assert locks
         assert process.poll() is None
