@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, frame_width, opened
+from tests.unit.report.browser import BROWSER, HOSTILE, figures_drawn, frame_width, opened, visited
 from tests.unit.report.full_trial import full_trial
 from tests.unit.report.small_trial import trial
 
@@ -297,3 +297,22 @@ def test_nothing_is_wider_than_a_narrow_window(report: Path, tmp_path: Path, rou
     width, console = frame_width(report, route, tmp_path)
     assert console == []
     assert width <= 360
+
+
+def test_a_large_cohort_says_how_many_are_drawn_and_draws_all_on_demand(tmp_path: Path) -> None:
+    large = tmp_path / "large.html"
+    large.write_text(render(trial(201), load({})), encoding="utf-8")
+    _, console, said = visited(
+        large,
+        "#/cohort",
+        lines="""
+        const text = () => document.getElementById("view").textContent;
+        const before = ["200 of 201 courses drawn", "200 of 201 patients drawn", "Showing 200 of 201"].map((x) => text().includes(x));
+        const drawn = () => new Set(document.querySelector(".plot").data.flatMap((t) => t.customdata || []).filter((s) => s !== null)).size;
+        const some = drawn();
+        [...document.querySelectorAll("button")].filter((b) => b.textContent === "Draw all 201").forEach((b) => b.click());
+        done([...before, some, drawn(), text().includes("of 201 courses drawn"), text().includes("of 201 patients drawn")].join());
+        """,
+    )
+    assert console == []
+    assert said == "true,true,true,200,201,false,false"
