@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -51,6 +52,8 @@ DATA_FILES = ("templates/*",)
 """What this module reads besides Python (cartrace.provenance.sources)."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
+PLAIN_BELOW = 10_000_000
+"""Characters of data up to which they stand in the page as they are, for anybody to read. House value."""
 _TYPE = ["matrix", "analyte", "assay", "unit"]
 _COURSE = ["subject_id", "infusion", *_TYPE]
 
@@ -193,7 +196,7 @@ def render(data: ReportData, config: Config) -> str:
         style=Markup(_read("report.css")),
         plotly=Markup(scripts[0]),
         script=Markup(scripts[1]),
-        data=Markup(_json(payload(data, config))),
+        data=Markup(_embedded(_json(payload(data, config)))),
         has_plates=bool(data.pcr.plates or data.immunoassay.plates),
         has_tubes=bool(data.flow.listed),
         has_libraries=bool(data.cells.listed),
@@ -737,7 +740,7 @@ def _questions(asked: Iterable[Question], texts: Texts) -> list[dict[str, Any]]:
 def _own_script() -> str:
     """Join the parts of the page's script in one function, where they see each other."""
     parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();'
+    return f'"use strict";\n(async () => {{\n{parts}}})();'
 
 
 @cache
@@ -749,6 +752,17 @@ def _json(value: object) -> str:
     """JSON that can't end the script element that holds it."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _embedded(data: str) -> str:
+    """Return the element that holds the page's data: as they are, or of a large cohort compressed.
+
+    A browser takes longer to find the end of 70 MB of text than to decode and unpack a tenth of it.
+    """
+    if len(data) <= PLAIN_BELOW:
+        return f'<script type="application/json" id="cartrace-data">{data}</script>'
+    packed = base64.b64encode(zlib.compress(data.encode(), 6)).decode()
+    return f'<script type="text/plain" data-packed="deflate" id="cartrace-data">{packed}</script>'
 
 
 def _script(text: str) -> str:

@@ -11,6 +11,7 @@ from tests.unit.report.full_trial import full_trial
 from tests.unit.report.small_trial import trial
 
 from cartrace.config import load
+from cartrace.report import page
 from cartrace.report.page import render
 
 pytestmark = [
@@ -316,3 +317,23 @@ def test_a_large_cohort_says_how_many_are_drawn_and_draws_all_on_demand(tmp_path
     )
     assert console == []
     assert said == "true,true,true,200,201,false,false"
+
+
+@pytest.mark.parametrize("route", ["#/cohort", "#/patient/P03", "#/quality"])
+def test_compressed_data_draw_the_same_page(
+    report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    monkeypatch.setattr(page, "PLAIN_BELOW", 0)
+    packed = tmp_path / "packed.html"
+    packed.write_text(
+        render(full_trial(hostile=HOSTILE), load({"trial": {"title": "A trial"}})), encoding="utf-8"
+    )
+    assert "P03" in report.read_text().split('id="cartrace-data">')[1].split("</script>")[0]
+    assert "P03" not in packed.read_text().split('id="cartrace-data">')[1].split("</script>")[0]
+
+    def shown(path: Path) -> str:
+        _, console, said = visited(path, route, lines="done(document.getElementById('view').innerText)")
+        assert console == []
+        return said
+
+    assert shown(packed) == shown(report) != ""

@@ -1,5 +1,15 @@
   // Text of the laboratory reaches the page only through textContent (h) or plain (plotly).
-  const D = JSON.parse(document.getElementById("cartrace-data").textContent);
+  const D = await (async (element) => {
+    if (!element.dataset.packed) return JSON.parse(element.textContent);
+    if (!("DecompressionStream" in window)) {
+      document.getElementById("view").textContent = "This report is large and needs a newer browser: Chrome or Edge 80, Firefox 113, Safari 16.4, or later.";
+      throw new Error("no DecompressionStream");
+    }
+    const letters = atob(element.textContent);
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream(element.dataset.packed))).json();
+  })(document.getElementById("cartrace-data"));
   const P = D.points, M = D.metrics, S = D.summary, K = D.survival, Q = D.qc;
   const T = (i) => (i === undefined || i < 0 ? "" : D.texts[i]);
   const view = document.getElementById("view");
