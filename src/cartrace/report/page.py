@@ -762,7 +762,7 @@ def _embedded(data: str) -> str:
     if len(data) <= PLAIN_BELOW:
         return f'<script type="application/json" id="cartrace-data">{data}</script>'
     packed = base64.b64encode(zlib.compress(data.encode(), 6)).decode()
-    return f'<script type="text/plain" data-packed="deflate" id="cartrace-data">{packed}</script>'
+    return f'<script type="text/plain" data-packed="true" id="cartrace-data">{packed}</script>'
 
 
 def _script(text: str) -> str:

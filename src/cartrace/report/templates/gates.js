@@ -12,13 +12,6 @@
   const BOX = { width: 240, height: 222, left: 42, top: 8, right: 6, bottom: 38 };
   const INNER = { width: BOX.width - BOX.left - BOX.right, height: BOX.height - BOX.top - BOX.bottom };
 
-  /** The bytes of all pictures of a tube. */
-  async function inflate(text) {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
-
   /** Every gate of a tube on its own plot, in the order of the strategy. */
   function gateFigure(into, k) {
     const part = FLOW.parts[k], G = unpack(part.gates);

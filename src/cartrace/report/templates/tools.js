@@ -1,15 +1,10 @@
   // Text of the laboratory reaches the page only through textContent (h) or plain (plotly).
-  const D = await (async (element) => {
-    if (!element.dataset.packed) return JSON.parse(element.textContent);
-    if (!("DecompressionStream" in window)) {
-      document.getElementById("view").textContent = "This report is large and needs a newer browser: Chrome or Edge 80, Firefox 113, Safari 16.4, or later.";
-      throw new Error("no DecompressionStream");
-    }
-    const letters = atob(element.textContent);
-    const bytes = new Uint8Array(letters.length);
-    for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream(element.dataset.packed))).json();
-  })(document.getElementById("cartrace-data"));
+  const source = document.getElementById("cartrace-data");
+  if (source.dataset.packed && !("DecompressionStream" in window)) {
+    document.getElementById("view").textContent = "This report is large and needs a newer browser: Chrome or Edge 80, Firefox 113, Safari 16.4, or later.";
+    return;
+  }
+  const D = JSON.parse(source.dataset.packed ? new TextDecoder().decode(await inflate(source.textContent)) : source.textContent);
   const P = D.points, M = D.metrics, S = D.summary, K = D.survival, Q = D.qc;
   const T = (i) => (i === undefined || i < 0 ? "" : D.texts[i]);
   const view = document.getElementById("view");
@@ -30,6 +25,16 @@
   const plots = new Set();
 
   // ---------------------------------------------------------------- small tools
+
+  /** The bytes behind deflated ones in base64. */
+  async function inflate(text) {
+    const letters = atob(text);
+    // A loop: of a large report these are millions.
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
 
   function h(tag, attributes, ...children) {
     const node = document.createElement(tag);
