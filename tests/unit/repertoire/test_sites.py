@@ -199,7 +199,8 @@ def test_row_numbers_are_those_of_a_spreadsheet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n\n", b"chrom,strand\n\xff\xfe,+\n", gzip.compress(b"chrom,strand\n" * 9, mtime=0)[:-9]]
+    "content",
+    [b"", b"\n\n", b"chrom,strand\n\xff\xfe,+\n", gzip.compress(b"chrom,strand\n" * 9, mtime=0)[:-9]],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.csv"
