@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,9 +26,11 @@ BAD_INPUT = 2
 """How Snakemake ends when the plan had problems, which are told then and not by itself."""
 
 
-class Inputs(list[dict[str, Any]]):
-    """What a run rests on: ``path`` and ``sha256`` of each input; and what became of the inbox."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of a plan: the hash of each input by its path, and what became of the inbox."""
 
+    inputs: dict[str, str]
     inbox: tuple[InboxRow, ...] = ()
 
 
@@ -95,7 +97,7 @@ def plan_and_tell(
     return plan
 
 
-def read_told(file: IO[str]) -> Inputs | None:
+def read_told(file: IO[str]) -> Told | None:
     """Return what was told of the plan; None when Snakemake ended before that.
 
     Raises
@@ -110,6 +112,4 @@ def read_told(file: IO[str]) -> Inputs | None:
         return None
     if "problems" in told:
         raise InputError([Problem(**problem) for problem in told["problems"]])
-    inputs = Inputs({"path": name, "sha256": sha256} for name, sha256 in told["inputs"].items())
-    inputs.inbox = tuple(InboxRow(**row) for row in told["inbox"])
-    return inputs
+    return Told(told["inputs"], tuple(InboxRow(**row) for row in told["inbox"]))

@@ -35,40 +35,29 @@ import sys
 import tempfile
 import threading
 import time
-from base64 import urlsafe_b64encode
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from cartrace import baseline, identity, planned, provenance
+from cartrace import baseline, identity, leftovers, planned, provenance
 from cartrace.files import write_whole
 from cartrace.identity import LOGS, RECORDS
+from cartrace.intake import inbox_told
 from cartrace.problems import InputError, Problem, plain, raise_if_any, redact_dates
+from cartrace.run_log import RunLog
 
 if TYPE_CHECKING:
     from cartrace.intake.inbox import TakenIn
-    from cartrace.intake.inbox_rows import InboxRow
-    from cartrace.planned import Inputs
+    from cartrace.planned import Told
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCK = ".cartrace.lock"
-MARK = "CARTRACE_TRIAL"
-"""Variable in the environment of Snakemake and its jobs here: the trial folder they work for."""
 _FEW_BYTES = 64 * 2**20
 """With less free space after a failed run, that is named as a likely cause. House value."""
-_OLDEST = 1
-"""Time of a result to be made anew; to Snakemake, 0 is none."""
-
-
-_MOST_LINES = 50
-"""Files of the inbox that a log names of each kind, and then counts. House value."""
-_MOST_TOLD = 1000
-"""The same, of a record. House value."""
 
 
 class Exit(IntEnum):
@@ -83,10 +72,6 @@ class Exit(IntEnum):
 
 class Busy(RuntimeError):  # noqa: N818 - names a state, as BlockingIOError does
     """Another run holds the trial folder."""
-
-
-class SlurmError(RuntimeError):
-    """Slurm jobs of an earlier run may still work, and would overwrite the results of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,94 +107,6 @@ class Request:
         if self.jobname_prefix:
             return self.jobname_prefix
         return f"cartrace-{hashlib.sha256(str(self.trial).encode()).hexdigest()[:10]}"
-
-
-@dataclass(slots=True)
-class Transcript:
-    """What Snakemake said, line by line: cleaned for the log, counted for the record."""
-
-    hide: Callable[[str], str] = str
-    """Takes the places of this machine out of a line (:func:`placeless`)."""
-    started: float = field(default_factory=time.monotonic)
-    started_jobs: Counter[str] = field(default_factory=Counter)
-    failed_jobs: Counter[str] = field(default_factory=Counter)
-    planned: dict[str, int] = field(default_factory=dict)
-    """Jobs by rule, as Snakemake counts them before the first."""
-    reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    """What jobs said of inputs that they could not read: each once, as a log names it."""
-    rule: str = ""
-    in_problems: bool = False
-    in_plan: bool = False
-    log_named: bool = False
-    logs: list[str] = field(default_factory=list)
-    """The lines above the logs that are being shown, the innermost last."""
-
-    _TIME = re.compile(r"^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}\]")
-    # Snakemake's own heading, which names who started it, where and when.
-    _HEADING = re.compile(
-        r"^( {2}(?:Date|Host|User|Platform|Python version|Command|Snakefile|Base directory|Run directory"
-        r"|Working directory|Config file\(s\)): ).+$"
-    )
-    _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
-    _REASON = re.compile(r"^    reason: (.+)$")
-    _ERROR = re.compile(r"^Error in rule (\w+)[:,]")
-    _ROUND = re.compile(r"; (?=[A-Z])")
-    _PLANNED = re.compile(r"^(\w+) +(\d+)$")
-    # As InputError prints them, into the log of a job that failed.
-    _PROBLEMS = re.compile(r"^\d+ problems? in the input; nothing was written\.$")
-    _PROBLEM = re.compile(r"^ +\d+\. (.+)$")
-    # Above the log of a failed job. On Slurm it is that of a Snakemake of the job's own, which names rules too.
-    _LOG = re.compile(r"^Logfile .*:$")
-    _RULER = re.compile(r"^=+$")
-
-    def take(self, line: str) -> str:
-        """Note what ``line`` tells and return it without calendar dates, names and places of this machine."""
-        line = self.hide(self._HEADING.sub(r"\1-", line))
-        if self.log_named and self._RULER.match(line):
-            self.logs.append(line)
-        elif self.logs and line == self.logs[-1]:
-            self.logs.pop()
-        self.log_named = self._LOG.match(line) is not None
-        if self.logs:
-            pass
-        elif job := self._JOB.match(line):
-            self.rule = job[1]
-            self.started_jobs[self.rule] += 1
-        elif (reason := self._REASON.match(line)) and self.rule:
-            for part in self._ROUND.split(reason[1]):
-                kind, _, detail = part.partition(": ")
-                self.reasons.setdefault(self.rule, {}).setdefault(kind.strip(), []).append(detail.strip())
-        elif error := self._ERROR.match(line):
-            self.failed_jobs[error[1]] += 1
-        elif line == "Job stats:":
-            self.in_plan = not self.planned
-        elif self.in_plan and (planned := self._PLANNED.match(line)):
-            self.in_plan = planned[1] != "total"
-            self.planned |= {planned[1]: int(planned[2])} if self.in_plan else {}
-        problem = self._PROBLEM.match(line) if self.in_problems else None
-        self.in_problems = problem is not None or self._PROBLEMS.match(line) is not None
-        if problem and (told := redact_dates(problem[1])) not in self.problems:
-            self.problems.append(told)
-        return redact_dates(self._TIME.sub(f"[{self.elapsed():.1f} s]", line))
-
-    def elapsed(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self.started
-
-    def rules(self) -> dict[str, Any]:
-        """Return, for each rule, the jobs started and failed, and why they ran."""
-        return {
-            rule: {
-                "jobs": jobs,
-                "failed": self.failed_jobs[rule],
-                "reasons": {
-                    kind: {"jobs": len(details), "for_example": redact_dates(details[0])[:300]}
-                    for kind, details in self.reasons.get(rule, {}).items()
-                },
-            }
-            for rule, jobs in self.started_jobs.items()
-        }
 
 
 def is_running(trial: Path) -> bool:
@@ -254,106 +151,6 @@ def _note(file: IO[str], number: int | str) -> None:
     with suppress(OSError):
         # In one piece and of one length, so that nobody reads half of it.
         os.pwrite(file.fileno(), f"{number:<20}\n".encode(), 0)
-
-
-def end_orphans(trial: Path, *, wait_seconds: float = 30.0) -> list[int]:
-    """End the processes that a run on this trial folder left, and wait until they are gone.
-
-    They are known by the mark that :func:`_follow` gave to Snakemake and whatever it
-    starts. Without /proc nothing is done.
-    """
-    mark = f"{MARK}={trial}".encode()
-    ended: set[int] = set()
-    deadline = time.monotonic() + wait_seconds
-    # Again, since one of them may have started another meanwhile.
-    while found := {pid for pid, entry in _processes() if mark in _words_in(entry / "environ")}:
-        for pid in found - ended:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        ended |= found
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.02)
-    return sorted(ended)
-
-
-def other_snakemake(trial: Path) -> int | None:
-    """Return the number of a Snakemake that works in the trial folder on its own account.
-
-    Whoever holds the lock knows that no scheduled run is alive; what is left was started
-    by hand. Seen are processes on this machine, of other users only for root.
-    """
-    for pid, entry in _processes():
-        words = _words_in(entry / "cmdline")
-        if not any(Path(os.fsdecode(word)).name == "snakemake" for word in words[:4]):
-            continue
-        # Jobs of a Snakemake take no lock: on Slurm they are orphans, and cancelled as such.
-        if b"--nolock" in words or f"{MARK}={trial}".encode() in _words_in(entry / "environ"):
-            continue
-        with suppress(OSError):
-            if (entry / "cwd").resolve(strict=True) == trial:
-                return pid
-    return None
-
-
-def _processes() -> Iterator[tuple[int, Path]]:
-    """List the other processes of this machine: number, and folder below /proc."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        if int(entry.name) != os.getpid():
-            yield int(entry.name), entry
-
-
-def _words_in(path: Path) -> list[bytes]:
-    """Return the command line or environment of a process; nothing when it is gone or not ours."""
-    try:
-        return path.read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
-def cancel_orphans(prefix: str, *, wait_seconds: float = 120.0) -> list[str]:
-    """Cancel this user's Slurm jobs whose name begins with ``prefix`` and an underscore.
-
-    Returns the numbers of the cancelled jobs, once the queue no longer names them.
-    Without Slurm's commands there is nothing to do.
-
-    Raises
-    ------
-    SlurmError
-        When Slurm does not answer, or the jobs are still there after the wait: a job that
-        takes no notice of SIGTERM goes on for Slurm's KillWait, 30 s by default, before SIGKILL.
-    """
-    if not (shutil.which("squeue") and shutil.which("scancel")):
-        return []
-    orphans = _queued(prefix)
-    if orphans:
-        _ask_slurm("scancel", *orphans)
-        deadline = time.monotonic() + wait_seconds
-        while left := _queued(prefix):
-            if time.monotonic() > deadline:
-                raise SlurmError(
-                    f"{len(left)} Slurm jobs of an earlier run were cancelled but do not end; "
-                    "they would overwrite new results"
-                )
-            time.sleep(0.5)
-    return orphans
-
-
-def _queued(prefix: str) -> list[str]:
-    listed = _ask_slurm("squeue", "--me", "--noheader", "--format=%A %j")
-    jobs = (line.split(maxsplit=1) for line in listed.splitlines())
-    return [job[0] for job in jobs if len(job) == 2 and job[1].startswith(f"{prefix}_")]
-
-
-def _ask_slurm(*command: str) -> str:
-    try:
-        # The commands themselves wait for an absent controller: SlurmctldTimeout, 120 s by default.
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise SlurmError(
-            f"{command[0]} got no answer from Slurm, where jobs of an earlier run may be going on"
-        ) from error
-    return done.stdout
 
 
 def snakemake_command(request: Request, *, executor: str) -> list[str]:
@@ -434,50 +231,14 @@ def take_in(request: Request, tell: Callable[[str], None]) -> TakenIn | None:
     except OSError as error:
         tell(f"cartrace: inbox: nothing was taken in ({type(error).__name__}); what came before is used")
         return None
-    would = "would be " if request.dry_run else ""
-    _tell_some([f"{would}taken in: {name}" for name in taken.taken_in], "files taken in", tell)
-    _tell_some([f"{would}corrected: {name}" for name in taken.corrected], "files corrected", tell)
-    _tell_some(list(taken.notes), "notes", tell)
+    inbox_told.tell_taken(taken, tell, dry_run=request.dry_run)
     return taken
-
-
-def tell_unused(rows: Sequence[InboxRow], tell: Callable[[str], None]) -> None:
-    """Tell each file of the inbox that is not used, and why."""
-    lines = []
-    for row in rows:
-        if row.status != "used":
-            name = "/".join(part for part in (row.inbox, row.name or row.file_id) if part)
-            hint = f" ({row.hint})" if row.hint else ""
-            lines.append(f"not used, {row.status}: {name}: {row.detail}{hint}")
-    _tell_some(lines, "files that are not used", tell)
-
-
-def _tell_some(lines: Sequence[str], what: str, tell: Callable[[str], None]) -> None:
-    for line in lines[:_MOST_LINES]:
-        tell(f"cartrace: inbox: {line}")
-    if len(lines) > _MOST_LINES:
-        tell(f"cartrace: inbox: and {len(lines) - _MOST_LINES} more {what}")
-
-
-def inbox_record(taken: TakenIn, rows: Sequence[InboxRow]) -> dict[str, Any]:
-    """Return what the record of a run says of the inbox."""
-    unused = [row for row in rows if row.status != "used"]
-    named = ("inbox", "name", "status", "detail")
-    lists: dict[str, list[Any]] = {
-        "taken_in": list(taken.taken_in),
-        "corrected": list(taken.corrected),
-        "not_used": [{name: redact_dates(getattr(row, name)) for name in named} for row in unused],
-    }
-    return {name: entries[:_MOST_TOLD] for name, entries in lists.items()} | {
-        "counts": dict(sorted(Counter(row.status for row in rows).items())),
-        "not_told": sum(max(0, len(entries) - _MOST_TOLD) for entries in lists.values()),
-    }
 
 
 def run(
     request: Request,
     say: Callable[[str], None] = print,
-    read_plan: Callable[[IO[str]], Inputs | None] | None = planned.read_told,
+    read_plan: Callable[[IO[str]], Told | None] | None = planned.read_told,
 ) -> int:
     """Run the workflow on a trial folder and return the exit status (see :class:`Exit`).
 
@@ -581,14 +342,14 @@ def _has_snakemake_lock(trial: Path) -> bool:
 
 def _refuse_beside_another(trial: Path) -> None:
     """Raise Busy when a Snakemake is alive whose lock this may be."""
-    if (pid := other_snakemake(trial)) is not None:
+    if (pid := leftovers.other_snakemake(trial)) is not None:
         raise Busy(f"process {pid}, a Snakemake started by hand, is running on this trial folder")
 
 
 def _dry_run(
     request: Request,
     say: Callable[[str], None],
-    read_plan: Callable[[IO[str]], Inputs | None] | None,
+    read_plan: Callable[[IO[str]], Told | None] | None,
 ) -> int:
     """Show what would run; write nothing, take no lock, keep no record."""
     try:
@@ -598,9 +359,10 @@ def _dry_run(
             take_in(request, say)
         command = snakemake_command(request, executor=executor_of(request.profile))
         with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as told:
-            transcript = Transcript(placeless(request))
-            status = _follow(command, request, transcript, say, told=told if read_plan else None)
-            tell_unused(getattr(read_plan(told) if read_plan else None, "inbox", ()), say)
+            run_log = RunLog(placeless(request))
+            status = _follow(command, request, run_log, say, told=told if read_plan else None)
+            plan = read_plan(told) if read_plan else None
+            inbox_told.tell_unused(plan.inbox if plan else (), say)
     except InputError as error:
         say(placeless(request)(str(error)))
         return Exit.BAD_INPUT
@@ -610,7 +372,7 @@ def _dry_run(
 def _locked_run(
     request: Request,
     say: Callable[[str], None],
-    read_plan: Callable[[IO[str]], Inputs | None] | None,
+    read_plan: Callable[[IO[str]], Told | None] | None,
     lock: IO[str],
     *,
     stale: bool,
@@ -619,7 +381,7 @@ def _locked_run(
     log_path = request.trial / LOGS / f"{number}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     hide = placeless(request)
-    transcript = Transcript(hide)
+    run_log = RunLog(hide)
     # Before the run: what is edited meanwhile is not what the results rest on.
     made_of = {
         "config_sha256": provenance.sha256_of(request.config),
@@ -627,7 +389,7 @@ def _locked_run(
         "code_sha256": identity.code_sha256(REPOSITORY),
         "versions": provenance.versions(),
     }
-    inputs: Inputs | None = None
+    plan: Told | None = None
     taken: TakenIn | None = None
     problems: list[str] = []
     # Not buffered: what can't be written now would be tried again, and fail, at the end.
@@ -655,43 +417,43 @@ def _locked_run(
             problems = [hide(str(p)) for p in error.problems]
             tell(hide(str(error)))
             status: int = Exit.BAD_INPUT
-        except SlurmError as error:
+        except leftovers.SlurmError as error:
             problems = [str(error)]
             tell(f"cartrace: nothing was started: {error}")
             before, status = _snapshot(request.trial), Exit.FAILED
         else:
             command = snakemake_command(request, executor=executor)
-            status = _follow(command, request, transcript, tell, lock, told=told if read_plan else None)
+            status = _follow(command, request, run_log, tell, lock, told=told if read_plan else None)
             try:
-                inputs = read_plan(told) if read_plan else None
+                plan = read_plan(told) if read_plan else None
             except InputError as error:
                 problems = [hide(str(p)) for p in error.problems]
                 tell(hide(str(error)))
                 # Unless it was stopped just then.
                 status = Exit.BAD_INPUT if status in {Exit.OK, Exit.FAILED} else status
-            tell_unused(getattr(inputs, "inbox", ()), tell)
+            inbox_told.tell_unused(plan.inbox if plan else (), tell)
             if status and executor == "slurm":
                 # What Snakemake had been about to submit when it was stopped, and what it lost sight of.
                 problems += _cancel_left(request, tell)
-            _remove_parts(request.trial)
-        tell(f"cartrace: run {number} {_ending(status)} after {transcript.elapsed():.1f} s")
+            leftovers.remove_parts(request.trial)
+        tell(f"cartrace: run {number} {_ending(status)} after {run_log.elapsed():.1f} s")
         changes = _changes(before, _snapshot(request.trial))
         record: dict[str, Any] = {
             "run": number,
             "exit_status": int(status),
             "ended": _ending(status),
-            "elapsed_seconds": round(transcript.elapsed(), 1),
-            "problems": problems + transcript.problems,
-            "planned": transcript.planned,
-            "rules": transcript.rules(),
+            "elapsed_seconds": round(run_log.elapsed(), 1),
+            "problems": problems + run_log.problems,
+            "planned": run_log.planned,
+            "rules": run_log.rules(),
             "outputs": changes,
             **made_of,
-            "inputs": {str(entry["path"]): entry["sha256"] for entry in inputs or []},
+            "inputs": plan.inputs if plan else {},
             "whole": identity.is_whole(request.extra),
         }
         if taken is not None:
-            record["inbox"] = inbox_record(taken, getattr(inputs, "inbox", ()))
-        if inputs is not None:
+            record["inbox"] = inbox_told.inbox_record(taken, plan.inbox if plan else ())
+        if plan is not None:
             record |= identity.identify_results(request.trial, number, {*changes["new"], *changes["changed"]})
         if status == Exit.OK:
             record["metrics"] = baseline.tell_changes(request.trial, request.trial / RECORDS, record, tell)
@@ -747,8 +509,8 @@ def _ending(status: int) -> str:
 def _cancel_left(request: Request, tell: Callable[[str], None]) -> list[str]:
     """Cancel the Slurm jobs of this run that outlived its Snakemake; return what went wrong."""
     try:
-        cancelled = cancel_orphans(request.prefix)
-    except SlurmError as error:
+        cancelled = leftovers.cancel_orphans(request.prefix)
+    except leftovers.SlurmError as error:
         tell(f"cartrace: {error}")
         return [str(error)]
     if cancelled:
@@ -759,89 +521,30 @@ def _cancel_left(request: Request, tell: Callable[[str], None]) -> list[str]:
 def _clear_up(request: Request, tell: Callable[[str], None], *, stale: bool) -> None:
     """End what a killed run left behind, which would overwrite newer results, and remove its traces."""
     try:
-        cancelled = cancel_orphans(request.prefix)
-    except SlurmError:
+        cancelled = leftovers.cancel_orphans(request.prefix)
+    except leftovers.SlurmError:
         # Slurm's commands may be there without a cluster.
-        if _ran_on_slurm(request):
+        if leftovers.ran_on_slurm(request.trial):
             raise
         cancelled = []
     if cancelled:
         tell(f"cartrace: cancelled {len(cancelled)} Slurm jobs that an earlier run left")
-    if ended := end_orphans(request.trial):
+    if ended := leftovers.end_orphans(request.trial):
         tell(f"cartrace: ended {len(ended)} processes that an earlier run left")
     if stale:
         tell("cartrace: removing the lock that an earlier run left")
         # What `snakemake --unlock` does, after it has planned the whole workflow.
         shutil.rmtree(request.trial / ".snakemake" / "locks", ignore_errors=True)
-    if removed := _remove_parts(request.trial):
+    if removed := leftovers.remove_parts(request.trial):
         tell(f"cartrace: removed {removed} half-written files that an earlier run left")
-    if unknown := _age_unknown(request.trial):
+    if unknown := leftovers.age_unknown(request.trial):
         tell(f"cartrace: {unknown} results are made anew, since Snakemake has no record of them")
-
-
-def _age_unknown(trial: Path) -> int:
-    """Give results that Snakemake has no record of the oldest date, so that it makes them anew.
-
-    Without their record (``.snakemake`` was deleted or not copied, or the machine lost power) it knows
-    nothing of their parameters: a laboratory file that has changed since would go unnoticed. Returns
-    how many there are.
-    """
-    known = trial / ".snakemake" / "metadata"
-    unknown = 0
-    if known.with_suffix(".db").exists():
-        return 0  # kept in a database, --persistence-backend db
-    for folder, _, names in os.walk(trial / identity.RESULTS):
-        place = Path(folder).relative_to(trial).as_posix()
-        if place.startswith(RECORDS) or _is_recorded(known, place):
-            continue
-        for name in names:
-            path = Path(folder, name)
-            relative = f"{place}/{name}"
-            if relative in identity.NO_RESULTS or path.is_symlink() or _is_recorded(known, relative):
-                continue
-            with suppress(OSError):
-                if path.stat().st_mtime != _OLDEST:
-                    os.utime(path, (_OLDEST, _OLDEST))
-                    unknown += 1
-    return unknown
-
-
-def _is_recorded(metadata: Path, output: str) -> bool:
-    """Say whether Snakemake has a record of an output: a file named by its path, in pieces where that is long."""
-    name = urlsafe_b64encode(output.encode()).decode()
-    most = os.pathconf("/", "PC_NAME_MAX") - 1
-    *folders, last = [name[i : i + most] for i in range(0, len(name), most)]
-    try:
-        return metadata.joinpath(*(f"@{folder}" for folder in folders), last).stat().st_size > 0
-    except OSError:
-        return False
-
-
-def _remove_parts(trial: Path) -> int:
-    """Remove what killed jobs began to write (:mod:`cartrace.files`); return how many."""
-    parts = [
-        path
-        for folder, folders, names in os.walk(trial / identity.RESULTS)
-        for name in [*folders, *names]
-        if name.startswith(".") and name.endswith(".part") and not (path := Path(folder, name)).is_symlink()
-    ]
-    for path in parts:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return len(parts)
-
-
-def _ran_on_slurm(request: Request) -> bool:
-    """Say whether a killed run of this folder can have left Slurm jobs: their logs would stand there."""
-    return (request.trial / ".snakemake" / "slurm_logs").exists()
 
 
 def _follow(
     command: list[str],
     request: Request,
-    transcript: Transcript,
+    run_log: RunLog,
     tell: Callable[[str], None],
     lock: IO[str] | None = None,
     *,
@@ -857,7 +560,7 @@ def _follow(
         "PYTHONUNBUFFERED": "1",
     }
     if lock:  # else a dry-run, which is no orphan of a run and starts no jobs
-        environment[MARK] = str(request.trial)
+        environment[leftovers.MARK] = str(request.trial)
     environment.pop(planned.ASKED, None)
     if told:
         environment |= planned.asking(told.name, request.config.name, dry_run=request.dry_run)
@@ -881,7 +584,7 @@ def _follow(
 
     def read() -> None:
         for line in stream:
-            tell(transcript.take(line.rstrip("\n")))
+            tell(run_log.take(line.rstrip("\n")))
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
@@ -897,7 +600,7 @@ def _follow(
         process.wait()
     # A job that outlived Snakemake would hold the pipe open and write results.
     if lock:
-        end_orphans(request.trial)
+        leftovers.end_orphans(request.trial)
     reader.join(timeout=30)
     if not reader.is_alive():
         stream.close()

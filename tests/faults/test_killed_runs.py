@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cartrace import baseline, identity, schedule, tables
+from cartrace import baseline, identity, planned, schedule, tables
 from cartrace.files import replacing, write_whole
 from cartrace.schedule import Exit, Request
 
@@ -60,8 +60,8 @@ def night(trial: Path, value: float, table: bytes, monkeypatch: pytest.MonkeyPat
         return Exit.OK
 
     monkeypatch.setattr(schedule, "_follow", follow)
-    inputs = [{"path": "data/pcr.csv", "sha256": f"{value:064.0f}"}]
-    return schedule.run(Request(trial / "config.yaml", keep=2), lambda _: None, lambda _: inputs)
+    told = planned.Told({"data/pcr.csv": f"{value:064.0f}"})
+    return schedule.run(Request(trial / "config.yaml", keep=2), lambda _: None, lambda _: told)
 
 
 def killed_before(number: int, trial: Path, act: Callable[[], object]) -> bool:

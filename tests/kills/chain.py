@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.same_results import differences
 
-from cartrace import schedule
+from cartrace import leftovers, schedule
 
 KINDS = ("entry", "snakemake", "job", "everything")
 """What is killed: only run_scheduled.py, only Snakemake, one running job, all processes of the run at once."""
@@ -151,8 +151,7 @@ class Chain:
 
     def marked(self) -> list[int]:
         """Return the processes that runs on this trial started, and that still live."""
-        mark = f"{schedule.MARK}={self.trial}".encode()
-        return [pid for pid, entry in schedule._processes() if mark in schedule._words_in(entry / "environ")]
+        return list(leftovers.marked(self.trial))
 
     def finish(self) -> None:
         """Run to the end; a run after a killed job, too, has to succeed at once."""
@@ -206,4 +205,4 @@ def _is_job(pid: int) -> bool:
 
 
 def _words(pid: int) -> list[bytes]:
-    return schedule._words_in(Path(f"/proc/{pid}/cmdline")) or [b""]
+    return leftovers.words_in(Path(f"/proc/{pid}/cmdline")) or [b""]

@@ -49,11 +49,11 @@ def ask(file: IO[str], monkeypatch: pytest.MonkeyPatch, *, dry_run: bool = False
 
 def test_the_entry_reads_the_inputs_of_the_plan_that_runs(trial: Path, file: IO[str]) -> None:
     plan = planned.plan_workflow(CONFIG, trial, main=True)
-    inputs = planned.read_told(file)
-    assert inputs is not None
-    assert [entry["path"] for entry in inputs] == ["data/qpcr.csv", "mappings/qpcr.yaml", "sheets/files.tsv"]
-    assert inputs[0]["sha256"] == plan.files["qpcr"].sha256
-    assert inputs.inbox == ()
+    told = planned.read_told(file)
+    assert told is not None
+    assert list(told.inputs) == ["data/qpcr.csv", "mappings/qpcr.yaml", "sheets/files.tsv"]
+    assert told.inputs["data/qpcr.csv"] == plan.files["qpcr"].sha256
+    assert told.inbox == ()
     assert plan.files["qpcr"].sha256 in json.loads((trial / MANIFEST).read_text()).values()
 
 
@@ -62,7 +62,9 @@ def test_a_dry_run_is_told_and_writes_nothing(
 ) -> None:
     ask(file, monkeypatch, dry_run=True)
     planned.plan_workflow(CONFIG, trial, main=True)
-    assert len(planned.read_told(file) or ()) == 3
+    told = planned.read_told(file)
+    assert told is not None
+    assert len(told.inputs) == 3
     assert not (trial / "results").exists()
 
 

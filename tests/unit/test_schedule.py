@@ -1,7 +1,5 @@
 import json
 import os
-import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -13,131 +11,13 @@ import yaml
 
 from cartrace import baseline, planned, schedule, tables
 from cartrace.problems import InputError, holds_date
-from cartrace.schedule import Exit, Request, Transcript
+from cartrace.schedule import Exit, Request
 
 
 @pytest.fixture
 def trial(tmp_path):
     (tmp_path / "config.yaml").write_text("trial: {title: Toy}\n")
     return tmp_path
-
-
-def transcript(*lines):
-    heard = Transcript()
-    return heard, [heard.take(line) for line in lines]
-
-
-def test_the_time_of_day_becomes_elapsed_seconds():
-    _, lines = transcript("[Sun Nov 22 08:33:44 2026]", "[Sun Nov  1 08:33:44 2026]")
-    assert lines == ["[0.0 s]", "[0.0 s]"]
-
-
-def test_no_calendar_date_stays_in_a_line():
-    _, lines = transcript(
-        "  Date: 2026-11-22 08:33:44",
-        "Complete log(s): .snakemake/log/2026-11-22T083344.440654.snakemake.log",
-        "error: row 3 holds 04.03.1961",
-    )
-    assert not any(holds_date(line) for line in lines)
-    assert lines[1].endswith(".snakemake.log")
-
-
-def test_what_jobs_could_not_read_is_kept_once_and_without_dates():
-    heard, _ = transcript(
-        "Logfile logs/pcr/quantify_plate/p1.log:",
-        "2 problems in the input; nothing was written.",
-        "  1. data/p1.txt, row 3: found a date 04.03.1961; allowed: a number",
-        "  2. data/p1.txt, row 4: found 'x'; allowed: a number",
-        "  3 of 9 steps (33%) done",
-        "1 problem in the input; nothing was written.",
-        "  1. data/p1.txt, row 4: found 'x'; allowed: a number",
-        "======",
-        "  1. a line of its own",
-    )
-    assert heard.problems == [
-        "data/p1.txt, row 3: found a date <date>; allowed: a number",
-        "data/p1.txt, row 4: found 'x'; allowed: a number",
-    ]
-
-
-def test_jobs_reasons_and_failures_are_counted_by_rule():
-    heard, _ = transcript(
-        "localrule read_table:",
-        "    output: results/a.parquet",
-        "    reason: Missing output files: results/a.parquet",
-        "rule read_table:",
-        "    reason: Updated input files: data/b.csv; Params have changed since last execution",
-        "checkpoint pick:",
-        "    reason: Forced execution",
-        "Error in rule read_table:",
-        "    jobid: 1",
-    )
-    assert heard.rules() == {
-        "read_table": {
-            "jobs": 2,
-            "failed": 1,
-            "reasons": {
-                "Missing output files": {"jobs": 1, "for_example": "results/a.parquet"},
-                "Updated input files": {"jobs": 1, "for_example": "data/b.csv"},
-                "Params have changed since last execution": {"jobs": 1, "for_example": ""},
-            },
-        },
-        "pick": {"jobs": 1, "failed": 0, "reasons": {"Forced execution": {"jobs": 1, "for_example": ""}}},
-    }
-
-
-def test_the_plan_is_what_snakemake_counts_before_the_first_job():
-    table = (
-        "Job stats:",
-        "job           count",
-        "----------  -------",
-        "all               1",
-        "quantify_plate   12",
-    )
-    heard, _ = transcript(
-        "Provided cores: 2", "cores 2", *table, "total            13", "", "waiting 3", *table[:4]
-    )
-    assert heard.planned == {"all": 1, "quantify_plate": 12}
-
-
-def test_the_log_of_a_failed_slurm_job_names_rules_that_are_not_counted_again():
-    ruler = "=" * 80
-    heard, _ = transcript(
-        "rule read_table:",
-        "Error in rule read_table:",
-        "    message: SLURM-job '7' failed, SLURM status is: 'FAILED'.",
-        "Logfile .snakemake/slurm_logs/rule_read_table/a/7.log:",
-        ruler,
-        "SNAKEMAKE",
-        "=========",
-        "rule read_table:",
-        "    reason: Forced execution",
-        "localrule read_table:",
-        "Error in rule read_table:",
-        "Logfile logs/a.log:",
-        ruler,
-        "1 problem in the input; nothing was written.",
-        "  1. a.csv: no table",
-        ruler,
-        "Error in rule read_table:",
-        ruler,
-        "Trying to restart job 1.",
-        "rule read_table:",
-        "    reason: Missing output files: results/a.parquet",
-    )
-    assert heard.rules() == {
-        "read_table": {
-            "jobs": 2,
-            "failed": 1,
-            "reasons": {"Missing output files": {"jobs": 1, "for_example": "results/a.parquet"}},
-        }
-    }
-    assert heard.problems == ["a.csv: no table"]
-
-
-def test_the_example_of_a_reason_holds_no_date():
-    heard, _ = transcript("rule a:", "    reason: Updated input files: data/plate_2024-05-06.csv")
-    assert heard.rules()["a"]["reasons"]["Updated input files"]["for_example"] == "data/plate_<date>.csv"
 
 
 def test_extra_words_stand_before_options_that_would_swallow_them(trial):
@@ -245,127 +125,6 @@ def test_a_second_holder_is_told_who_has_the_folder_and_a_killed_holder_frees_it
         assert schedule._holder(lock) == other.pid
 
 
-def test_only_processes_that_a_run_on_this_folder_started_are_ended(trial, tmp_path_factory):
-    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    elsewhere = tmp_path_factory.mktemp("elsewhere").resolve()
-    here, away, own = (
-        subprocess.Popen(sleep, cwd=trial, env=os.environ | mark)
-        for mark in ({schedule.MARK: str(trial)}, {schedule.MARK: str(elsewhere)}, {})
-    )
-    try:
-        wait_for(lambda: b"sleep" in Path(f"/proc/{here.pid}/cmdline").read_bytes())
-        assert schedule.end_orphans(trial) == [here.pid]
-        assert here.wait(10) == -signal.SIGKILL
-        assert schedule.end_orphans(trial) == []
-        assert away.poll() is None
-        assert own.poll() is None
-    finally:
-        for process in (here, away, own):
-            process.kill()
-            process.wait()
-
-
-def test_what_an_ended_process_had_started_is_ended_too(trial):
-    # Each of forty starts the next, so that one look at the list of processes may miss the last.
-    code = (
-        "import os, time\n"
-        "print('started', flush=True)\n"
-        "for _ in range(40):\n"
-        "    if os.fork():\n"
-        "        break\n"
-        "    time.sleep(0.02)\n"
-        "time.sleep(60)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        env=os.environ | {schedule.MARK: str(trial)},
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        process.stdout.readline()
-        assert process.pid in schedule.end_orphans(trial)
-    left = [
-        pid
-        for pid, entry in schedule._processes()
-        if f"{schedule.MARK}={trial}".encode() in schedule._words_in(entry / "environ")
-    ]
-    assert left == []
-
-
-def test_a_snakemake_is_known_by_its_words_and_its_folder(trial, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-
-    def start(folder, *words):
-        # As `python -m snakemake` and `snakemake` look from outside.
-        code = "import time; print(flush=True); time.sleep(60)"
-        process = subprocess.Popen(
-            ["/usr/bin/snakemake", "-c", code, *words],
-            executable=sys.executable,
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONHOME": sys.base_prefix},
-        )
-        process.stdout.readline()
-        return process
-
-    running = [start(elsewhere), start(trial, "--nolock")]
-    try:
-        assert schedule.other_snakemake(trial) is None
-        running.append(start(trial))
-        assert schedule.other_snakemake(trial) == running[-1].pid
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
-
-
-def test_records_of_snakemake_are_found_also_of_long_names(tmp_path):
-    from snakemake.persistence.file import FilePersistence
-
-    persistence = FilePersistence(path=tmp_path / ".snakemake")
-    metadata = tmp_path / ".snakemake" / "metadata"
-    for name in ("results/report.html", f"results/{'long' * 50}/{'name' * 40}.parquet"):
-        assert not schedule._is_recorded(metadata, name)
-        path = Path(persistence._record_path(str(metadata), name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        assert not schedule._is_recorded(metadata, name), "an empty record is none"
-        path.write_text("{}")
-        assert schedule._is_recorded(metadata, name)
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """Commands that act on a queue in a file, as squeue and scancel do on theirs."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    queue = folder / "queue"
-    programs = {
-        "squeue": f'#!/bin/sh\ncat "{queue}"\n',
-        "scancel": f'#!/bin/sh\nfor job; do sed -i "/^$job /d" "{queue}"; done\n',
-    }
-    for name, text in programs.items():
-        path = folder / name
-        path.write_text(text)
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return queue
-
-
-def test_jobs_with_the_trial_s_name_are_cancelled_and_others_stay(slurm):
-    slurm.write_text("11 nightly_aaa\n12 nightly2_bbb\n13 nightly_ccc\n14 else\n")
-    assert schedule.cancel_orphans("nightly") == ["11", "13"]
-    assert slurm.read_text() == "12 nightly2_bbb\n14 else\n"
-    assert schedule.cancel_orphans("nightly") == []
-
-
 @pytest.fixture
 def deaf_slurm(slurm, monkeypatch):
     """Commands that get no answer, as when the controller is down."""
@@ -383,7 +142,7 @@ def test_where_orphans_can_t_be_asked_for_nothing_is_started(deaf_slurm, trial):
     assert record["rules"] == {}
 
 
-def plan_only(command, request, transcript, tell, lock=None, *, told=None):
+def plan_only(command, request, run_log, tell, lock=None, *, told=None):
     """Stand in for a Snakemake that has nothing to do."""
     try:
         raw = schedule.read_configuration(request.config)
@@ -436,18 +195,6 @@ def test_that_they_can_t_be_cancelled_is_told_in_the_record(deaf_slurm, trial):
     assert "squeue got no answer" in problem
 
 
-def test_orphans_that_do_not_end_are_an_error(slurm):
-    slurm.write_text("11 nightly_aaa\n")
-    (slurm.parent / "scancel").write_text("#!/bin/sh\n")
-    with pytest.raises(schedule.SlurmError, match="1 Slurm jobs of an earlier run"):
-        schedule.cancel_orphans("nightly", wait_seconds=0)
-
-
-def test_without_slurm_there_is_nothing_to_cancel(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert schedule.cancel_orphans("nightly") == []
-
-
 def test_a_missing_configuration_is_bad_input_and_leaves_nothing(tmp_path):
     heard = []
     assert schedule.run(Request(tmp_path / "config.yaml"), heard.append) == Exit.BAD_INPUT
@@ -498,9 +245,9 @@ def test_a_corrected_file_shows_in_what_changed_since_the_last_good_run(trial, m
             return status
 
         monkeypatch.setattr(schedule, "_follow", follow)
-        inputs = [{"path": "data/pcr.csv", "sha256": sha256 * 64}]
+        told = planned.Told({"data/pcr.csv": sha256 * 64})
         heard = []
-        assert schedule.run(Request(trial / "config.yaml"), heard.append, lambda _: inputs) == status
+        assert schedule.run(Request(trial / "config.yaml"), heard.append, lambda _: told) == status
         assert heard == (trial / schedule.LOGS / f"{night.number}.log").read_text().splitlines()
         record = json.loads((trial / schedule.RECORDS / f"{night.number}.json").read_text())
         night.number += 1
@@ -579,14 +326,6 @@ def test_no_line_says_where_on_this_machine_the_files_lie(trial):
     assert hide(f"Config: [PosixPath('{trial}/config.yaml')]") == "Config: [PosixPath('<trial>/config.yaml')]"
     assert hide(f"../../x {trial}2/a data{trial}") == f"../../x {trial}2/a data{trial}"
     assert hide(f"tmpdir={tempfile.gettempdir()}, mem_mb=5") == "tmpdir=<tmp>, mem_mb=5"
-
-
-def test_the_heading_of_snakemake_loses_who_started_it_where_and_when():
-    take = schedule.Transcript().take
-    assert take("  Date: 2026-03-01 08:30:00") == "  Date: -"
-    assert take("  User: quackenbush") == "  User: -"
-    assert take("  Config file(s): [PosixPath('/home/q/config.yaml')]") == "  Config file(s): -"
-    assert take("    host: counts") == "    host: counts"
 
 
 INBOX = """inbox:
