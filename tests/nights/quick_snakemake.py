@@ -16,8 +16,6 @@ from pathlib import Path
 
 from tests.workflow.forked_python import _CLIENT, forked_python
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 PRELOADED = (
     "cartrace.intake.plan",
     "cartrace.cohort.association",
@@ -31,7 +29,7 @@ PRELOADED = (
 """What jobs would import for their own."""
 
 _SERVER = """
-import ast, gc, json, os, pathlib, signal, socket, sys, traceback
+import gc, json, os, signal, socket, sys, traceback
 import snakemake.cli, snakemake.common
 
 # What each run would import for its own.
@@ -39,16 +37,6 @@ snakemake.cli.get_argument_parser()
 snakemake.common.parse_uri("Snakefile")
 import snakemake.executors.local
 import cartrace.intake.plan, cartrace.intake.inbox_match
-# What provenance.sources parses in each run.
-parse = ast.parse
-trees = {}
-for folder in ("src", "scripts"):
-    for path in pathlib.Path(sys.argv[2], folder).rglob("*.py"):
-        source = path.read_bytes()
-        trees[source] = parse(source)
-ast.parse = lambda source, *given, **named: (
-    trees[source] if type(source) is bytes and source in trees else parse(source, *given, **named)
-)
 
 def work(caller):
     _, files, _, _ = socket.recv_fds(caller, 1, 3)
@@ -58,7 +46,7 @@ def work(caller):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    os.environ["PATH"] = sys.argv[3] + os.pathsep + environment["PATH"]
+    os.environ["PATH"] = sys.argv[2] + os.pathsep + environment["PATH"]
     assert arguments[:2] == ["-m", "snakemake"]
     sys.argv[:] = arguments[1:]
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
@@ -97,7 +85,7 @@ def quick_snakemake() -> Iterator[Path]:
     """Give a program to call as ``PROGRAM -m snakemake ...``; it works as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="snakemake-") as name, forked_python(*PRELOADED) as programs:
         address, program = Path(name, "socket"), Path(name, "python")
-        arguments = [str(address), str(REPOSITORY), str(programs)]
+        arguments = [str(address), str(programs)]
         with subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _SERVER, *arguments], stdout=subprocess.PIPE, text=True
         ) as server:
