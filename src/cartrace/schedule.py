@@ -564,19 +564,20 @@ def _follow(
     environment.pop(planned.ASKED, None)
     if told:
         environment |= planned.asking(told.name, request.config.name, dry_run=request.dry_run)
-    process = subprocess.Popen(
-        command,
-        cwd=request.trial,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        # Its own session gets signals as one; the lock lives as long as Snakemake does.
-        start_new_session=True,
-        pass_fds=[lock.fileno()] if lock else [],
-    )
+    with _children_hear_sigint():
+        process = subprocess.Popen(
+            command,
+            cwd=request.trial,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            # Its own session gets signals as one; the lock lives as long as Snakemake does.
+            start_new_session=True,
+            pass_fds=[lock.fileno()] if lock else [],
+        )
     if lock:
         _note(lock, process.pid)
     stream = process.stdout
@@ -609,6 +610,23 @@ def _follow(
     if received:
         return 128 + received[0]
     return Exit.OK if process.returncode == 0 else Exit.FAILED
+
+
+@contextmanager
+def _children_hear_sigint() -> Iterator[None]:
+    """Start programs that take notice of SIGINT, on which Snakemake stops its jobs, whoever started this one.
+
+    A program inherits what its starter ignores, and what nohup or a shell's background job starts ignores SIGINT.
+    """
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if ignored:
+        # What is handled here is as by default in a child.
+        signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _ended(process: subprocess.Popen[str], limit: float | None, received: list[int]) -> bool:

@@ -75,10 +75,10 @@ def run(trial, *options):
     return subprocess.run(command(trial, *options), capture_output=True, text=True, check=False, timeout=120)
 
 
-def start(trial, *options):
+def start(trial, *options, by=()):
     """Start a run and wait until its long job works."""
     process = subprocess.Popen(
-        command(trial, *options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*by, *command(trial, *options)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     wait_for(lambda: (trial / "job.pid").exists() and (trial / "job.pid").read_text().strip(), process)
     return process
@@ -203,6 +203,18 @@ def test_a_second_run_is_skipped_with_status_75_and_names_the_holder(trial):
         first.communicate(timeout=120)
     assert first.returncode == 128 + signal.SIGTERM
     assert record(trial, 1)["ended"] == f"stopped by signal {int(signal.SIGTERM)}"
+    wait_for(lambda: not alive(int((trial / "job.pid").read_text())))
+
+
+def test_snakemake_stops_when_asked_also_where_the_run_was_started_to_ignore_sigint(trial):
+    """As nohup and a shell's background jobs are."""
+    configure(trial, seconds=60)
+    process = start(trial, by=("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Terminating processes on user request" in said
+    assert "killing it" not in said
     wait_for(lambda: not alive(int((trial / "job.pid").read_text())))
 
 
