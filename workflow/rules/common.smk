@@ -18,11 +18,15 @@ GIVES:
     memory, minutes   resources that grow with the input and with each attempt
 """
 
+import functools
 import gc
 import os
+from contextvars import ContextVar
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
+from snakemake.persistence import PersistenceBase
 
 from cartrace import planned, provenance
 from cartrace.patterns import one_of
@@ -49,6 +53,38 @@ except InputError as error:
 provenance.remember_imports(
     Path(".snakemake/cartrace_imports.json"), (REPOSITORY / "scripts").rglob("*.py")
 )
+
+
+def forget_failures():
+    """Make Snakemake leave the records of earlier results alone when a job fails (docs/adr/0010).
+
+    It removes the results of a job that failed and records the job as if it had ended well (Snakemake 9.27,
+    its issue 3808). The next run would find what rests on the earlier results up to date, and end well on them.
+    """
+    failed = ContextVar("failed", default=False)
+    postprocess, finished = Job.postprocess, PersistenceBase.finished
+    if hasattr(postprocess, "__wrapped__"):
+        return  # this file is read twice where a workflow includes another
+
+    @functools.wraps(postprocess)
+    async def postprocess_known(job, *given, error=False, **named):
+        token = failed.set(error)
+        try:
+            return await postprocess(job, *given, error=error, **named)
+        finally:
+            failed.reset(token)
+
+    @functools.wraps(finished)
+    async def finished_well(persistence, job):
+        if not failed.get():
+            await finished(persistence, job)
+
+    Job.postprocess, PersistenceBase.finished = postprocess_known, finished_well
+    # Called when a job seems to have ended well and its results are not there.
+    PersistenceBase.cleanup = lambda persistence, job: None
+
+
+forget_failures()
 
 
 def script(name):
