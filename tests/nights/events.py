@@ -35,8 +35,8 @@ class File:
     mapping: str
     path: str
     """In the simulated trial."""
-    dated: bool
-    """Holds dates, so that it is read again when an infusion or a sample is new."""
+    timed: bool
+    """Holds dates, samples or numbers of infusions: it is read again when the sheets of these change."""
     batch: str
     is_control: bool
 
@@ -99,8 +99,8 @@ class Contract:
         file = event.file
         match event.what:
             case "joins":
-                dated = {(OWN[f.reader], f.file_id) for f in self.used.values() if f.dated}
-                self.due |= self.of_sheets() | dated
+                timed = {(OWN[f.reader], f.file_id) for f in self.used.values() if f.timed}
+                self.due |= self.of_sheets() | timed
             case "recorded" | "killed":
                 self.due |= self.of_sheets()
             case "set":
@@ -213,7 +213,7 @@ class Laboratory:
             reader,
             row["mapping"],
             row["path"],
-            reader == "laboratory_table" and "date" in mapping,
+            reader == "laboratory_table" and not mapping.keys().isdisjoint(("date", "sample", "infusion")),
             tube.get("batch", ""),
             tube.get("kind") in {"fmo", "isotype"},
         )
