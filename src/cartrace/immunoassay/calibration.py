@@ -48,6 +48,8 @@ SEARCH_BELOW, SEARCH_ABOVE = math.log(1e3), math.log(1e6)
 """The midpoint is sought so far below the lowest and above the highest standard (natural logarithm)."""
 SEARCH_SLOPE, SEARCH_ASYMMETRY = (0.05, 40.0), (0.01, 100.0)
 """The steepness at the midpoint (that of a 4pl with this B) and G are sought within these."""
+EDGE = 1e-4
+"""A parameter this near to an end of its search, in the logarithm, is at the edge. House value."""
 AGREEING = 3
 """Starts that end at the best sum of squares, after which the search ends."""
 
@@ -600,7 +602,9 @@ def _logistic(
     theta = np.asarray(best.x, dtype=float)
     ends = solve(theta)[1]
     names = ("the midpoint", "the slope", "the asymmetry")
-    at_edge = [i for i, side in enumerate(best.active_mask) if side]
+    # Not active_mask: where the search stops a hair's breadth before the edge depends on the last digits.
+    reach = np.minimum(theta - lower, upper - theta)
+    at_edge = [int(i) for i in np.flatnonzero(reach < EDGE)]
     reason = "; ".join(f"{names[i]} runs to the edge of the search" for i in at_edge)
     converged = bool(best.status > 0)
     if not converged:
