@@ -294,8 +294,6 @@ def assemblage_of(counts: ArrayLike) -> Assemblage:
     absent = np.exp(n * np.log1p(-np.minimum(p, 1 - 1e-16)))
     reduced = p * (1 - missing / float(clones @ (p * absent)) * absent) if missing else p
     shares = np.append(clones * np.maximum(reduced, 0), missing)
-    # Without the last bits, which differ between versions of numpy and can turn one draw into another.
-    shares = np.round(shares / shares.sum(), 12)
     return Assemblage(shares / shares.sum(), np.append(clones, int(np.ceil(unseen))).astype(np.int64))
 
 
