@@ -194,6 +194,8 @@ def visited(
         found = browser.ask("Runtime.evaluate", page.session, expression=expression, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         said = str(found["result"].get("value", ""))
+        # Or its time runs on as fast as the machine can, beside all later tests.
+        browser.ask("Emulation.setVirtualTimePolicy", page.session, policy="pause")
     whole = browser.ask("Runtime.evaluate", page.session, expression="document.documentElement.outerHTML")
     kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
     console = [json.dumps(e["params"]) for e in browser.events if e.get("method") in kinds]
