@@ -55,16 +55,14 @@ provenance.remember_imports(
 )
 
 
-def forget_failures():
-    """Make Snakemake leave the records of earlier results alone when a job fails (docs/adr/0010).
+def remember_failures():
+    """Make Snakemake run a job that failed in each run until it ends well (docs/adr/0010).
 
     It removes the results of a job that failed and records the job as if it had ended well (Snakemake 9.27,
     its issue 3808). The next run would find what rests on the earlier results up to date, and end well on them.
     """
     failed = ContextVar("failed", default=False)
-    postprocess, finished = Job.postprocess, PersistenceBase.finished
-    if hasattr(postprocess, "__wrapped__"):
-        return  # this file is read twice where a workflow includes another
+    postprocess, params = Job.postprocess, PersistenceBase._params
 
     @functools.wraps(postprocess)
     async def postprocess_known(job, *given, error=False, **named):
@@ -74,17 +72,14 @@ def forget_failures():
         finally:
             failed.reset(token)
 
-    @functools.wraps(finished)
-    async def finished_well(persistence, job):
-        if not failed.get():
-            await finished(persistence, job)
+    def params_known(persistence, job):
+        # What is recorded of a job that failed is never what a rule asks for.
+        return ["failed"] if failed.get() else params(persistence, job)
 
-    Job.postprocess, PersistenceBase.finished = postprocess_known, finished_well
-    # Called when a job seems to have ended well and its results are not there.
-    PersistenceBase.cleanup = lambda persistence, job: None
+    Job.postprocess, PersistenceBase._params = postprocess_known, params_known
 
 
-forget_failures()
+remember_failures()
 
 
 def script(name):
