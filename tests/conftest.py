@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 # Other processes may hold the cores: how long an example takes proves nothing.
-settings.register_profile("untimed", deadline=None, max_examples=50)
+settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 # Before NumPy is imported, here and in the processes that tests start. Each test process fills
