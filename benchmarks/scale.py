@@ -156,10 +156,12 @@ def measure_plan(folder: Path) -> dict[str, str]:
     said = note("no_op", *SNAKEMAKE, "--dry-run")
     if "Nothing to be done" not in said or "missing provenance" in said:
         raise RuntimeError(f"the rerun had something to do, or did not know: {said[-500:]}")
-    # The unattended entry with all it does: the first such run makes the identities of the results.
-    entry = (str(REPOSITORY / "scripts/run_scheduled.py"), "--config", "config.yaml", "--cores", "2")
-    measured(folder, *entry, "--profile", str(REPOSITORY / "profiles/default"))
-    note("scheduled_no_op", *entry, "--profile", str(REPOSITORY / "profiles/default"))
+    # The unattended entry with all it does: the first such run makes the identities of the results. Should an
+    # edited source start jobs after all, they fail on the empty files, and the measurement with them.
+    program, profile = REPOSITORY / "scripts/run_scheduled.py", REPOSITORY / "profiles/default"
+    entry = [str(program), "--config", "config.yaml", "--cores", "2", "--profile", str(profile)]
+    measured(folder, *entry)
+    note("scheduled_no_op", *entry)
     new_plate(folder)
     jobs = planned(note("new_plate", *SNAKEMAKE, "--dry-run"))
     row["new_plate_jobs"] = str(jobs.total())
