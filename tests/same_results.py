@@ -66,7 +66,7 @@ _NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
 def _comparable(frame: pd.DataFrame, numbers: list[float]) -> pd.DataFrame:
-    """Move the decimal numbers of texts to ``numbers``, and leave out what has no tolerance (docs/numerics.md).
+    """Move the decimal numbers of texts to ``numbers``, and leave out what has no tolerance (docs/architecture.md).
 
     That is the piecewise model: where its likelihood is nearly flat, the search for the maximum ends
     elsewhere with other versions of the libraries. The scores behind the calls of doublets. And the bootstrap
